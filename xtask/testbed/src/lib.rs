@@ -1,1 +1,50 @@
-//! Placeholder.
+//! A testbed: scratch Debian roots that are made once and cached, throw-away clones of them, and machines with
+//! a real systemd and no network that are booted from such a clone.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use xtask_testbed::{Machine, MachineOptions, Testbed};
+//! let testbed = Testbed::from_env()?;
+//! let machine = Machine::boot(testbed.host(), MachineOptions::default())?;
+//! machine.run(["systemctl", "is-system-running"])?.checked()?;
+//! # Ok(()) }
+//! ```
+//!
+//! What lives here: the roots and how they are built ([`prepare`], [`Testbed`]), clones and the namespaces
+//! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), and the comparison of two
+//! trees ([`Listing`]). What does not: anything that knows Cairn's own programs, and any virtual machine; tests of
+//! the product stand in the crates they test.
+//!
+//! How it holds together. Every clone has a *holder*: one process, the first of a process namespace, in a mount
+//! namespace of its own, that lives as long as a pipe from the test is open. The overlay is mounted there and
+//! nowhere else, and whatever runs in the clone runs below the holder. When the test drops the clone, panics or is
+//! killed, the pipe closes, the holder ends, and the kernel takes processes and mounts with it. Only files and
+//! empty control groups can outlive a killed test; the next one sweeps them away.
+
+mod aptconf;
+mod build;
+mod cgroup;
+mod clones;
+mod files;
+mod holder;
+mod invocation;
+mod listing;
+mod machine;
+mod mount;
+mod needs;
+mod overlay;
+mod process;
+mod procfs;
+mod recipe;
+mod room;
+mod root;
+mod testbed;
+
+pub use clones::{CloneOptions, RootClone, Upper};
+pub use invocation::{Invocation, Output};
+pub use listing::{Change, Entry, Kind, Listing};
+pub use machine::{Machine, MachineOptions};
+pub use mount::{Access, Bind, Device, Mount};
+pub use room::Room;
+pub use root::Root;
+pub use testbed::{ENV_CACHE, Testbed, prepare};

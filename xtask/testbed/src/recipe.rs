@@ -1,0 +1,110 @@
+//! What the roots consist of, as data, and the key under which a built root is cached.
+//!
+//! Two roots. `host` is a bare Debian host as an operator without a network has it. `virt` is a layer on top of it
+//! with QEMU and libvirt: built only when a test asks for it, and holding only what it adds.
+
+use sha2::{Digest, Sha256};
+
+/// The Debian release both roots are made of.
+pub(crate) const SUITE: &str = "bookworm";
+
+/// Raise this when the way a root is built changes and the lists below do not: a root built the old way is then
+/// no longer found.
+const RECIPE_VERSION: u32 = 1;
+
+/// Where a static busybox lies in every root: outside PATH and unknown to dpkg, so that the host still looks bare.
+pub(crate) const BUSYBOX: &str = "usr/lib/testbed/busybox";
+
+/// The package that brings that busybox.
+pub(crate) const BUSYBOX_PACKAGE: &str = "busybox-static";
+
+/// A root, by what it is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recipe {
+    /// minbase and what a host booted by systemd has; no QEMU, no libvirt, no curl, no python.
+    Host,
+    /// `Host` with QEMU, libvirt and the tools that tests of them use.
+    Virt,
+}
+
+impl Recipe {
+    /// The Debian packages this recipe adds to what it stands on.
+    pub(crate) fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Host => &["dbus", "iproute2", "kmod", "procps", "systemd-sysv", "udev"],
+            Self::Virt => &[
+                "busybox-static",
+                "curl",
+                "dash",
+                "dnsmasq-base",
+                "libvirt-clients",
+                "libvirt-daemon-system",
+                "libxml2-utils", // `xmllint`, with which `virt-xml-validate` works
+                "openssl",
+                "qemu-system-x86",
+                "qemu-utils",
+            ],
+        }
+    }
+
+    /// About how much building it downloads and keeps, and how long that takes on two cores, in words.
+    pub(crate) fn price(self) -> &'static str {
+        match self {
+            Self::Host => "downloads about 75 MB, keeps about 240 MB, takes about a minute",
+            Self::Virt => "downloads about 60 MB, keeps about 250 MB, takes about a minute",
+        }
+    }
+
+    /// The name of the folder a built root is cached under: a word for people and a hash of all that decides what
+    /// is in it.
+    pub(crate) fn key(self) -> String {
+        match self {
+            Self::Host => key("host", SUITE, self.packages(), RECIPE_VERSION),
+            // A layer fits only the root it was made on.
+            Self::Virt => key("virt", &Self::Host.key(), self.packages(), RECIPE_VERSION),
+        }
+    }
+}
+
+fn key(word: &str, base: &str, packages: &[&str], version: u32) -> String {
+    let text =
+        format!("testbed {version}\n{base}\n{arch}\n{}\n", packages.join(" "), arch = std::env::consts::ARCH);
+    let digest = Sha256::digest(text.as_bytes());
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{word}-{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_follows_everything_that_decides_the_content() {
+        let same = key("host", "bookworm", &["a", "b"], 1);
+        assert_eq!(same, key("host", "bookworm", &["a", "b"], 1));
+        for other in [
+            key("host", "trixie", &["a", "b"], 1),
+            key("host", "bookworm", &["a", "c"], 1),
+            key("host", "bookworm", &["a"], 1),
+            key("host", "bookworm", &["a", "b"], 2),
+        ] {
+            assert_ne!(same, other);
+        }
+    }
+
+    #[test]
+    fn the_key_is_a_plain_folder_name() {
+        for recipe in [Recipe::Host, Recipe::Virt] {
+            let key = recipe.key();
+            assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{key}");
+            assert_eq!(key.len(), "host-".len() + 16);
+        }
+    }
+
+    #[test]
+    fn packages_are_sorted_and_listed_once() {
+        for recipe in [Recipe::Host, Recipe::Virt] {
+            assert!(recipe.packages().is_sorted_by(|one, next| one < next), "{recipe:?}");
+        }
+    }
+}

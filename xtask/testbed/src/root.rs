@@ -1,0 +1,59 @@
+//! The cached roots: how one is found in the cache, and taken into it. A root in the cache is whole, since it got its name
+//! only after it was built and written to disk; it is never changed afterwards.
+
+use crate::build;
+use crate::recipe::Recipe;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// A root in the cache. Clone it to use it.
+#[derive(Debug)]
+pub struct Root {
+    testbed: PathBuf,
+    /// Top first.
+    layers: Vec<PathBuf>,
+}
+
+impl Root {
+    /// The root of this recipe, if it is in the cache.
+    pub(crate) fn cached(testbed: &Path, recipe: Recipe) -> Option<Self> {
+        let path = testbed.join(recipe.key()).join("root");
+        let mut layers = match recipe {
+            Recipe::Host => Vec::new(),
+            Recipe::Virt => Self::cached(testbed, Recipe::Host)?.layers,
+        };
+        layers.insert(0, path.clone());
+        path.is_dir().then_some(Self { testbed: testbed.to_owned(), layers })
+    }
+
+    /// Builds the root of this recipe into the cache. The caller holds the lock of the testbed.
+    pub(crate) fn build(testbed: &Path, recipe: Recipe, work: &Path) -> Result<Self> {
+        let tree = work.join("root");
+        match recipe {
+            Recipe::Host => build::host(&tree, work)?,
+            Recipe::Virt => {
+                let Some(host) = Self::cached(testbed, Recipe::Host) else {
+                    bail!("the root `virt` stands on `host`, which is not in `{}`", testbed.display());
+                };
+                build::layer(&host, &tree, Recipe::Virt)?;
+            }
+        }
+        // All of it is on the disk before its name says that it is good.
+        File::open(work)
+            .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
+            .with_context(|| format!("cannot write `{}` to disk", work.display()))?;
+        let place = testbed.join(recipe.key());
+        fs::rename(work, &place).with_context(|| format!("cannot rename `{}`", work.display()))?;
+        Self::cached(testbed, recipe)
+            .with_context(|| format!("`{}` is not where it was put", place.display()))
+    }
+
+    pub(crate) fn layers(&self) -> &[PathBuf] {
+        &self.layers
+    }
+
+    pub(crate) fn clones(&self) -> PathBuf {
+        self.testbed.join("clones")
+    }
+}
