@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The self-extracting archive: one file that is a shell script, a gzip file and a tar file at once.
+//!
+//! ```text
+//! stub       POSIX sh, padded to whole blocks of 4096 bytes
+//! member 0   gzip of a tar entry `manifest.json`: what is inside, and where
+//! member 1   gzip of a tar entry with the helper, so that the stub finds it without a table
+//! member 2.. gzip of tar entries, section by section: small entries together, big ones in chunks
+//! member n   gzip of the two zero blocks that end a tar file
+//! trailer    an empty gzip member whose extra field holds sizes and the SHA-256 of all bytes before it
+//! ```
+//!
+//! Behind the stub everything is one multi-member gzip stream and one tar stream, so that `tail`, `gunzip` and `tar`
+//! of any system read it. The trailer covers the stub too: a shell script cannot vouch for itself.
+//!
+//! This crate knows bytes and paths. It knows nothing about hosts, installations, git or cargo. It is written by the
+//! toolchain (feature `write`) and read by the control tool, and readers trust no number that they have not checked.
+
+mod error;
+mod extract;
+mod manifest;
+mod path;
+mod read;
+mod trailer;
+#[cfg(feature = "write")]
+mod write;
+
+pub use error::Error;
+pub use manifest::{
+    Build, Component, Entry, FORMAT, HELPER, MANIFEST, Manifest, Member, Mode, Needs, Origin, Section,
+    Toolchain,
+};
+pub use path::EntryPath;
+pub use read::Archive;
+pub use trailer::{Digest, TRAILER_BYTES, Trailer};
+#[cfg(feature = "write")]
+pub use write::{Compressed, Content, Description, Input, assemble, compress};
+
+/// The stub is padded to a multiple of this many bytes, so that `dd bs=4096` and `tail -c` both cut it off exactly.
+pub const BLOCK_BYTES: u64 = 4096;

@@ -1,0 +1,90 @@
+//! What can be wrong with an archive. Each variant names the file, and says whether the file or the machine is at fault.
+
+use std::path::{Path, PathBuf};
+
+/// Why an archive could not be read, written or extracted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bytes are not those that were written.
+    #[error("`{path}` is damaged: {what}; copy it again from where it was published")]
+    Damaged {
+        /// The archive.
+        path: PathBuf,
+        /// Which part, and what was expected.
+        what: String,
+    },
+    /// The bytes are whole, but break a rule of the format: an entry that would leave the folder, two of one name.
+    #[error("`{path}` is refused: {what}; it was not made by this toolchain")]
+    Unsafe {
+        /// The archive.
+        path: PathBuf,
+        /// Which rule, and by which entry.
+        what: String,
+    },
+    /// Written by another generation of the toolchain.
+    #[error(
+        "`{path}` has archive format {found}, this program reads {known}; use the `cairnctl` inside that file"
+    )]
+    Format {
+        /// The archive.
+        path: PathBuf,
+        /// The format in the file.
+        found: u32,
+        /// The format that this program knows.
+        known: u32,
+    },
+    /// No such entry.
+    #[error("`{path}` has no entry `{entry}`{}", did_you_mean(.nearest))]
+    NoEntry {
+        /// The archive.
+        path: PathBuf,
+        /// What was asked for.
+        entry: String,
+        /// The entry with the most similar name.
+        nearest: Option<String>,
+    },
+    /// An input of the builder that cannot be packed.
+    #[error("cannot pack `{path}`: {what}")]
+    Input {
+        /// The file or entry.
+        path: PathBuf,
+        /// Why, and what to do.
+        what: String,
+    },
+    /// The operating system said no.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Whether the archive itself is at fault, as opposed to the machine or the question.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Unsafe { .. } | Self::Format { .. } => true,
+            Self::NoEntry { .. } | Self::Input { .. } | Self::Io { .. } => false,
+        }
+    }
+
+    /// Whether the machine had no room left, in bytes, inodes or quota.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
+    pub(crate) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+fn did_you_mean(name: &Option<String>) -> String {
+    name.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}

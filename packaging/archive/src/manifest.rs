@@ -1,0 +1,260 @@
+//! Member 0 as types: what an archive holds and where. The same JSON lies in the folder of an installed version.
+//!
+//! To change it: add a field with `#[serde(default)]` where older readers may ignore it; anything that an older reader
+//! would get wrong raises [`FORMAT`], and `tests/golden/manifest.json` shows the reviewer what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::EntryPath;
+
+/// The generation of the format. A reader refuses any other.
+pub const FORMAT: u32 = 1;
+
+/// Name of member 0's entry.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Name of the helper's entry, which has member 1 to itself.
+pub const HELPER: &str = "bin/cairnctl";
+
+/// The whole of member 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// The product's name, as in `build.toml`.
+    pub product: String,
+    /// The product's version, as in the file's name.
+    pub version: String,
+    /// Seconds since 1970 of the newest commit that was built: the only time that the archive knows.
+    pub created: u64,
+    /// What built and packed it.
+    pub toolchain: Toolchain,
+    /// The machine that the binaries run on.
+    pub build: Build,
+    /// What was built, by component name.
+    pub components: BTreeMap<String, Component>,
+    /// What a host needs to unpack everything.
+    pub needs: Needs,
+    /// The parts that a host can leave out, in the order in which they lie in the file.
+    pub sections: Vec<Section>,
+    /// Every file but this manifest, in the order in which they lie in the file.
+    pub entries: Vec<Entry>,
+    /// Every gzip member behind member 0, in order, up to the trailer.
+    pub members: Vec<Member>,
+}
+
+/// The tree that the stub, the scripts and the helper come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Toolchain {
+    /// Its commit, 40 hexadecimal digits.
+    pub commit: String,
+    /// Whether the tree had changes that no commit holds.
+    pub dirty: bool,
+}
+
+/// For which machine, and how, the binaries were built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The target triple.
+    pub target: String,
+    /// Whether the C library of the build machine was used, as opposed to a floor that was asked for.
+    pub native: bool,
+    /// The newest glibc version that a binary asks for, measured in the ELF files. `None` where no binary is dynamic.
+    pub glibc: Option<String>,
+}
+
+/// One component and where its bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// `cargo` or `static`.
+    pub kind: String,
+    /// The ref that was asked for, or `worktree`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The commit that was built, 40 hexadecimal digits.
+    pub commit: String,
+    /// Whether the tree had changes on top of that commit.
+    pub dirty: bool,
+    /// Where the recipe was read.
+    pub recipe: Origin,
+    /// The component's own version, for one that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Which `build.toml` said how a component is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The one at the root of the component's own checkout.
+    Checkout,
+    /// The one that named the component.
+    Manifest,
+}
+
+/// Room for everything, unpacked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Files and folders.
+    pub inodes: u64,
+}
+
+/// A part of the archive that is unpacked as a whole or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// Its name.
+    pub name: String,
+    /// The roles of a host that need it. Empty: every host does.
+    pub roles: Vec<String>,
+    /// Room that it takes, unpacked.
+    pub needs: Needs,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it goes, below the root.
+    pub path: EntryPath,
+    /// Its section.
+    pub section: String,
+    /// Its permissions.
+    pub mode: Mode,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of its content, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Index into [`Manifest::members`] of the member in which its tar header starts.
+    pub member: usize,
+}
+
+/// Permissions of an entry. There are two, so that nothing set-uid or world-writable can be spelt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Readable by everybody.
+    #[serde(rename = "0644")]
+    File,
+    /// Readable and executable by everybody.
+    #[serde(rename = "0755")]
+    Executable,
+}
+
+impl Mode {
+    /// The permission bits.
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        match self {
+            Self::File => 0o644,
+            Self::Executable => 0o755,
+        }
+    }
+}
+
+/// One gzip member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// First byte, counted from the end of member 0.
+    pub offset: u64,
+    /// Compressed bytes.
+    pub size: u64,
+    /// Uncompressed bytes.
+    pub raw_size: u64,
+    /// SHA-256 of the compressed bytes, 64 hexadecimal digits.
+    pub sha256: String,
+    /// The section whose entries it holds; empty for the end of the tar stream.
+    pub section: String,
+}
+
+impl Manifest {
+    /// The entry called `path`.
+    #[must_use]
+    pub fn entry(&self, path: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.path.as_str() == path)
+    }
+
+    /// The sections that a host of `role` needs; `all` needs every one.
+    pub fn sections_of<'a>(&'a self, role: &'a str) -> impl Iterator<Item = &'a Section> {
+        self.sections.iter().filter(move |section| {
+            role == "all" || section.roles.is_empty() || section.roles.iter().any(|r| r == role)
+        })
+    }
+
+    /// Checks what can be checked without the file: names, order, sums. `data_bytes` is what lies between member 0 and
+    /// the trailer.
+    pub(crate) fn check(&self, data_bytes: u64) -> Result<(), Fault> {
+        self.check_members(data_bytes)?;
+        self.check_entries()
+    }
+
+    fn check_members(&self, data_bytes: u64) -> Result<(), Fault> {
+        let mut end = 0u64;
+        for (index, member) in self.members.iter().enumerate() {
+            if member.offset != end {
+                return Err(Fault::Lie(format!(
+                    "member {} starts at {}, not at {end}",
+                    index + 1,
+                    member.offset
+                )));
+            }
+            end = end.checked_add(member.size).ok_or_else(|| Fault::Lie("the sizes overflow".into()))?;
+        }
+        if end != data_bytes {
+            return Err(Fault::Lie(format!(
+                "the table counts {end} bytes of members, the file holds {data_bytes}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_entries(&self) -> Result<(), Fault> {
+        let sections: BTreeSet<&str> = self.sections.iter().map(|section| section.name.as_str()).collect();
+        if sections.len() != self.sections.len() || sections.contains("") {
+            return Err(Fault::Rule("two sections have one name, or one has none".into()));
+        }
+        let mut files = BTreeSet::from([MANIFEST]);
+        let mut last = 0;
+        for entry in &self.entries {
+            let name = entry.path.as_str();
+            if !files.insert(name) {
+                return Err(Fault::Rule(format!("two entries are called `{name}`")));
+            }
+            if !sections.contains(entry.section.as_str()) {
+                return Err(Fault::Rule(format!(
+                    "entry `{name}` is in section `{}`, which is not listed",
+                    entry.section
+                )));
+            }
+            let Some(member) = self.members.get(entry.member) else {
+                return Err(Fault::Lie(format!("entry `{name}` lies in a member that is not there")));
+            };
+            if member.section != entry.section {
+                return Err(Fault::Lie(format!(
+                    "entry `{name}` does not lie in member {}",
+                    entry.member + 1
+                )));
+            }
+            if entry.member < last {
+                return Err(Fault::Lie(format!("entry `{name}` is listed out of order")));
+            }
+            last = entry.member;
+        }
+        // A file where another entry needs a folder.
+        for name in &files {
+            for (at, _) in name.match_indices('/') {
+                if files.contains(&name[..at]) {
+                    return Err(Fault::Rule(format!("`{}` is a file, and `{name}` lies in it", &name[..at])));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a manifest can get wrong: it lies about the file, or breaks a rule.
+pub(crate) enum Fault {
+    Lie(String),
+    Rule(String),
+}

@@ -1,0 +1,151 @@
+//! Stub, manifest, members and trailer to one executable file, which appears by rename.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use flate2::{Compression, GzBuilder};
+use sha2::{Digest as _, Sha256};
+
+use super::cache::HEADER_BYTES;
+use super::compress::needs;
+use super::{Compressed, Description};
+use crate::manifest::{FORMAT, MANIFEST, Manifest};
+use crate::trailer::{TRAILER_BYTES, Trailer};
+use crate::{BLOCK_BYTES, Error};
+
+/// Writes the archive to `out`, replacing what was there only when it is complete. Returns the trailer and the SHA-256
+/// of the whole file as hexadecimal digits.
+///
+/// `stub` is the text of the shell script. These words in it are replaced: `@PRODUCT@`, `@VERSION@`, `@STUB@` (bytes of
+/// the padded stub), `@HEAD@` (compressed bytes of member 0), `@HELPER@` (compressed bytes of member 1), `@RAW@` (bytes
+/// of the helper) and `@SHA@` (its SHA-256). Lines that are only a comment are dropped, but for the first two.
+///
+/// # Errors
+/// [`Error::Io`]; `out` is then as it was.
+pub fn assemble(
+    stub: &str,
+    description: Description,
+    compressed: &Compressed,
+    out: &Path,
+) -> Result<(Trailer, String), Error> {
+    let manifest = manifest(description, compressed);
+    let head = head(&manifest)?;
+    let stub = padded_stub(stub, &manifest, head.len());
+    let data_bytes: u64 = compressed.members.iter().map(|member| member.size).sum();
+    let before = (stub.len() + head.len()) as u64 + data_bytes;
+
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write to", folder))?;
+    let mut sink = Hashed { inner: BufWriter::with_capacity(1 << 20, temporary), hash: Sha256::new() };
+    let mut write =
+        |bytes: &mut dyn Read| io::copy(bytes, &mut sink).map(|_| ()).map_err(Error::io("write", out));
+    write(&mut &stub[..])?;
+    write(&mut &head[..])?;
+    for (member, path) in compressed.members.iter().zip(&compressed.files) {
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
+        file.seek(SeekFrom::Start(HEADER_BYTES)).map_err(Error::io("read", path))?;
+        write(&mut file.take(member.size))?;
+    }
+    let trailer = Trailer {
+        stub_bytes: stub.len() as u64,
+        head_bytes: head.len() as u64,
+        file_bytes: before + TRAILER_BYTES as u64,
+        digest: sink.hash.clone().finalize().into(),
+    };
+    sink.write_all(&trailer.bytes()).map_err(Error::io("write", out))?;
+    let sha256 = crate::trailer::hex(&sink.hash.finalize());
+    let temporary = sink.inner.into_inner().map_err(|error| Error::io("write", out)(error.into_error()))?;
+    temporary
+        .as_file()
+        .set_permissions(fs::Permissions::from_mode(0o755))
+        .map_err(Error::io("write", out))?;
+    temporary.as_file().sync_all().map_err(Error::io("write", out))?;
+    temporary.persist(out).map_err(|error| Error::io("write", out)(error.error))?;
+    Ok((trailer, sha256))
+}
+
+fn manifest(description: Description, compressed: &Compressed) -> Manifest {
+    Manifest {
+        format: FORMAT,
+        product: description.product,
+        version: description.version,
+        created: description.created,
+        toolchain: description.toolchain,
+        build: description.build,
+        components: description.components,
+        needs: needs(compressed.entries.iter()),
+        sections: compressed.sections.clone(),
+        entries: compressed.entries.clone(),
+        members: compressed.members.clone(),
+    }
+}
+
+/// Member 0: a tar entry with the manifest, compressed.
+fn head(manifest: &Manifest) -> Result<Vec<u8>, Error> {
+    let failed = Error::io("pack", Path::new(MANIFEST));
+    let pack = || -> io::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(manifest)?;
+        json.push(b'\n');
+        let mut header = tar::Header::new_ustar();
+        header.set_path(MANIFEST)?;
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_size(json.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(manifest.created);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_cksum();
+        json.resize(json.len().next_multiple_of(512), 0);
+        let mut gzip = GzBuilder::new().operating_system(255).write(Vec::new(), Compression::best());
+        gzip.write_all(header.as_bytes())?;
+        gzip.write_all(&json)?;
+        gzip.finish()
+    };
+    pack().map_err(failed)
+}
+
+fn padded_stub(text: &str, manifest: &Manifest, head_bytes: usize) -> Vec<u8> {
+    let helper = (&manifest.entries[0], &manifest.members[0]);
+    // `@STUB@` is written with a fixed width, so that its value does not change the length that it names.
+    let fill = |stub_bytes: u64| {
+        strip_comments(text)
+            .replace("@PRODUCT@", &manifest.product)
+            .replace("@VERSION@", &manifest.version)
+            .replace("@STUB@", &format!("{stub_bytes:5}"))
+            .replace("@HEAD@", &head_bytes.to_string())
+            .replace("@HELPER@", &helper.1.size.to_string())
+            .replace("@RAW@", &helper.0.size.to_string())
+            .replace("@SHA@", &helper.0.sha256)
+    };
+    let stub_bytes = (fill(0).len() as u64).next_multiple_of(BLOCK_BYTES);
+    let mut stub = fill(stub_bytes).into_bytes();
+    stub.resize(stub_bytes as usize, b'\n');
+    stub
+}
+
+/// The script as it is shipped: comments stay in the source, where they are read, and out of the file, where each of
+/// their bits would be one more that can flip.
+fn strip_comments(text: &str) -> String {
+    let keep = |(index, line): &(usize, &str)| *index < 2 || !line.trim_start().starts_with('#');
+    text.lines().enumerate().filter(keep).map(|(_, line)| format!("{}\n", line.trim_start())).collect()
+}
+
+struct Hashed<W> {
+    inner: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -1,0 +1,76 @@
+//! Where things lie on a host. Every path of Cairn's is made here, below one root, so that `--root` moves all of it.
+
+use std::path::{Path, PathBuf};
+
+/// The paths of one installation.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout below `root`, `/` on a host.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The root that everything lies below.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether this is the running host itself.
+    pub fn is_host(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// Programs of all versions.
+    pub fn prefix(&self) -> PathBuf {
+        self.root.join("opt/cairn")
+    }
+
+    /// One folder for each version, read-only.
+    pub fn versions(&self) -> PathBuf {
+        self.prefix().join("versions")
+    }
+
+    /// The symbolic link to the version that runs.
+    pub fn current(&self) -> PathBuf {
+        self.prefix().join("current")
+    }
+
+    /// Configuration, the operator's.
+    pub fn configuration(&self) -> PathBuf {
+        self.root.join("etc/cairn")
+    }
+
+    /// Data.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("var/lib/cairn")
+    }
+
+    /// What was installed, and what a removal has to undo.
+    pub fn receipt(&self) -> PathBuf {
+        self.state().join("receipt.json")
+    }
+
+    /// The archives that versions were installed from.
+    pub fn archives(&self) -> PathBuf {
+        self.state().join("archives")
+    }
+
+    /// Where volumes lie unless a storage says otherwise.
+    pub fn volumes(&self) -> PathBuf {
+        self.state().join("volumes")
+    }
+
+    /// Logs.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("var/log/cairn")
+    }
+
+    /// systemd's folder for units that the administrator installs.
+    pub fn units(&self) -> PathBuf {
+        self.root.join("etc/systemd/system")
+    }
+}

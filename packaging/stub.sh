@@ -1,0 +1,100 @@
+#!/bin/sh
+# @PRODUCT@ @VERSION@ installs itself: sh FILE --help. Behind this script lies a gzipped tar: tail -c +@STUB@ FILE.
+#
+# This is the head of a self-extracting archive. It finds a folder in which a program may run, takes the helper
+# (`cairnctl`) out of the file, and hands everything to it: options, verbs, and the check of the whole file, this
+# script included, which the helper makes again before it does anything. Where no helper can run, `plain` below checks,
+# lists and extracts with sh alone. It knows nothing about hosts.
+#
+# Any single bit of this text may be wrong when it runs. Hence: no success but by the helper's own exit code or
+# through `&&`; `set -eu` from the first line; no loop that could fail to end; nothing reads standard input, which the
+# helper gets back from descriptor 3; on the way to the helper no redirection names a path outside the scratch folder; the
+# scratch folder is made and entered on one line, and its name is looked at before anything is written. No name here is one
+# flipped bit away from a path separator. `packaging/cairnctl/tests/flips.rs` runs it with every bit flipped.
+#
+# Lines that are only a comment, this one too, are dropped when the file is packed.
+set -eu
+exec 3<&0 </dev/null
+umask 077
+
+# die CODE WORDS... - the exit codes are those of the whole product: 2 damaged, 3 host not supported or a tool missing.
+die() {
+	code=$1
+	shift
+	printf '%s\n' "$0: $*" >&2
+	exit "$code"
+}
+
+# cut AT COUNT - that many bytes of this file.
+cut() {
+	tail -c "+$(($1 + 1))" "$me" | head -c "$2"
+}
+
+need() {
+	for tool in tail head gzip mkdir chmod; do
+		found=$(command -v $tool) || die 3 "this host has no \`$tool\`; install it and try again"
+	done
+	for hash in sha256sum 'openssl dgst -sha256 -r' 'shasum -a 256' 'busybox sha256sum' ''; do
+		found=$(command -v "${hash%% *}") && return
+	done
+	die 3 "this host has none of sha256sum, openssl, shasum, busybox; install one and try again"
+}
+
+# scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Returns only if that cannot be.
+scratch() {
+	cd "$1" && mkdir "cairn_$$" && cd "./cairn_$$" || return 0
+	case $PWD in */cairn_$$) ;; *) die 3 "cannot enter a scratch folder in \`$1\`" ;; esac
+	shift
+	cut $((@STUB@ + @HEAD@)) @HELPER@ | gzip -dc | tail -c +513 | head -c @RAW@ >cairnctl
+	case $($hash cairnctl) in @SHA@*) ;; *) die 2 "the file is damaged; copy it again" ;; esac
+	chmod 700 cairnctl
+	case $(./cairnctl --probe 2>&1 || :) in runs) exec ./cairnctl --scratch "$PWD" --archive "$me" "$@" <&3 ;; esac
+	rm -f cairnctl
+	cd .. && rmdir "cairn_$$"
+}
+
+# plain ARGS... - for a host on which no helper runs. The trailer is text: 275 bytes, 10 bytes before the end.
+plain() {
+	size=$(cat "$me" | wc -c)
+	size=$((size))
+	sum=$(head -c $((size - 301)) "$me" | $hash)
+	case $(tail -c 285 "$me" | head -c 274) in
+	"cairn-archive 1 stub="*" size=$(printf %016d $size) sha256=${sum%% *} sig="*) ;;
+	*) die 2 "the file is damaged; copy it again" ;;
+	esac
+	into=
+	for arg; do
+		case $arg in
+		verify | --check) echo "checked with sh alone: the bytes are those that were packed" && exit ;;
+		--info) cut @STUB@ @HEAD@ | gzip -dc | tail -c +513 | tr -d '\000' && exit ;;
+		--list) cut @STUB@ $size | gzip -dc | tar -tf - && exit ;;
+		extract | --target) into=. ;;
+		*) [ -z "$into" ] || into=$arg ;;
+		esac
+	done
+	[ -z "$into" ] || { umask 022 && mkdir -p "$into" && cd "$into" && cut @STUB@ $size | gzip -dc | tar -xof - && exit; }
+	die 3 "no folder here lets a program run (tried: $tried); set TMPDIR to one that does"
+}
+
+main() {
+	me=$0
+	case $me in /*) ;; *) me=$PWD/$me ;; esac
+	[ -f "$me" ] || die 1 "run it as a file: sh ./FILE"
+	need
+	beside= last=
+	for arg; do
+		case $last in --target | --root | --prefix | extract) beside=$arg ;; esac
+		case $arg in --target=* | --root=* | --prefix=*) beside=${arg#*=} ;; esac
+		last=$arg
+	done
+	case $beside in */*) beside=${beside%/*} ;; esac
+	tried=
+	for dir in "$beside" "${TMPDIR:-}" /var/tmp /tmp "$PWD" "${me%/*}"; do
+		[ -d "$dir" ] && [ -w "$dir" ] || continue
+		tried="$tried $dir"
+		scratch "$dir" "$@"
+	done
+	plain "$@"
+}
+
+main "$@"
