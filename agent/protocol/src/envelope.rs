@@ -1,0 +1,60 @@
+//! What every call travels in: the version, the operation that it belongs to, and what is asked or answered.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Which operation a request belongs to. The server chooses it and keeps it when it asks again, so that an agent can
+/// tell a repeat from a second order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(pub Uuid);
+
+/// What the server sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request<T> {
+    /// [`VERSION`](crate::VERSION) of the server.
+    pub protocol: u32,
+    /// The operation.
+    pub operation: OperationId,
+    /// What is asked.
+    pub arguments: T,
+}
+
+/// What the agent sends where it did what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply<T> {
+    /// [`VERSION`](crate::VERSION) of the agent.
+    pub protocol: u32,
+    /// The operation of the request.
+    pub operation: OperationId,
+    /// The answer.
+    pub result: T,
+}
+
+/// What the agent sends where it did not, with a status of 4xx or 5xx.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// [`VERSION`](crate::VERSION) of the agent.
+    pub protocol: u32,
+    /// For programs.
+    pub code: FailureCode,
+    /// For people: what went wrong, with names, and what to do.
+    pub message: String,
+}
+
+/// Kinds of failure that a server treats differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// The two sides speak different versions of the protocol.
+    Protocol,
+    /// The request is not one that the call takes.
+    Request,
+    /// There is no such call.
+    UnknownCall,
+    /// The agent failed.
+    Internal,
+}

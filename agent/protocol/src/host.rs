@@ -1,0 +1,76 @@
+//! What an agent says of its host. Every fact is read when asked for; what cannot be read is absent, never zero.
+
+use serde::{Deserialize, Serialize};
+
+/// Asks for everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FactsRequest {}
+
+/// An agent and its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// The program that answers.
+    pub agent: Agent,
+    /// Name of the host, as its kernel has it.
+    pub host_name: Option<String>,
+    /// Release of the running kernel.
+    pub kernel: Option<String>,
+    /// Seconds since the host started.
+    pub uptime_seconds: Option<u64>,
+    /// Processors.
+    pub cpu: Cpu,
+    /// Memory in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Whether guests can use the processor directly.
+    pub kvm: Kvm,
+    /// The socket of libvirt that was found.
+    pub libvirt_socket: Option<String>,
+}
+
+/// The program that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// The ref it was built from; absent if built outside the toolchain.
+    pub reference: Option<String>,
+    /// The commit it was built from.
+    pub commit: Option<String>,
+    /// True if that tree had uncommitted changes.
+    pub dirty: bool,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+}
+
+/// Processors of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cpu {
+    /// What the first one calls itself.
+    pub model: Option<String>,
+    /// How many the kernel runs.
+    pub count: Option<u32>,
+    /// The feature for virtual machines that it shows.
+    pub virtualization: Option<Virtualization>,
+}
+
+/// A processor's feature for virtual machines, named as in `/proc/cpuinfo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Virtualization {
+    /// Intel's.
+    Vmx,
+    /// AMD's.
+    Svm,
+}
+
+/// The state of `/dev/kvm`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kvm {
+    /// True if the agent can open it. Guests need the processor's feature, too.
+    pub opens: bool,
+    /// Why it does not open.
+    pub reason: Option<String>,
+}

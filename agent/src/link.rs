@@ -1,0 +1,68 @@
+//! The link to the server: whether this agent has been joined, and where it serves.
+//!
+//! ```text
+//!   Starting --+--> Waiting <--> Broken
+//!              |       |           |
+//!              +-------+-----------+--> Serving
+//! ```
+//!
+//! An agent without certificates waits for them with its port closed; one whose certificates cannot be used says so
+//! and waits for better ones. Once it serves, it serves until it stops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use packaging_service::layout::Layout;
+use packaging_service::tls::{self, TlsError};
+use rustls::ServerConfig;
+
+/// Base name of the agent's certificate and key.
+pub const IDENTITY: &str = "agent";
+
+/// Where the link stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is known yet.
+    Starting,
+    /// There are no certificates.
+    Waiting {
+        /// The files that are missing.
+        why: String,
+    },
+    /// There are certificates, and they cannot be used.
+    Broken {
+        /// The complaint.
+        why: String,
+    },
+    /// The port is open.
+    Serving {
+        /// Where.
+        address: SocketAddr,
+    },
+}
+
+/// True if this host holds the agent's certificate, its key and the authority.
+#[must_use]
+pub fn is_joined(layout: &Layout) -> bool {
+    [format!("{IDENTITY}.pem"), format!("{IDENTITY}.key"), "ca.pem".to_owned()]
+        .iter()
+        .all(|name| layout.tls(name).exists())
+}
+
+/// Loads the certificates, or says how the link stands without them.
+///
+/// # Errors
+/// [`State::Waiting`] or [`State::Broken`].
+pub fn certificates(layout: &Layout) -> Result<Arc<ServerConfig>, State> {
+    let (certificate, key) = (layout.tls(&format!("{IDENTITY}.pem")), layout.tls(&format!("{IDENTITY}.key")));
+    if !certificate.exists() && !key.exists() {
+        let why = format!("neither `{}` nor `{}` is there", certificate.display(), key.display());
+        return Err(State::Waiting { why });
+    }
+    load(layout).map_err(|error| State::Broken { why: error.to_string() })
+}
+
+fn load(layout: &Layout) -> Result<Arc<ServerConfig>, TlsError> {
+    let (identity, authority) = (tls::identity(layout, IDENTITY)?, tls::authority(layout)?);
+    tls::private_server(identity, authority, agent_protocol::SERVER_NAME)
+}

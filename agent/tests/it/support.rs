@@ -1,0 +1,122 @@
+//! A scratch host with an authority of its own, and an agent on it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use agent::config::Config;
+use agent::error::Error;
+use agent::facts::Sources;
+use agent::link::State;
+use agent::run::Agent;
+use packaging_service::files::{Access, create_folder};
+use packaging_service::layout::Layout;
+use packaging_service::stop::{self, Stopper};
+use packaging_service::tls;
+use packaging_stamp::Stamp;
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+pub static STAMP: Stamp = Stamp::new(Some("0.9fix"), Some("0123abcd"), Some("false"));
+
+/// A root with nothing but the folder for certificates, and an authority that is written nowhere yet.
+pub struct Host {
+    root: TempDir,
+    pub layout: Layout,
+    authority: Authority,
+}
+
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+}
+
+impl Host {
+    pub fn new() -> Self {
+        tls::install_provider();
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        create_folder(&layout.tls_folder(), Access::Private).unwrap();
+        Self { root, layout, authority: Authority::new() }
+    }
+
+    /// What an agent needs, as joining leaves it: the certificate comes last.
+    pub fn join(&self) {
+        std::fs::write(self.layout.tls("ca.pem"), &self.authority.pem).unwrap();
+        self.issue(&self.authority, "agent", "cairn-agent", ExtendedKeyUsagePurpose::ServerAuth);
+    }
+
+    /// A certificate of this host's authority for the server.
+    pub fn issue_server_client(&self) {
+        self.issue_ours("server-client", "cairn-server", ExtendedKeyUsagePurpose::ClientAuth);
+    }
+
+    /// A certificate of this host's authority for somebody else.
+    pub fn issue_ours(&self, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
+        self.issue(&self.authority, file, name, usage);
+    }
+
+    pub fn issue(&self, by: &Authority, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![usage];
+        let pem = params.signed_by(&key, &by.issuer).unwrap().pem();
+        std::fs::write(self.layout.tls(&format!("{file}.key")), key.serialize_pem()).unwrap();
+        let beside = self.layout.tls(&format!(".{file}.new"));
+        std::fs::write(&beside, pem).unwrap();
+        std::fs::rename(beside, self.layout.tls(&format!("{file}.pem"))).unwrap();
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.root.path().to_owned()
+    }
+
+    pub fn start(&self) -> Running {
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
+        let agent = Arc::new(Agent::new(self.layout.clone(), config, Sources::default(), &STAMP));
+        let (stopper, stop) = stop::channel();
+        let served = tokio::spawn(agent.clone().serve(stop));
+        Running { agent, stopper, served }
+    }
+}
+
+pub struct Running {
+    pub agent: Arc<Agent>,
+    stopper: Stopper,
+    served: JoinHandle<Result<(), Error>>,
+}
+
+impl Running {
+    pub async fn until(&self, wanted: impl Fn(&State) -> bool) -> State {
+        self.agent.link().wait_for(wanted).await.unwrap().clone()
+    }
+
+    pub async fn address(&self) -> SocketAddr {
+        match self.until(|state| matches!(state, State::Serving { .. })).await {
+            State::Serving { address } => address,
+            State::Starting | State::Waiting { .. } | State::Broken { .. } => unreachable!(),
+        }
+    }
+
+    /// Why it ended by itself.
+    pub async fn failure(self) -> String {
+        self.served.await.unwrap().unwrap_err().to_string()
+    }
+
+    pub async fn stop(self) {
+        self.stopper.stop();
+        self.served.await.unwrap().unwrap();
+    }
+}

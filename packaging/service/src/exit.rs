@@ -1,0 +1,20 @@
+//! Exit codes of both programs. They are a subset of the product's own table, with the same meaning.
+
+use std::process::ExitCode;
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what was asked; for `health`: healthy.
+    Ok = 0,
+    /// The command line or a configuration file is wrong; nothing was done.
+    Usage = 1,
+    /// It failed and needs a hand; for `health`: not healthy.
+    Failed = 7,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,53 @@
+//! `POST /api/v1/login`, `POST /api/v1/logout`, and what a request with a session looks like.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Extension, FromRequestParts, State};
+use axum::http::header;
+use axum::http::request::Parts;
+use packaging_service::serve::Peer;
+use server_api::error::ErrorCode;
+use server_api::session::{LoginReply, LoginRequest, LogoutReply};
+
+use super::problem::Problem;
+use crate::run::Server;
+
+/// A request of somebody who is logged in. A handler that takes one is closed to everybody else.
+#[derive(Debug)]
+pub struct Session {
+    token: String,
+}
+
+impl FromRequestParts<Arc<Server>> for Session {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
+        let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| {
+            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+        });
+        match token {
+            Some(token) if server.login.user(&token).is_some() => Ok(Self { token }),
+            Some(_) => Err(Problem::new(ErrorCode::NoSession, "the session has ended").next("log in again")),
+            None => Err(Problem::new(ErrorCode::NoSession, "this needs a session").next("log in first")),
+        }
+    }
+}
+
+pub async fn login(
+    State(server): State<Arc<Server>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Result<Json<LoginRequest>, JsonRejection>,
+) -> Result<Json<LoginReply>, Problem> {
+    let Json(LoginRequest { user, password }) = request?;
+    let entry = server.login.enter(user, password, peer.ip()).await?;
+    let expires_in_seconds = entry.lasts.as_secs();
+    Ok(Json(LoginReply { token: entry.token, user: entry.user, expires_in_seconds }))
+}
+
+pub async fn logout(State(server): State<Arc<Server>>, session: Session) -> Json<LogoutReply> {
+    server.login.leave(&session.token);
+    Json(LogoutReply {})
+}

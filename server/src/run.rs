@@ -1,0 +1,100 @@
+//! `cairn-server run`: everything is loaded, then the door opens, then systemd is told.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use packaging_service::exit::Exit;
+use packaging_service::layout::Layout;
+use packaging_service::stop::{self, Stop};
+use packaging_service::{config, listen, log, notify, serve, tls};
+use packaging_stamp::Stamp;
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+
+use crate::about::Origin;
+use crate::config::Config;
+use crate::dashboard::Dashboard;
+use crate::error::Error;
+use crate::http;
+use crate::local_agent::LocalAgent;
+use crate::login::Login;
+use crate::login::credential::Credential;
+
+/// Base name of the certificate and key that browsers see.
+const IDENTITY: &str = "server";
+
+/// Longest time for one call to the agent of this host.
+const AGENT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A running server: what its answers are made of.
+#[derive(Debug)]
+pub struct Server {
+    /// What is installed.
+    pub origin: Origin,
+    /// The dashboard's files.
+    pub dashboard: Dashboard,
+    /// Who gets in.
+    pub login: Login,
+    /// The agent of this host.
+    pub local_agent: LocalAgent,
+}
+
+impl Server {
+    /// Loads what the server needs. `executable` is the running program: the dashboard and the manifest of its package
+    /// lie beside it.
+    ///
+    /// # Errors
+    /// If certificates or credential cannot be used.
+    pub fn load(
+        layout: &Layout,
+        config: &Config,
+        stamp: &Stamp,
+        executable: &Path,
+    ) -> Result<(Self, Arc<ServerConfig>), Error> {
+        let tls = tls::public_server(tls::identity(layout, IDENTITY)?)?;
+        let session = Duration::from_secs(u64::from(config.session_hours.get()) * 60 * 60);
+        let server = Self {
+            origin: Origin::read(stamp, executable),
+            dashboard: Dashboard::locate(&config.dashboard, executable),
+            login: Login::new(Credential::load(&layout.admin())?, session),
+            local_agent: LocalAgent::new(layout, config.local_agent, AGENT_LIMIT)?,
+        };
+        Ok((server, tls))
+    }
+
+    /// Serves on `listener` until `stop`.
+    pub async fn serve(self, listener: TcpListener, tls: Arc<ServerConfig>, stop: Stop) {
+        serve::tls(listener, tls, http::router(Arc::new(self)), stop).await;
+    }
+}
+
+/// The command.
+///
+/// # Errors
+/// If something cannot be loaded or the door does not open.
+pub fn run(layout: &Layout, stamp: &'static Stamp, filter: &str) -> Result<Exit, Error> {
+    log::start(filter).map_err(Error::Log)?;
+    tls::install_provider();
+    let config: Config = config::load(&layout.server_config())?;
+    let (server, tls) = Server::load(layout, &config, stamp, &std::env::current_exe()?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = stop::on_signals()?;
+        let listener = listen::tcp(config.listen, &layout.server_config())?;
+        let address = listener.local_addr()?;
+        tracing::info!("serving on {address}");
+        notify::ready(&format!("serving on {address}"));
+        tokio::spawn(farewell(stop.clone()));
+        server.serve(listener, tls, stop).await;
+        Ok::<(), Error>(())
+    })?;
+    tracing::info!("stopped");
+    Ok(Exit::Ok)
+}
+
+/// Tells systemd as soon as the order comes, not when all is done.
+async fn farewell(mut stop: Stop) {
+    stop.ordered().await;
+    notify::stopping();
+}

@@ -1,0 +1,81 @@
+//! What `health` finds, on good hosts and bad ones.
+
+use std::time::Duration;
+
+use packaging_service::report::{Report, State};
+use server::cli::Role;
+use server::health::look;
+
+use crate::host::twin;
+use crate::support::Host;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn verdicts(report: &Report) -> Vec<(&str, State)> {
+    report.checks.iter().map(|check| (check.name.as_str(), check.state)).collect()
+}
+
+#[tokio::test]
+async fn a_good_host_passes_every_check() {
+    let host = Host::new(Role::All);
+    host.install_dashboard();
+    let (agent, _stopper) = twin(&host.layout).await;
+    let running = host.start().await;
+    let report = look(&host.layout, running.address, agent, LIMIT).await;
+    assert!(report.healthy, "{report}");
+    let pass = |name| (name, State::Pass);
+    assert_eq!(verdicts(&report), [pass("port"), pass("certificate"), pass("page"), pass("agent")]);
+    assert!(report.checks[3].evidence.contains("0.9fix"), "{report}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_without_an_agent_is_not_asked_for_one() {
+    let host = Host::new(Role::Server);
+    host.install_dashboard();
+    let running = host.start().await;
+    let report = look(&host.layout, running.address, host.config.local_agent, LIMIT).await;
+    assert!(report.healthy && report.checks.len() == 3, "{report}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_broken_fails_with_a_remedy() {
+    let host = Host::new(Role::All);
+    let running = host.start().await;
+    // Bound and never listening: connections are refused.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = socket.local_addr().unwrap();
+    let report = look(&host.layout, running.address, dead, LIMIT).await;
+    assert!(!report.healthy);
+    let (pass, fail) = (State::Pass, State::Fail);
+    assert_eq!(verdicts(&report), [("port", pass), ("certificate", pass), ("page", fail), ("agent", fail)]);
+    assert!(report.checks[2].evidence.contains("503"), "{report}");
+    assert!(report.checks.iter().all(|check| (check.state == fail) == check.remedy.is_some()));
+
+    let report = look(&host.layout, dead, dead, LIMIT).await;
+    assert_eq!(verdicts(&report), [("port", fail), ("agent", fail)]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_fails() {
+    let (host, stranger) = (Host::new(Role::Server), Host::new(Role::Server));
+    let running = host.start().await;
+    let report = look(&stranger.layout, running.address, host.config.local_agent, LIMIT).await;
+    assert!(!report.healthy);
+    assert_eq!(verdicts(&report)[1], ("certificate", State::Fail));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_fails_in_time() {
+    let host = Host::new(Role::Server);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let report = look(&host.layout, address, host.config.local_agent, Duration::from_millis(50)).await;
+    // Which checks ran out of time depends on how busy this machine is; that one did, does not.
+    assert!(!report.healthy);
+    assert!(report.checks.iter().any(|check| check.evidence.contains("no answer within 50 ms")), "{report}");
+}

@@ -1,0 +1,101 @@
+//! The agent of this host, played by a twin that speaks the same protocol with the same certificates.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use agent_protocol::call::{Call, HostFacts};
+use agent_protocol::envelope::{Reply, Request};
+use agent_protocol::host::{Facts, FactsRequest};
+use axum::routing::post;
+use axum::{Json, Router};
+use packaging_service::layout::Layout;
+use packaging_service::stop::{self, Stopper};
+use packaging_service::{serve, tls};
+use server::cli::Role;
+use tokio::net::TcpListener;
+
+use crate::support::Host;
+
+fn golden() -> Facts {
+    let text = include_str!("../../../agent/protocol/golden/host-facts.json");
+    let golden: serde_json::Value = serde_json::from_str(text).unwrap();
+    serde_json::from_value(golden["reply"]["result"].clone()).unwrap()
+}
+
+/// An agent that answers with the golden facts. It stops when the returned value is dropped.
+pub async fn twin(layout: &Layout) -> (SocketAddr, Stopper) {
+    let facts = async |Json(request): Json<Request<FactsRequest>>| {
+        Json(Reply { protocol: request.protocol, operation: request.operation, result: golden() })
+    };
+    serve_agent(layout, Router::new().route(HostFacts::PATH, post(facts))).await
+}
+
+async fn serve_agent(layout: &Layout, router: Router) -> (SocketAddr, Stopper) {
+    let (identity, roots) = (tls::identity(layout, "agent").unwrap(), tls::authority(layout).unwrap());
+    let config = tls::private_server(identity, roots, agent_protocol::SERVER_NAME).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stopper, stop) = stop::channel();
+    tokio::spawn(serve::tls(listener, Arc::clone(&config), router, stop));
+    (address, stopper)
+}
+
+#[tokio::test]
+async fn the_host_is_what_its_agent_says() {
+    let mut host = Host::new(Role::All);
+    let (address, _agent) = twin(&host.layout).await;
+    host.config.local_agent = address;
+    let running = host.start().await;
+    let token = running.token().await;
+    let answer = running.get_as(&token, "/api/v1/host/local").await;
+    assert_eq!(answer.status.as_u16(), 200);
+    let said = answer.json();
+    assert_eq!(said["agent"]["ref"], "0.9fix");
+    assert_eq!((&said["name"], &said["cpu_count"]), (&"node1".into(), &32.into()));
+    assert_eq!(said["kvm"]["usable"], false);
+    assert_eq!(said["kvm"]["reason"], "`/dev/kvm` does not open: Permission denied (os error 13)");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_there_is_an_error_with_a_next_step() {
+    let mut host = Host::new(Role::All);
+    // Bound and never listening: a connection is refused, and nobody else can take the port.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    host.config.local_agent = socket.local_addr().unwrap();
+    let running = host.start().await;
+    let token = running.token().await;
+    let answer = running.get_as(&token, "/api/v1/host/local").await;
+    assert_eq!(answer.error(), (502, "agent_unreachable".into()));
+    let said = answer.json();
+    assert!(said["cause"].as_str().unwrap().contains(&host.config.local_agent.to_string()), "{said}");
+    assert!(said["next"].as_str().unwrap().contains("cairn-agent health"), "{said}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_another_is_refused() {
+    let (mut host, stranger) = (Host::new(Role::All), Host::new(Role::All));
+    let (address, _agent) = twin(&stranger.layout).await;
+    host.config.local_agent = address;
+    let running = host.start().await;
+    let token = running.token().await;
+    let answer = running.get_as(&token, "/api/v1/host/local").await;
+    assert_eq!(answer.error(), (502, "agent_unreachable".into()));
+    assert!(answer.json()["cause"].as_str().unwrap().contains("no TLS"), "{:?}", answer.json());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_without_the_call_is_told_from_a_dead_one() {
+    let mut host = Host::new(Role::All);
+    let (address, _agent) = serve_agent(&host.layout, Router::new()).await;
+    host.config.local_agent = address;
+    let running = host.start().await;
+    let token = running.token().await;
+    let said = running.get_as(&token, "/api/v1/host/local").await.json();
+    assert_eq!(said["message"], "the agent of this host does not answer as it should");
+    assert!(said["next"].as_str().unwrap().contains("same version"), "{said}");
+    running.stop().await;
+}

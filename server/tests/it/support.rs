@@ -1,0 +1,156 @@
+//! A scratch host that is set up, a server on it, and a browser of sorts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use argon2::Params;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Method, Request, StatusCode, header};
+use packaging_service::layout::Layout;
+use packaging_service::stop::{self, Stopper};
+use packaging_service::{client, tls};
+use packaging_stamp::Stamp;
+use serde_json::Value;
+use server::bootstrap::{Bootstrap, Wish, bootstrap};
+use server::cli::Role;
+use server::config::Config;
+use server::login::credential::Credential;
+use server::run::Server;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub const PASSWORD: &str = "correct horse";
+pub static STAMP: Stamp = Stamp::new(Some("0.9fix"), Some("0123abcd"), Some("false"));
+
+/// A root with a package beside it: `ROOT/package/{bin,share/dashboard}`.
+pub struct Host {
+    pub root: TempDir,
+    pub layout: Layout,
+    pub config: Config,
+}
+
+impl Host {
+    /// Nothing but a root.
+    pub fn bare() -> Self {
+        tls::install_provider();
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        Self { root, layout, config }
+    }
+
+    /// Set up for `role`, with a password whose hash takes no time.
+    pub fn new(role: Role) -> Self {
+        let host = Self::bare();
+        host.bootstrap(role).unwrap();
+        let cheap = Params::new(8, 1, 1, None).unwrap();
+        let credential = Credential::with_params("admin", PASSWORD, cheap).unwrap();
+        std::fs::write(host.layout.admin(), serde_json::to_string(&credential).unwrap()).unwrap();
+        host
+    }
+
+    pub fn bootstrap(&self, role: Role) -> Result<Bootstrap, String> {
+        let wish = Wish { role, addresses: vec!["cloud.example".parse()?], password: Some(PASSWORD.into()) };
+        bootstrap(&self.layout, wish).map_err(|error| error.to_string())
+    }
+
+    /// Puts the dashboard of this tree where a package has it.
+    pub fn install_dashboard(&self) -> PathBuf {
+        let folder = self.root.path().join("package/share/dashboard");
+        std::fs::create_dir_all(&folder).unwrap();
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/dashboard")).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+        folder
+    }
+
+    pub async fn start(&self) -> Running {
+        let executable = self.root.path().join("package/bin/cairn-server");
+        let (server, tls) = Server::load(&self.layout, &self.config, &STAMP, &executable).unwrap();
+        let listener = TcpListener::bind(self.config.listen).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stopper, stop) = stop::channel();
+        let served = tokio::spawn(server.serve(listener, tls, stop));
+        Running { address, layout: self.layout.clone(), stopper, served }
+    }
+}
+
+pub struct Running {
+    pub address: SocketAddr,
+    layout: Layout,
+    stopper: Stopper,
+    served: JoinHandle<()>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Status and code of an error.
+    pub fn error(&self) -> (u16, String) {
+        (self.status.as_u16(), self.json()["code"].as_str().unwrap().to_owned())
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Running {
+    /// Sends a request as it is, over a connection of its own.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let config = tls::anonymous_client(tls::authority(&self.layout).unwrap());
+        let stream = client::connect_tls(self.address, "localhost", config).await.unwrap();
+        let stream = hyper_util::rt::TokioIo::new(stream);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(request(Method::GET, path, None, "")).await
+    }
+
+    pub async fn get_as(&self, token: &str, path: &str) -> Answer {
+        self.send(request(Method::GET, path, Some(token), "")).await
+    }
+
+    pub async fn login(&self, user: &str, password: &str) -> Answer {
+        let body = serde_json::json!({"user": user, "password": password}).to_string();
+        self.send(request(Method::POST, "/api/v1/login", None, &body)).await
+    }
+
+    pub async fn token(&self) -> String {
+        self.login("admin", PASSWORD).await.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn stop(self) {
+        self.stopper.stop();
+        self.served.await.unwrap();
+    }
+}
+
+pub fn request(method: Method, path: &str, token: Option<&str>, body: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()
+}
