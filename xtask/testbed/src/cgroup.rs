@@ -6,7 +6,10 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
+
+const ENTER: &str = include_str!("scripts/enter-cgroups.sh");
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
@@ -28,6 +31,28 @@ pub(crate) fn create(name: &str) -> Result<Vec<PathBuf>> {
         })?;
     }
     Ok(groups)
+}
+
+/// Creates, in each of these groups of a machine, the one that commands run in which no unit of the machine started. A
+/// process outside the machine's groups would see its own as `/../..`, as no process on a host does.
+pub(crate) fn create_for_commands(groups: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    // systemd-nspawn keeps the machine's processes in `payload`, which is `/` to them, and itself beside it.
+    let groups: Vec<PathBuf> = groups.iter().map(|group| group.join("payload/testbed")).collect();
+    for group in &groups {
+        fs::create_dir(group)
+            .with_context(|| format!("cannot create the control group `{}`", group.display()))?;
+    }
+    Ok(groups)
+}
+
+/// A command that enters these groups and becomes `program`.
+pub(crate) fn command(groups: &[PathBuf], program: &str) -> Command {
+    if groups.is_empty() {
+        return process::plain(program);
+    }
+    let mut command = process::plain("sh");
+    command.args(["-c", ENTER, "testbed"]).args(groups).args(["--", program]);
+    command
 }
 
 /// Removes the groups of this name and all below them. No process may be left in them.

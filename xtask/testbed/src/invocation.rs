@@ -1,6 +1,7 @@
 //! What a test wants to have run, and what came of it. Where it runs is decided by whom it is given to: a
 //! [`RootClone`](crate::RootClone), a [`Room`](crate::Room) or a [`Machine`](crate::Machine).
 
+use crate::cgroup;
 use crate::process::{self, Input, PLAIN_ENV};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
@@ -97,16 +98,23 @@ impl Invocation {
         self
     }
 
-    /// The words as one would type them, for messages.
+    /// The words as one would type them, for messages; a word of several lines by its first.
     pub(crate) fn shown(&self) -> String {
-        let words: Vec<_> = self.words.iter().map(|word| word.to_string_lossy()).collect();
-        words.join(" ")
+        let shown = |word: &OsString| {
+            let text = word.to_string_lossy();
+            let mut lines = text.trim_start().lines();
+            match (lines.next(), lines.next()) {
+                (Some(first), Some(_)) => format!("{first} ..."),
+                (first, _) => first.unwrap_or_default().to_owned(),
+            }
+        };
+        self.words.iter().map(shown).collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs in all namespaces of process `pid` (in our numbering), from its root directory.
-    pub(crate) fn run_in(self, pid: u32) -> Result<Output> {
+    /// Runs in all namespaces of process `pid` (in our numbering), from its root directory, in these control groups.
+    pub(crate) fn run_in(self, pid: u32, groups: &[PathBuf]) -> Result<Output> {
         let shown = self.shown();
-        let mut command = process::plain("nsenter");
+        let mut command = cgroup::command(groups, "nsenter");
         command.arg(format!("--target={pid}")).args(["--all", "--root", "--wd", "--"]);
         // `nsenter` forks: when it is killed for taking too long, its child shall die too.
         command.args(["setpriv", "--pdeathsig", "KILL", "env", "--ignore-environment"]);
@@ -204,5 +212,6 @@ mod tests {
     fn it_is_shown_as_one_would_type_it() {
         assert_eq!(Invocation::from(["ip", "-brief", "link"]).shown(), "ip -brief link");
         assert_eq!(Invocation::sh("echo \"$1\"").arg("x").shown(), "sh -c echo \"$1\" sh x");
+        assert_eq!(Invocation::sh("\n  set -eu\n  true\n").shown(), "sh -c set -eu ... sh");
     }
 }

@@ -17,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-const ENTER_CGROUPS: &str = include_str!("scripts/enter-cgroups.sh");
-
 /// How long booting and powering off may take on a machine that is busy with other things. Both take about a
 /// second on one that is not.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -53,6 +51,8 @@ struct Running {
     child: Child,
     /// The machine's process 1, in our numbering.
     leader: u32,
+    /// The control groups that commands run in.
+    groups: Vec<PathBuf>,
 }
 
 impl Machine {
@@ -80,16 +80,17 @@ impl Machine {
         let groups = cgroup::create(self.name())?;
         let console = File::options().create(true).append(true).open(self.console_path());
         let console = console.with_context(|| format!("cannot write `{}`", self.console_path().display()))?;
-        let mut command = self.clone.overlay().command("sh");
-        command.args(["-c", ENTER_CGROUPS, "testbed"]).args(groups).arg("--").args(self.nspawn());
+        let mut command = self.clone.overlay().enter(&cgroup::command(&groups, "systemd-nspawn"));
+        command.args(self.nspawn());
         let errors = console.try_clone().context("cannot share the console's log")?;
         command.stdin(Stdio::null()).stdout(console).stderr(errors);
         command.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1");
         // A Debian host has /tmp on its disk.
         command.env("SYSTEMD_NSPAWN_TMPFS_TMP", "0");
         let mut child = command.spawn().context("cannot start `nsenter`; is util-linux installed?")?;
-        match self.wait_until_up(&mut child) {
-            Ok(leader) => self.running = Some(Running { child, leader }),
+        let up = self.wait_until_up(&mut child);
+        match up.and_then(|leader| Ok((leader, cgroup::create_for_commands(&groups)?))) {
+            Ok((leader, groups)) => self.running = Some(Running { child, leader, groups }),
             Err(error) => {
                 // What it started ends with the clone; only our own child is left to reap.
                 let _ = child.kill().and_then(|()| child.wait());
@@ -107,7 +108,7 @@ impl Machine {
         let Some(running) = &self.running else {
             bail!("`{}` is off; call `start` first", self.name());
         };
-        command.into().run_in(running.leader)
+        command.into().run_in(running.leader, &running.groups)
     }
 
     /// Runs a command that reads `input`.
@@ -185,10 +186,10 @@ impl Machine {
         cgroup::remove(self.name())
     }
 
-    /// The words of the container's start. --register=no and --keep-unit: no systemd on this machine is asked for
+    /// The words after `systemd-nspawn`. --register=no and --keep-unit: no systemd on this machine is asked for
     /// anything. --console=read-only: the console goes to our log.
     fn nspawn(&self) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["systemd-nspawn".into(), "--directory".into()];
+        let mut words: Vec<OsString> = vec!["--directory".into()];
         words.push(self.clone.overlay().inner_path().into());
         words.extend(["--machine", self.name()].map(OsString::from));
         let fixed = [
@@ -228,7 +229,7 @@ impl Machine {
             let first = procfs::first_of_namespace_below(child.id());
             leader = first.filter(|&pid| procfs::program(pid).as_deref() == Some("systemd"));
             if let (None, Some(pid)) = (ended, leader) {
-                state = Invocation::from(["systemctl", "is-system-running"]).run_in(pid)?.stdout_text();
+                state = Invocation::from(["systemctl", "is-system-running"]).run_in(pid, &[])?.stdout_text();
             }
             Ok(ended.is_some() || matches!(state.as_str(), "running" | "degraded"))
         })?;

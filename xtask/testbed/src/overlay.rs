@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const SCRIPT: &str = include_str!("scripts/overlay.sh");
 
@@ -57,16 +58,12 @@ impl Overlay {
         self.dir.join("root")
     }
 
-    /// The holder's first process, whose mount and process namespaces everything in the clone runs in.
-    pub(crate) fn holder(&self) -> u32 {
-        self.holder.first()
-    }
-
-    /// A command that starts `program` in the holder's mount and process namespaces.
-    pub(crate) fn command(&self, program: &str) -> std::process::Command {
-        let mut command = process::plain("nsenter");
-        command.arg(format!("--target={}", self.holder())).args(["--mount", "--pid", "--", program]);
-        command
+    /// The same command, in the holder's mount and process namespaces.
+    pub(crate) fn enter(&self, command: &Command) -> Command {
+        let mut entered = process::plain("nsenter");
+        entered.arg(format!("--target={}", self.holder.first())).args(["--mount", "--pid", "--"]);
+        entered.arg(command.get_program()).args(command.get_args());
+        entered
     }
 }
 

@@ -4,6 +4,7 @@ use crate::clones::RootClone;
 use crate::holder::Holder;
 use crate::invocation::{Invocation, Output};
 use crate::mount::Mount;
+use crate::process;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub struct Room<'a> {
 
 impl<'a> Room<'a> {
     pub(crate) fn open(clone: &'a RootClone, network: Network, mounts: &[Mount]) -> Result<Self> {
-        let mut command = clone.overlay().command("unshare");
+        let mut command = process::plain("unshare");
         command.args([
             "--mount",
             "--propagation=private",
@@ -48,14 +49,14 @@ impl<'a> Room<'a> {
         };
         command.args(["sh", "-c", SCRIPT, "testbed"]).arg(clone.overlay().inner_path()).arg(network);
         command.args(mounts.iter().flat_map(Mount::words));
-        Ok(Self { holder: Holder::start(command, "a room")?, _clone: clone })
+        Ok(Self { holder: Holder::start(clone.overlay().enter(&command), "a room")?, _clone: clone })
     }
 
     /// Runs a command in the room and waits for its end.
     ///
     /// Fails when it cannot be started or takes too long; that it ended badly is told by its [`Output`].
     pub fn run(&self, command: impl Into<Invocation>) -> Result<Output> {
-        command.into().run_in(self.holder.first())
+        command.into().run_in(self.holder.first(), &[])
     }
 
     /// The room's root with its mounts, as this process sees it. See [`RootClone::path`] for what such a path can

@@ -6,11 +6,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{host, left_over};
+use support::{left_over, testbed};
 use xtask_testbed::{Bind, CloneOptions, Device, Invocation, Listing, Mount, RootClone, Upper};
 
 fn clone() -> RootClone {
-    RootClone::new(host(), CloneOptions::default()).expect("clone")
+    RootClone::new(testbed().host(), CloneOptions::default()).expect("clone")
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn what_a_room_leaves_running_is_reaped_and_ends_with_it() {
 
 #[test]
 fn files_go_in_and_out_and_no_other_clone_sees_them() {
-    let (one, two) = (clone(), RootClone::new(host(), memory()).expect("clone in memory"));
+    let (one, two) = (clone(), RootClone::new(testbed().host(), memory()).expect("clone in memory"));
     one.write("/var/run/deep/file", 0o755, "#!/bin/sh\necho ran\n").expect("write");
     assert_eq!(one.run(["/run/deep/file"]).expect("run").stdout_text(), "ran");
     one.copy_in("/proc/self/cmdline", "/root/copied", 0o600).expect("copy");
@@ -130,7 +130,7 @@ fn shells_for_tests_of_scripts_are_there_and_the_host_looks_bare() {
         let look = room.run(Invocation::sh("command -v \"$1\"").arg(absent)).expect("run");
         assert!(!look.success(), "`{absent}` is there");
     }
-    let busybox = support::testbed().busybox();
+    let busybox = testbed().busybox();
     assert!(Command::new(busybox).arg("true").status().expect("a static busybox").success());
 }
 
@@ -187,6 +187,6 @@ fn nothing_runs_on_when_the_test_is_killed() {
         assert!(start.elapsed() < Duration::from_secs(60), "{:?}", left_over(&name));
         std::thread::sleep(Duration::from_millis(20));
     }
-    support::testbed().sweep().expect("sweep");
+    testbed().sweep().expect("sweep");
     assert_eq!(left_over(&name), Vec::<String>::new());
 }

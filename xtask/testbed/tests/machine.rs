@@ -2,11 +2,11 @@
 
 mod support;
 
-use support::{host, left_over};
+use support::{left_over, testbed};
 use xtask_testbed::{Bind, Device, Invocation, Listing, Machine, MachineOptions};
 
 fn boot() -> Machine {
-    Machine::boot(host(), MachineOptions::default()).expect("boot")
+    Machine::boot(testbed().host(), MachineOptions::default()).expect("boot")
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn it_has_the_devices_and_files_it_was_given() {
     std::fs::write(shared.path().join("file"), "shared").expect("file");
     let binds = vec![Bind::read_only(shared.path(), "/srv/shared")];
     let options = MachineOptions { devices: vec![Device::Kvm, Device::Tun], binds, ..Default::default() };
-    let mut machine = Machine::boot(host(), options).expect("boot");
+    let mut machine = Machine::boot(testbed().host(), options).expect("boot");
     for _ in 0..2 {
         assert_eq!(machine.read("/srv/shared/file").expect("read"), b"shared");
         let look = machine.run(["stat", "--format=%F %t %T %a %G", "/dev/kvm"]).expect("run");

@@ -3,16 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
-use xtask_testbed::{Root, Testbed};
+use xtask_testbed::Testbed;
 
 /// The testbed that `CAIRN_TESTBED` names.
 pub fn testbed() -> &'static Testbed {
     static TESTBED: OnceLock<Testbed> = OnceLock::new();
     TESTBED.get_or_init(|| Testbed::from_env().expect("a prepared testbed"))
-}
-
-pub fn host() -> &'static Root {
-    testbed().host()
 }
 
 /// What of the clone `name` is still there: processes, mounts in any namespace, control groups, its folder.
