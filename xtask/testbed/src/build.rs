@@ -8,12 +8,11 @@ use crate::process::{self, Input};
 use crate::recipe::{BUSYBOX, BUSYBOX_PACKAGE, Recipe, SUITE};
 use crate::room::{Network, Room};
 use crate::root::Root;
-use crate::{aptconf, needs};
+use crate::{aptconf, cgroup, needs, overlay};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 const LAYER: &str = include_str!("scripts/layer.sh");
 
@@ -23,8 +22,15 @@ const SETTINGS: &str = "/run/testbed-apt.conf";
 /// A bare host, by mmdebstrap.
 pub(crate) fn host(tree: &Path, work: &Path) -> Result<()> {
     // mmdebstrap mounts things; in a namespace of its own they go with it, however it ends.
-    let mut command = apt_command("setpriv")?;
-    command.args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation=private", "--mount-proc"]);
+    let mut command = cgroup::command(&[], "setpriv");
+    command.envs(proxies()).args([
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--propagation=private",
+        "--mount-proc",
+    ]);
     command.args(["--pid", "--fork", "--kill-child", "mmdebstrap", "--mode=root", "--variant=minbase"]);
     command.args(["--format=directory", "--dpkgopt=force-unsafe-io"]);
     command.arg(format!("--include={}", Recipe::Host.packages().join(",")));
@@ -60,9 +66,9 @@ fn add_busybox(tree: &Path, work: &Path) -> Result<()> {
     let downloads = work.join("downloads");
     let unpacked = downloads.join("unpacked");
     fs::create_dir_all(&unpacked).with_context(|| format!("cannot create `{}`", unpacked.display()))?;
-    let mut command = apt_command("apt-get")?;
+    let mut command = process::plain("apt-get");
     // As root: apt's own user cannot write here.
-    command.args(["--option", "APT::Sandbox::User=root", "download", BUSYBOX_PACKAGE]);
+    command.envs(proxies()).args(["--option", "APT::Sandbox::User=root", "download", BUSYBOX_PACKAGE]);
     command.current_dir(&downloads);
     check("apt-get download", &process::finish(command, Input::Nothing, needs::APT_LIMIT)?)?;
     let package = fs::read_dir(&downloads)
@@ -78,7 +84,9 @@ fn add_busybox(tree: &Path, work: &Path) -> Result<()> {
     let found = found.iter().find(|path| path.is_file());
     let found = found.with_context(|| format!("`{BUSYBOX_PACKAGE}` has no busybox"))?;
     if let Some(folder) = place.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o755)))
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
     }
     fs::copy(found, &place).with_context(|| format!("cannot create `{}`", place.display()))?;
     fs::remove_dir_all(&downloads).with_context(|| format!("cannot remove `{}`", downloads.display()))
@@ -86,6 +94,12 @@ fn add_busybox(tree: &Path, work: &Path) -> Result<()> {
 
 /// What `recipe` adds to `base`, by apt in a clone of it: the clone's upper layer is the result.
 pub(crate) fn layer(base: &Root, tree: &Path, recipe: Recipe) -> Result<()> {
+    if !overlay::can_carry(&base.clones())? {
+        bail!(
+            "`{}` is on an overlay, which cannot carry another; choose a cache folder on an ordinary disk",
+            base.clones().display()
+        );
+    }
     let clone = RootClone::new(base, CloneOptions { upper: Upper::Disk })?;
     let lent = ["/etc/resolv.conf", "/etc/hosts"].into_iter().filter(|path| Path::new(path).exists());
     let mounts: Vec<Mount> = lent.map(|path| Bind::read_only(path, path).into()).collect();
@@ -116,13 +130,7 @@ fn remove_if_there(path: &Path) -> Result<()> {
     }
 }
 
-/// A command with the plain environment and this machine's proxies.
-fn apt_command(program: &str) -> Result<Command> {
-    let mut command = process::plain(program);
-    command.envs(proxies()).env("DEBIAN_FRONTEND", "noninteractive");
-    Ok(command)
-}
-
+/// This machine's proxies, which the plain environment of a command lacks.
 fn proxies() -> Vec<(&'static str, String)> {
     let names = ["http_proxy", "https_proxy", "no_proxy"];
     names.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?))).collect()

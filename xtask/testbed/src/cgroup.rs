@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const ENTER: &str = include_str!("scripts/enter-cgroups.sh");
+const ENTER: &str = include_str!("scripts/enter.sh");
 
 const MOUNT: &str = "/sys/fs/cgroup";
 
@@ -45,11 +45,8 @@ pub(crate) fn create_for_commands(groups: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(groups)
 }
 
-/// A command that enters these groups and becomes `program`.
+/// A command that enters these groups and becomes `program`, with a plain umask.
 pub(crate) fn command(groups: &[PathBuf], program: &str) -> Command {
-    if groups.is_empty() {
-        return process::plain(program);
-    }
     let mut command = process::plain("sh");
     command.args(["-c", ENTER, "testbed"]).args(groups).args(["--", program]);
     command

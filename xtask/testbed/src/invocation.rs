@@ -14,7 +14,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A program with its arguments, environment, working directory, input and time limit. The environment holds PATH,
-/// HOME, LC_ALL and what [`env`](Self::env) adds; the user is the superuser.
+/// HOME, LC_ALL and what [`env`](Self::env) adds; the user is the superuser, the umask 022.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     words: Vec<OsString>,
@@ -91,7 +91,8 @@ impl Invocation {
         self
     }
 
-    /// Kill it after this long; ten minutes unless given.
+    /// Kills the program after this long; ten minutes unless given. What it has started itself ends with the room, or
+    /// runs on in the machine.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;

@@ -22,6 +22,7 @@
 //! empty control groups can outlive a killed test; the next one sweeps them away.
 
 mod aptconf;
+mod boot;
 mod build;
 mod cgroup;
 mod clones;
@@ -39,6 +40,7 @@ mod recipe;
 mod room;
 mod root;
 mod testbed;
+mod walk;
 
 pub use clones::{CloneOptions, RootClone, Upper};
 pub use invocation::{Invocation, Output};

@@ -1,12 +1,9 @@
 //! What a tree consists of, and how two such lists differ: "uninstalling leaves nothing", as a value.
 
-use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use crate::walk;
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What stands at a path.
@@ -50,12 +47,7 @@ impl Listing {
     /// folders that are file systems of their own, such as /proc, are listed but not entered. Times are not
     /// compared, nor are they read. A file that vanishes meanwhile is left out.
     pub fn of(root: &Path, ignore: &[&str]) -> Result<Self> {
-        // The slash matters where the root is a link, such as /proc/1/root.
-        let device = fs::metadata(root.join("")).map(|found| found.dev());
-        let device = device.with_context(|| format!("cannot look at `{}`", root.display()))?;
-        let mut walk = Walk { root, ignore, device, found: BTreeMap::new() };
-        walk.folder(Path::new("/"))?;
-        Ok(Self(walk.found))
+        walk::entries(root, ignore).map(Self)
     }
 
     /// The paths and what stands there, in order.
@@ -65,7 +57,7 @@ impl Listing {
 
     /// What has changed from this listing to `later`, by path.
     pub fn changes(&self, later: &Self) -> Vec<Change> {
-        let paths: std::collections::BTreeSet<&PathBuf> = self.0.keys().chain(later.0.keys()).collect();
+        let paths: BTreeSet<&PathBuf> = self.0.keys().chain(later.0.keys()).collect();
         let change = |path: &PathBuf| match (self.0.get(path), later.0.get(path)) {
             (Some(old), Some(new)) if old != new => {
                 Some(Change::Changed(path.clone(), old.clone(), new.clone()))
@@ -124,91 +116,10 @@ impl fmt::Display for Listing {
     }
 }
 
-struct Walk<'a> {
-    root: &'a Path,
-    ignore: &'a [&'a str],
-    device: u64,
-    found: BTreeMap<PathBuf, Entry>,
-}
-
-impl Walk<'_> {
-    fn folder(&mut self, folder: &Path) -> Result<()> {
-        let real = self.real(folder);
-        let entries = match fs::read_dir(&real) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.with_context(|| format!("cannot list `{}`", real.display()))?,
-        };
-        for entry in entries {
-            let name = entry.with_context(|| format!("cannot list `{}`", real.display()))?.file_name();
-            let path = folder.join(name);
-            if self.ignore.iter().any(|ignored| path == Path::new(ignored)) {
-                continue;
-            }
-            let real = self.real(&path);
-            match describe(&real) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                described => {
-                    let (entry, device) =
-                        described.with_context(|| format!("cannot read `{}`", real.display()))?;
-                    let enter = entry.kind == Kind::Folder && device == self.device;
-                    self.found.insert(path.clone(), entry);
-                    if enter {
-                        self.folder(&path)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn real(&self, path: &Path) -> PathBuf {
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
-    }
-}
-
-fn describe(path: &Path) -> io::Result<(Entry, u64)> {
-    let metadata = fs::symlink_metadata(path)?;
-    let entry = Entry {
-        kind: kind(path, &metadata)?,
-        mode: metadata.mode() & 0o7777,
-        owner: (metadata.uid(), metadata.gid()),
-    };
-    Ok((entry, metadata.dev()))
-}
-
-fn kind(path: &Path, metadata: &Metadata) -> io::Result<Kind> {
-    let kind = metadata.file_type();
-    Ok(if kind.is_dir() {
-        Kind::Folder
-    } else if kind.is_symlink() {
-        Kind::Link { target: fs::read_link(path)? }
-    } else if kind.is_file() {
-        Kind::File { size_bytes: metadata.len(), sha256: sha256(path)? }
-    } else if kind.is_fifo() {
-        Kind::Special("pipe")
-    } else if kind.is_socket() {
-        Kind::Special("socket")
-    } else {
-        Kind::Special("device")
-    })
-}
-
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            count => digest.update(&buffer[..count]),
-        }
-    }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]

@@ -38,7 +38,7 @@ impl Overlay {
             names.insert(0, name);
         }
         let mut command = process::plain("unshare");
-        command.args(["--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]);
+        command.args(["--mount", "--propagation=slave", "--pid", "--fork", "--kill-child"]);
         command.args(["sh", "-c", SCRIPT, "testbed"]).arg(dir).arg(names.join(":"));
         command.arg(memory_bytes.map(|bytes| bytes.to_string()).unwrap_or_default());
         let holder = Holder::start(command, &format!("an overlay in `{}`", dir.display()))

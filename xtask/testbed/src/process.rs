@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn a_process_left_behind_does_not_hold_us_up() {
         let start = Instant::now();
-        let done = sh("sleep 30 & echo done", Input::Nothing, Duration::from_secs(60)).expect("run");
+        let done = sh("sleep 10 & echo done", Input::Nothing, Duration::from_secs(60)).expect("run");
         assert_eq!(done.stdout, b"done\n");
-        assert!(start.elapsed() < Duration::from_secs(25));
+        assert!(start.elapsed() < Duration::from_secs(8));
     }
 
     #[test]

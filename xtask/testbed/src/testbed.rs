@@ -29,8 +29,9 @@ pub fn prepare(cache: &Path, say: &dyn Fn(&str)) -> Result<Testbed> {
     fs::create_dir_all(&dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
     let dir = absolute(&dir)?;
     let host = cached_or_built(&dir, Recipe::Host, say)?;
-    drop(clones::sweep(&host.clones())?);
-    Ok(Testbed { dir, host })
+    let testbed = Testbed { dir, host };
+    testbed.sweep()?;
+    Ok(testbed)
 }
 
 impl Testbed {
@@ -91,6 +92,7 @@ fn cached_or_built(dir: &Path, recipe: Recipe, say: &dyn Fn(&str)) -> Result<Roo
         say("bringing apt's lists up to date");
         needs::update()?;
     }
+    drop(clones::sweep(&dir.join("clones"))?);
     let work = dir.join("building");
     // Whoever built here was interrupted: the lock is ours.
     match fs::remove_dir_all(&work) {

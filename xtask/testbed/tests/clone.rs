@@ -157,10 +157,8 @@ fn what_takes_too_long_is_killed() {
     assert!(start.elapsed() < Duration::from_secs(60));
 }
 
-/// Not a test of its own: the process that the next test kills.
-#[test]
-#[ignore = "run by the test that kills it"]
-fn victim() {
+/// What the test below runs in a process of its own, to kill it.
+fn be_the_victim() {
     let clone = clone();
     let room = clone.room(&[Mount::tmpfs("/opt")]).expect("room");
     room.run(Invocation::sh("sleep 1000 >/dev/null 2>&1 &")).expect("run").checked().expect("started");
@@ -170,8 +168,13 @@ fn victim() {
 
 #[test]
 fn nothing_runs_on_when_the_test_is_killed() {
+    const VICTIM: &str = "TESTBED_VICTIM";
+    if std::env::var_os(VICTIM).is_some() {
+        return be_the_victim();
+    }
     let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "victim", "--ignored", "--nocapture"])
+        .args(["--exact", "nothing_runs_on_when_the_test_is_killed", "--nocapture"])
+        .env(VICTIM, "yes")
         .stdout(Stdio::piped())
         .spawn()
         .expect("the victim");

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
 use support::{left_over, testbed};
 use xtask_testbed::{Bind, Device, Invocation, Listing, Machine, MachineOptions};
 
@@ -44,6 +45,21 @@ fn a_reboot_and_a_poweroff_keep_files_and_enabled_units() {
     machine.start().expect("start");
     assert_eq!(machine.read("/var/lib/count").expect("read"), b"started\nstarted\n");
     assert_eq!(machine.read("/etc/machine-id").expect("read"), id);
+}
+
+#[test]
+fn one_that_turns_itself_off_is_off() {
+    let mut machine = boot();
+    // The answer may get lost in the shutdown.
+    let _ = machine.run(["systemctl", "poweroff"]);
+    let start = Instant::now();
+    while machine.run(["true"]).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{}", machine.console());
+    }
+    assert!(machine.read("/etc/hostname").is_ok(), "its files are there");
+    machine.start().expect("start");
+    assert!(machine.start().expect_err("on").to_string().contains("is on already"));
+    assert_eq!(machine.run(["hostname"]).expect("run").stdout_text(), "host");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 # $2: the layers as overlayfs wants them, top first: lower1:lower0
 # $3: the size of a tmpfs for the upper layer, as mount takes it, or empty for the disk that `disk` is on
 set -eu
+umask 022
 cd "$1"
 mount -t proc proc /proc
 # What systemd-nspawn writes here while a machine runs goes with the namespace.
