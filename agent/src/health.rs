@@ -70,10 +70,5 @@ pub fn run(layout: &Layout, args: &HealthArgs) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let limit = Duration::from_millis(args.timeout_ms);
     let report = runtime.block_on(ask(&layout.agent_socket(), limit));
-    if args.json {
-        command::answer_json(&report)?;
-    } else {
-        command::answer(&report)?;
-    }
-    Ok(if report.healthy { Exit::Ok } else { Exit::Failed })
+    Ok(command::answer_health(&report, args)?)
 }

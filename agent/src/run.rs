@@ -120,15 +120,8 @@ pub fn run(layout: &Layout, stamp: &'static Stamp, filter: &str) -> Result<Exit,
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop::on_signals()?;
-        tokio::spawn(farewell(stop.clone()));
         Arc::new(agent).serve(stop).await
     })?;
     tracing::info!("stopped");
     Ok(Exit::Ok)
-}
-
-/// Tells systemd as soon as the order comes, not when all is done.
-async fn farewell(mut stop: Stop) {
-    stop.ordered().await;
-    notify::stopping();
 }

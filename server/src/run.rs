@@ -85,16 +85,9 @@ pub fn run(layout: &Layout, stamp: &'static Stamp, filter: &str) -> Result<Exit,
         let address = listener.local_addr()?;
         tracing::info!("serving on {address}");
         notify::ready(&format!("serving on {address}"));
-        tokio::spawn(farewell(stop.clone()));
         server.serve(listener, tls, stop).await;
         Ok::<(), Error>(())
     })?;
     tracing::info!("stopped");
     Ok(Exit::Ok)
-}
-
-/// Tells systemd as soon as the order comes, not when all is done.
-async fn farewell(mut stop: Stop) {
-    stop.ordered().await;
-    notify::stopping();
 }

@@ -9,6 +9,7 @@ use clap::{Args, Parser};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::report::Report;
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Args)]
@@ -71,4 +72,17 @@ pub fn answer(text: &dyn Display) -> std::io::Result<()> {
 /// If nobody takes it.
 pub fn answer_json(answer: &impl Serialize) -> std::io::Result<()> {
     self::answer(&serde_json::to_string(answer)?)
+}
+
+/// Prints what `health` found, and says how the program ends with it.
+///
+/// # Errors
+/// If nobody takes it.
+pub fn answer_health(report: &Report, args: &HealthArgs) -> std::io::Result<Exit> {
+    if args.json {
+        answer_json(report)?;
+    } else {
+        answer(report)?;
+    }
+    Ok(if report.healthy { Exit::Ok } else { Exit::Failed })
 }

@@ -161,6 +161,8 @@ async fn converse<D, S, B>(
         () = stop.ordered() => return,
         opened = tokio::time::timeout(PATIENCE, door.open(raw)) => match opened {
             Ok(Ok(stream)) => stream,
+            // Whoever only looks whether the port is open is no news.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
             Ok(Err(error)) => return tracing::info!("refused {}: {error}", whose()),
             Err(_) => return tracing::info!("refused {}: no handshake within {} s", whose(), PATIENCE.as_secs()),
         },

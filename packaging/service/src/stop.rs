@@ -3,6 +3,8 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::notify;
+
 /// Waits for the order to stop. Clones wait for the same order.
 #[derive(Debug, Clone)]
 pub struct Stop {
@@ -22,7 +24,8 @@ pub fn channel() -> (Stopper, Stop) {
     (Stopper { order }, Stop { ordered })
 }
 
-/// Waits for SIGTERM and SIGINT from now on. To be called within a runtime, before the service says that it is up.
+/// Waits for SIGTERM and SIGINT from now on, and tells systemd as soon as one comes. To be called within a runtime,
+/// before the service says that it is up.
 ///
 /// # Errors
 /// If the signals cannot be caught.
@@ -36,6 +39,7 @@ pub fn on_signals() -> std::io::Result<Stop> {
             _ = interrupt.recv() => "SIGINT",
         };
         tracing::info!("stopping on {name}");
+        notify::stopping();
         stopper.stop();
         // A second signal must not kill the process while requests finish: both stay caught.
         loop {

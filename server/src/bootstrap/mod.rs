@@ -4,6 +4,8 @@
 //!
 //! First all is looked at ([`plan`]), then all is made in memory, then all is written.
 
+mod answer;
+mod error;
 pub mod issue;
 pub mod names;
 pub mod password;
@@ -20,92 +22,18 @@ use packaging_service::files::{Access, NewFile, create_files, create_folder};
 use packaging_service::layout::Layout;
 use packaging_service::report::CONTRACT;
 use packaging_service::tls;
-use serde::Serialize;
-use thiserror::Error;
 
 use crate::cli::{BootstrapArgs, Role};
 use crate::config::Config;
 use crate::error::Error;
 use crate::login::credential::Credential;
+pub use answer::{Admin, AdminState, Bootstrap};
+pub use error::BootstrapError;
 use names::Address;
 use plan::{Identity, Plan};
 
 /// Name of the administrator.
 pub const ADMIN: &str = "admin";
-
-/// The answer of `bootstrap --json`.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Bootstrap {
-    /// Version of the contract.
-    pub contract: u32,
-    /// Files and folders that were made.
-    pub created: Vec<PathBuf>,
-    /// Files and folders that were there.
-    pub kept: Vec<PathBuf>,
-    /// The administrator.
-    pub admin: Admin,
-    /// Where the dashboard will be.
-    pub url: String,
-}
-
-/// The administrator, in the answer.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Admin {
-    /// Name.
-    pub user: String,
-    /// Whether it is new.
-    pub state: AdminState,
-    /// The password that was made here; this is the only time that anybody sees it.
-    pub password: Option<String>,
-}
-
-/// Whether the administrator is new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AdminState {
-    /// Made now.
-    Created,
-    /// Was there.
-    Kept,
-}
-
-/// Why a host cannot be set up.
-#[derive(Debug, Error)]
-pub enum BootstrapError {
-    /// One file of a pair is there.
-    #[error(
-        "`{there}` is there and `{missing}` is not; put `{missing}` back from a backup, or move `{there}` away to have both made anew"
-    )]
-    HalfMade {
-        /// The file that is there.
-        there: PathBuf,
-        /// The file that is not.
-        missing: PathBuf,
-    },
-    /// Certificates are there, and what signed them is not.
-    #[error(
-        "`{leaf}` is there and its authority, `{authority}` with its key, is not; put the authority back from a backup, or move all files in that folder away to begin anew"
-    )]
-    LostAuthority {
-        /// A certificate that is there.
-        leaf: PathBuf,
-        /// The authority.
-        authority: PathBuf,
-    },
-    /// The authority is there and cannot be used.
-    #[error("cannot read the authority `{path}`: {cause}; restore it with its key from a backup")]
-    Authority {
-        /// The authority's certificate, or its key.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The library that makes certificates refuses.
-    #[error(
-        "cannot make a certificate: {0}; restore `ca.pem` and `ca.key` from a backup if they were damaged"
-    )]
-    Issue(#[from] rcgen::Error),
-}
 
 /// What is wanted, beyond what every host needs.
 #[derive(Debug)]

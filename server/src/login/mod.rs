@@ -26,7 +26,7 @@ pub struct Login {
     credential: Arc<Credential>,
     throttle: Throttle,
     sessions: Sessions,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 /// A session has begun.
@@ -43,8 +43,8 @@ pub struct Entry {
 /// Why somebody is not let in.
 #[derive(Debug, Error)]
 pub enum LoginError {
-    /// Name or password are wrong; which of the two is nobody's business.
-    #[error("user or password are wrong")]
+    /// Name or password is wrong; which of the two is nobody's business.
+    #[error("user or password is wrong")]
     Wrong,
     /// Too many failures from this address.
     #[error("too many failed logins from this address")]
@@ -65,7 +65,7 @@ impl Login {
             credential: Arc::new(credential),
             throttle: Throttle::default(),
             sessions: Sessions::new(session),
-            places: Semaphore::new(VERIFICATIONS),
+            places: Arc::new(Semaphore::new(VERIFICATIONS)),
         }
     }
 
@@ -79,12 +79,15 @@ impl Login {
             .admit(address, Instant::now())
             .map_err(|wait| LoginError::TooMany { wait })
             .inspect_err(|_| tracing::warn!("too many failed logins from {address}"))?;
-        let place = self.places.acquire().await.map_err(|error| broken(&error))?;
+        let place = self.places.clone().acquire_owned().await.map_err(|error| broken(&error))?;
         let (credential, name) = (self.credential.clone(), user.clone());
-        let right = tokio::task::spawn_blocking(move || credential.verify(&name, &password))
-            .await
-            .map_err(|error| broken(&error))?;
-        drop(place);
+        let right = tokio::task::spawn_blocking(move || {
+            // Given back when the work ends, even if nobody waits for it any more.
+            let _place = place;
+            credential.verify(&name, &password)
+        })
+        .await
+        .map_err(|error| broken(&error))?;
         if !right {
             tracing::warn!("refused a login from {address}");
             return Err(LoginError::Wrong);
