@@ -8,10 +8,11 @@ use crate::overlay::{self, Overlay};
 use crate::room::{Network, Room};
 use crate::root::Root;
 use crate::{cgroup, process};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How a clone is made.
@@ -70,7 +71,7 @@ impl RootClone {
         self.overlay.path()
     }
 
-    /// A name that no other clone on this machine has now: `cairn-testbed-` and two numbers.
+    /// A name that no other clone on this machine has: `cairn-testbed-`, our process's number, and one of its own.
     pub fn name(&self) -> &str {
         &self.folder.name
     }
@@ -131,7 +132,10 @@ struct Folder {
 impl Folder {
     fn create(clones: &Path) -> Result<Self> {
         let _turn = sweep(clones)?;
-        for number in 1..=u32::MAX {
+        loop {
+            // No name twice in a process; the folder of an earlier process of this number may still be there.
+            static NUMBER: AtomicU32 = AtomicU32::new(1);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
             let name = format!("cairn-testbed-{}-{number}", std::process::id());
             let path = clones.join(&name);
             match fs::create_dir(&path) {
@@ -142,13 +146,15 @@ impl Folder {
             lock.try_lock().with_context(|| format!("cannot lock `{}`", path.display()))?;
             return Ok(Self { path, name, _lock: lock });
         }
-        bail!("no free name for a clone in `{}`; remove that folder", clones.display())
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed now is swept away later.
+        // What cannot be removed now is swept away later. Almost all of it goes while the lock is still ours, and the
+        // rest when it is our turn, so that no sweep comes across it.
+        let _ = remove(&self.path.join("disk"));
+        let _turn = self.path.parent().map(turn);
         let _ = remove(&self.path);
     }
 }
@@ -157,8 +163,7 @@ impl Drop for Folder {
 /// making or removing clones until it is dropped.
 pub(crate) fn sweep(clones: &Path) -> Result<File> {
     fs::create_dir_all(clones).with_context(|| format!("cannot create `{}`", clones.display()))?;
-    let turn = lock_file(clones)?;
-    turn.lock().with_context(|| format!("cannot lock `{}`", clones.display()))?;
+    let turn = turn(clones)?;
     let entries = fs::read_dir(clones).with_context(|| format!("cannot list `{}`", clones.display()))?;
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()) {
         let Ok(lock) = lock_file(&path) else { continue };
@@ -168,6 +173,13 @@ pub(crate) fn sweep(clones: &Path) -> Result<File> {
             let _ = path.file_name().map(|name| cgroup::remove(&name.to_string_lossy()));
         }
     }
+    Ok(turn)
+}
+
+/// Waits until nobody else makes or removes clones here, and keeps it so until the file is dropped.
+fn turn(clones: &Path) -> Result<File> {
+    let turn = lock_file(clones)?;
+    turn.lock().with_context(|| format!("cannot lock `{}`", clones.display()))?;
     Ok(turn)
 }
 
@@ -181,15 +193,14 @@ fn lock_file(folder: &Path) -> Result<File> {
 fn remove(path: &Path) -> Result<()> {
     let mut last = None;
     process::until(Duration::from_secs(5), || {
-        last = match fs::remove_dir_all(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Some(error),
-            _ => None,
-        };
-        Ok(last.is_none())
+        last = fs::remove_dir_all(path).err();
+        Ok(last.is_none() || !path.exists())
     })?;
     match last {
-        Some(error) => Err(error).with_context(|| format!("cannot remove `{}`", path.display())),
-        None => Ok(()),
+        Some(error) if path.exists() => {
+            Err(error).with_context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
