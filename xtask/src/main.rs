@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: builds, packages and tests Cairn.
+//!
+//! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
+//! turns them into steps, `run` does the steps. `check` is what people and CI run before a change is taken.
+
+mod all_in_one;
+mod buildfile;
+mod cache;
+mod check;
+mod cli;
+mod elf;
+mod environment;
+mod failure;
+mod git;
+mod packages;
+mod plan;
+mod progress;
+mod refs;
+mod run;
+mod show;
+mod suggest;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{Cli, Task};
+use failure::{Code, code_of};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Code::Usage } else { Code::Ok } as u8);
+        }
+    };
+    let done = match cli.command {
+        Task::AllInOne(args) => all_in_one::command(&args),
+        Task::Verify { file } => show::verify(&file),
+        Task::Inspect(args) => show::inspect(&args),
+        Task::Test(args) => check::command(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(code_of(&error) as u8)
+        }
+    }
+}

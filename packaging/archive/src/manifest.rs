@@ -4,6 +4,7 @@
 //! would get wrong raises [`FORMAT`], and `tests/golden/manifest.json` shows the reviewer what changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -248,6 +249,31 @@ impl Manifest {
                     return Err(Fault::Rule(format!("`{}` is a file, and `{name}` lies in it", &name[..at])));
                 }
             }
+        }
+        Ok(())
+    }
+}
+
+/// What the archive was built from, for people.
+impl fmt::Display for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let changes = |dirty: bool| if dirty { ", with uncommitted changes" } else { "" };
+        writeln!(f, "{} {}", self.product, self.version)?;
+        for (name, component) in &self.components {
+            let Component { reference, commit, dirty, version, .. } = component;
+            let version = version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+            writeln!(f, "  {name:<12} {reference} {commit}{}{version}", changes(*dirty))?;
+        }
+        writeln!(f, "  {:<12} {}{}", "toolchain", self.toolchain.commit, changes(self.toolchain.dirty))?;
+        let how = if self.build.native { "native" } else { "portable" };
+        let glibc =
+            self.build.glibc.as_ref().map(|glibc| format!(", glibc {glibc} or later")).unwrap_or_default();
+        writeln!(f, "  built for {} ({how}{glibc})", self.build.target)?;
+        writeln!(f, "  {} files, {} bytes unpacked", self.entries.len(), self.needs.bytes)?;
+        for section in &self.sections {
+            let roles =
+                if section.roles.is_empty() { "every host".to_owned() } else { section.roles.join(", ") };
+            writeln!(f, "  section {:<12} {:>11} bytes, for {roles}", section.name, section.needs.bytes)?;
         }
         Ok(())
     }

@@ -69,6 +69,11 @@ impl Layout {
         self.root.join("var/log/cairn")
     }
 
+    /// Sockets of the running services.
+    pub fn runtime(&self) -> PathBuf {
+        self.root.join("run/cairn")
+    }
+
     /// systemd's folder for units that the administrator installs.
     pub fn units(&self) -> PathBuf {
         self.root.join("etc/systemd/system")

@@ -1,2 +1,67 @@
-//! Placeholder.
-fn main() {}
+//! `cairnctl`: the helper inside the archive, and the control tool on the host.
+//!
+//! It is a static program that never asks the C library for a name, of a host or of a user: a static glibc program that
+//! does crashes on stock distributions. What needs that, and all cryptography, is done by the programs it installs.
+
+mod args;
+mod exit;
+mod host;
+mod install;
+mod layout;
+mod preflight;
+mod receipt;
+mod role;
+mod runfile;
+mod show;
+mod source;
+mod uninstall;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Verb};
+use exit::{Code, code_of};
+use runfile::Start;
+
+packaging_stamp::stamp!();
+
+fn main() -> ExitCode {
+    let code = match Start::new(std::env::args_os().skip(1)) {
+        Ok(Start::Probe) => {
+            println!("runs");
+            Code::Ok
+        }
+        Ok(Start::Command { archive, arguments }) => run(archive.map(|archive| *archive), arguments),
+        Err(error) => report(&error),
+    };
+    ExitCode::from(code as u8)
+}
+
+fn run(archive: Option<packaging_archive::Archive>, arguments: Vec<String>) -> Code {
+    let cli = match Cli::try_parse_from(std::iter::once("cairnctl".to_owned()).chain(arguments)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Standard output for help, standard error for what is wrong.
+            let _ = error.print();
+            return if error.use_stderr() { Code::Usage } else { Code::Ok };
+        }
+    };
+    let done = match cli.verb {
+        Verb::Preflight(args) => preflight::command(&args, archive),
+        Verb::Install(args) => install::command(&args, archive, cli.quiet),
+        Verb::Uninstall(args) => uninstall::command(&args, cli.quiet),
+        Verb::Verify(args) => verify::command(&args, archive, cli.quiet),
+        Verb::Extract(args) => show::extract(&args, archive, cli.quiet),
+        Verb::List => show::list(archive),
+        Verb::Inspect(args) => show::inspect(&args, archive),
+        Verb::Version => show::version(archive),
+    };
+    done.unwrap_or_else(|error| report(&error))
+}
+
+fn report(error: &anyhow::Error) -> Code {
+    eprintln!("cairnctl: {error:#}");
+    code_of(error)
+}

@@ -52,7 +52,8 @@ impl Stamp {
     pub fn version_text(&self, name: &str, executable: &Path) -> String {
         let mut text = match (self.value("ref"), self.value("commit")) {
             (Some(reference), Some(commit)) => {
-                let dirty = if self.value("dirty") == Some("true") { ", with uncommitted changes" } else { "" };
+                let dirty =
+                    if self.value("dirty") == Some("true") { ", with uncommitted changes" } else { "" };
                 format!("{name} {reference} (commit {commit}{dirty})")
             }
             _ => format!("{name}, built outside the toolchain: no ref, no commit"),
@@ -116,7 +117,8 @@ mod tests {
     #[test]
     fn the_version_names_ref_commit_and_the_product_beside_the_binary() {
         let package = tempfile::tempdir().unwrap();
-        std::fs::write(package.path().join("manifest.json"), r#"{"product":"cairn","version":"1-qa"}"#).unwrap();
+        std::fs::write(package.path().join("manifest.json"), r#"{"product":"cairn","version":"1-qa"}"#)
+            .unwrap();
         let stamp = Stamp::new(Some("1"), Some("0123abcd"), Some("false"));
         let text = stamp.version_text("cairn-server", &package.path().join("bin/cairn-server"));
         assert_eq!(text, "cairn-server 1 (commit 0123abcd)\nproduct cairn 1-qa");

@@ -8,6 +8,7 @@
 //! Not here: what to do about a finding (that is the operator's, or the installer's), and checks of an installation that
 //! is already there (`doctor`, `verify`). Nothing here asks the C library for a host, a user or a group.
 
+mod command;
 mod direct_io;
 mod executable;
 mod glibc;
@@ -32,6 +33,7 @@ use packaging_archive::{HELPER, Manifest, Needs};
 
 use crate::layout::Layout;
 use crate::role::Role;
+pub use command::{command, of};
 pub use report::Report;
 use report::{Check, Finding, Group};
 

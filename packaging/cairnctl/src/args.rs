@@ -1,0 +1,247 @@
+//! The command line, twice: verbs as the control tool knows them, and before them the options that people know from
+//! other self-extracting files, which are only another spelling of verbs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::role::Role;
+
+/// Installs, checks and removes this product on this host.
+#[derive(Debug, Parser)]
+#[command(name = "cairnctl", disable_version_flag = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Print only what is asked for and what is wrong.
+    #[arg(long, global = true, env = "CAIRN_QUIET")]
+    pub quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const AFTER_HELP: &str = "\
+A .run file takes these verbs too; without one it installs. It also takes, before any verb:
+  --check            verify the file         --info     inspect it
+  --list             list its entries        --version  print the version
+  --noexec           extract, install nothing
+  --target DIR       extract into DIR, and keep it
+  --keep             extract into ./PRODUCT-VERSION, and keep it
+  --confirm          ask before installing, even with --yes
+  --quiet            say less
+  --                 what follows belongs to `install`
+
+Every option is also an environment variable: --no-start is CAIRN_NO_START=1.
+
+Exit codes: 0 done, 1 usage, 2 damaged, 3 host not supported, 4 no space, 5 locked by another run,
+6 failed and rolled back, 7 failed and needs a hand, 8 refused by policy, 9 interrupted.";
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Look at this host and report everything that stands in the way, changing nothing.
+    Preflight(PreflightArgs),
+    /// Install, or mend an installation of the same version.
+    Install(InstallArgs),
+    /// Remove what was installed; data and changed files stay unless --purge.
+    Uninstall(UninstallArgs),
+    /// Check a .run file, or without FILE the installation.
+    Verify(VerifyArgs),
+    /// Unpack a .run file without installing it.
+    Extract(ExtractArgs),
+    /// List the entries of a .run file.
+    List,
+    /// Show what a .run file was built from.
+    Inspect(InspectArgs),
+    /// Print the version.
+    Version,
+}
+
+/// Which host, and what of it.
+#[derive(Clone, Debug, Args)]
+pub struct HostArgs {
+    /// Install below this folder instead of `/`.
+    #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
+    pub root: PathBuf,
+    /// What this host is.
+    #[arg(long, value_enum, default_value_t = Role::All, env = "CAIRN_ROLE")]
+    pub role: Role,
+    /// Neither enable nor start any service.
+    #[arg(long, env = "CAIRN_NO_START")]
+    pub no_start: bool,
+}
+
+/// Options of `preflight`.
+#[derive(Debug, Args)]
+pub struct PreflightArgs {
+    /// Which host.
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// One JSON object instead of a table.
+    #[arg(long, env = "CAIRN_JSON")]
+    pub json: bool,
+}
+
+/// Options of `install`.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Which host.
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Do not ask.
+    #[arg(long, short, env = "CAIRN_YES")]
+    pub yes: bool,
+    /// Ask, even with --yes.
+    #[arg(long, env = "CAIRN_CONFIRM")]
+    pub confirm: bool,
+    /// Print the plan and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN")]
+    pub dry_run: bool,
+    /// Take the administrator's password from the first line of this file instead of making one.
+    #[arg(long, value_name = "FILE", env = "CAIRN_ADMIN_PASSWORD_FILE")]
+    pub admin_password_file: Option<PathBuf>,
+    /// Install from this folder, into which a .run file was extracted.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub from: Option<PathBuf>,
+    /// Extract into this folder first, and keep it.
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub keep_in: Option<PathBuf>,
+}
+
+/// Options of `uninstall`.
+#[derive(Debug, Args)]
+pub struct UninstallArgs {
+    /// The root that was given to `install`.
+    #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
+    pub root: PathBuf,
+    /// Do not ask.
+    #[arg(long, short, env = "CAIRN_YES")]
+    pub yes: bool,
+    /// Print what would be removed and what would stay, and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN")]
+    pub dry_run: bool,
+    /// Remove data, certificates and changed files too.
+    #[arg(long, env = "CAIRN_PURGE")]
+    pub purge: bool,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A .run file.
+    pub file: Option<PathBuf>,
+    /// The root that was given to `install`.
+    #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
+    pub root: PathBuf,
+}
+
+/// Options of `extract`.
+#[derive(Debug, Args)]
+pub struct ExtractArgs {
+    /// An empty or absent folder; by default `PRODUCT-VERSION` in this one.
+    pub dir: Option<PathBuf>,
+    /// Write this one entry to standard output instead.
+    #[arg(long, value_name = "PATH")]
+    pub entry: Option<String>,
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The manifest as it lies in the file.
+    #[arg(long, env = "CAIRN_JSON")]
+    pub json: bool,
+}
+
+/// Turns the options of a .run file into a verb. `arguments` has no program name.
+///
+/// # Errors
+/// A sentence, if an option lacks its value.
+pub fn translate(arguments: Vec<String>) -> Result<Vec<String>, String> {
+    let mut words = arguments.into_iter().peekable();
+    let (mut verb, mut rest) = (None, Vec::new());
+    let (mut target, mut noexec, mut keep) = (None::<String>, false, false);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--check" => verb = Some("verify"),
+            "--info" => verb = Some("inspect"),
+            "--list" => verb = Some("list"),
+            "--version" | "-V" => verb = Some("version"),
+            "--help" | "-h" => verb = Some("--help"),
+            "--noexec" => noexec = true,
+            "--keep" => keep = true,
+            "--target" => target = Some(words.next().ok_or("`--target` needs a folder; write --target DIR")?),
+            "--" => {
+                rest.extend(words);
+                break;
+            }
+            _ if word.starts_with("--target=") => {
+                target = word.split_once('=').map(|(_, dir)| dir.to_owned())
+            }
+            // A verb: all that follows is its own.
+            _ if !word.starts_with('-')
+                && rest.iter().all(|earlier: &String| earlier == "--quiet")
+                && verb.is_none() =>
+            {
+                rest.push(word);
+                rest.extend(words);
+                return Ok(rest);
+            }
+            _ => rest.push(word),
+        }
+    }
+    if let Some(verb) = verb {
+        rest.insert(0, verb.to_owned());
+    } else if noexec {
+        rest.splice(0..0, ["extract".to_owned()].into_iter().chain(target));
+    } else {
+        rest.insert(0, "install".to_owned());
+        match target {
+            Some(dir) => rest.push(format!("--keep-in={dir}")),
+            None if keep => rest.push("--keep-in=".into()),
+            None => (),
+        }
+    }
+    Ok(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated(words: &str) -> String {
+        translate(words.split_whitespace().map(str::to_owned).collect()).unwrap().join(" ")
+    }
+
+    #[test]
+    fn no_verb_means_install() {
+        assert_eq!(translated(""), "install");
+        assert_eq!(translated("--yes --role agent"), "install --yes --role agent");
+        assert_eq!(translated("--root /r --yes"), "install --root /r --yes");
+        assert_eq!(translated("-- --yes"), "install --yes");
+    }
+
+    #[test]
+    fn the_options_people_know_become_verbs() {
+        assert_eq!(translated("--check"), "verify");
+        assert_eq!(translated("--quiet --check"), "verify --quiet");
+        assert_eq!(translated("--info"), "inspect");
+        assert_eq!(translated("--noexec --target d"), "extract d");
+        assert_eq!(translated("--target=d --noexec"), "extract d");
+        assert_eq!(translated("--target d -- --yes"), "install --yes --keep-in=d");
+        assert_eq!(translated("--help"), "--help");
+    }
+
+    #[test]
+    fn a_verb_keeps_its_own_arguments() {
+        assert_eq!(translated("extract --entry bin/x"), "extract --entry bin/x");
+        assert_eq!(translated("--quiet verify"), "--quiet verify");
+        assert_eq!(translated("install --help"), "install --help");
+        assert!(translate(vec!["--target".into()]).is_err());
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,251 @@
+//! One step of an installation: whether it is done, how it is done, and how it is undone. A new kind of step is a
+//! variant here and a line in `plan.rs`.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use packaging_archive::Entry;
+
+use super::program::Program;
+use super::systemd;
+use crate::host;
+use crate::layout::Layout;
+use crate::receipt::Receipt;
+use crate::role::Role;
+use crate::source::Source;
+use crate::verify;
+
+/// What steps need to know.
+pub struct Context<'a> {
+    /// Where things lie.
+    pub layout: &'a Layout,
+    /// What is installed.
+    pub source: &'a Source,
+    /// What this host is.
+    pub role: Role,
+    /// Whether services are enabled and started.
+    pub start: bool,
+    /// The administrator's password, if the operator chose one.
+    pub password: Option<String>,
+    /// What the server said when it made its secrets.
+    pub secrets: std::cell::RefCell<Option<super::program::Secrets>>,
+}
+
+impl<'a> Context<'a> {
+    /// A context in which nothing has been done yet.
+    pub fn new(
+        layout: &'a Layout,
+        source: &'a Source,
+        role: Role,
+        start: bool,
+        password: Option<String>,
+    ) -> Self {
+        Self { layout, source, role, start, password, secrets: std::cell::RefCell::new(None) }
+    }
+}
+
+/// A step.
+#[derive(Debug)]
+pub enum Step {
+    /// A folder of Cairn's, and those above it.
+    MakeFolder { path: PathBuf, mode: u32 },
+    /// The record, before what it lists.
+    WriteReceipt { receipt: Receipt },
+    /// The files of the version, beside, then by rename.
+    Unpack { folder: PathBuf },
+    /// The archive itself, for a later way back.
+    KeepArchive { from: PathBuf, to: PathBuf },
+    /// A default configuration, where there is none.
+    WriteConfiguration { entry: Entry, to: PathBuf },
+    /// `current` to this version.
+    SwitchLink { link: PathBuf, version: String },
+    /// Secrets and certificates.
+    Bootstrap { program: Program },
+    /// A systemd unit.
+    WriteUnit { entry: Entry, to: PathBuf },
+    /// The service, at every boot.
+    Enable { unit: String },
+    /// The service, now.
+    Start { unit: String },
+    /// The program's own word that it works.
+    CheckHealth { program: Program },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MakeFolder { path, .. } => write!(f, "make folder {}", path.display()),
+            Self::WriteReceipt { .. } => write!(f, "write the receipt"),
+            Self::Unpack { folder } => write!(f, "unpack to {}", folder.display()),
+            Self::KeepArchive { to, .. } => write!(f, "keep the archive as {}", to.display()),
+            Self::WriteConfiguration { to, .. } => write!(f, "write default configuration {}", to.display()),
+            Self::SwitchLink { link, version } => write!(f, "point {} at {version}", link.display()),
+            Self::Bootstrap { program } => write!(f, "create secrets and certificates of {}", program.name()),
+            Self::WriteUnit { to, .. } => write!(f, "write unit {}", to.display()),
+            Self::Enable { unit } => write!(f, "enable {unit}"),
+            Self::Start { unit } => write!(f, "start {unit}"),
+            Self::CheckHealth { program } => write!(f, "check the health of {}", program.name()),
+        }
+    }
+}
+
+impl Step {
+    /// Whether nothing is left to do. `before` is the record of an earlier installation.
+    pub fn is_done(&self, context: &Context<'_>, before: Option<&Receipt>) -> Result<bool> {
+        Ok(match self {
+            Self::MakeFolder { path, .. } => path.is_dir(),
+            Self::WriteReceipt { receipt } => before == Some(receipt),
+            Self::Unpack { folder } => {
+                folder.is_dir()
+                    && verify::version(folder, context.source.manifest(), context.role)?.is_empty()
+            }
+            Self::KeepArchive { to, .. } => {
+                context.source.archive().is_some_and(|archive| same_archive(archive, to))
+            }
+            Self::WriteConfiguration { to, .. } => to.exists(),
+            Self::SwitchLink { link, version } => {
+                fs::read_link(link).is_ok_and(|target| target == link_target(version))
+            }
+            Self::Bootstrap { program } => before.is_some() && program.is_bootstrapped(context.layout),
+            Self::WriteUnit { entry, to } => host::sha256_of(to).is_ok_and(|sha256| sha256 == entry.sha256),
+            Self::Enable { unit } => systemd::is_enabled(unit),
+            Self::Start { unit } => systemd::is_running(unit),
+            Self::CheckHealth { .. } => false,
+        })
+    }
+
+    /// Does it, and pushes how to undo what it did.
+    pub fn apply(&self, context: &Context<'_>, undo: &mut Vec<Undo>) -> Result<()> {
+        match self {
+            Self::MakeFolder { path, mode } => {
+                undo.extend(host::make_folders(path)?.into_iter().map(Undo::Remove));
+                host::set_mode(path, *mode)
+            }
+            Self::WriteReceipt { receipt } => {
+                replace(&context.layout.receipt(), &receipt.json()?, 0o644, undo)
+            }
+            Self::Unpack { folder } => unpack(context, folder, undo),
+            Self::KeepArchive { from, to } => keep_archive(from, to, undo),
+            Self::WriteConfiguration { entry, to } => replace(to, &context.source.read(entry)?, 0o644, undo),
+            Self::SwitchLink { link, version } => {
+                undo.push(match fs::read_link(link) {
+                    Ok(target) => Undo::Link { link: link.clone(), target },
+                    Err(_) => Undo::Remove(link.clone()),
+                });
+                host::link_whole(link, &link_target(version))
+            }
+            Self::Bootstrap { program } => program.bootstrap(context, undo),
+            Self::WriteUnit { entry, to } => {
+                if context.start {
+                    undo.push(Undo::Reload);
+                }
+                replace(to, &context.source.read(entry)?, 0o644, undo)?;
+                if context.start { systemd::reload() } else { Ok(()) }
+            }
+            Self::Enable { unit } => {
+                undo.push(Undo::Disable(unit.clone()));
+                systemd::enable(unit)
+            }
+            Self::Start { unit } => {
+                undo.push(Undo::Stop(unit.clone()));
+                systemd::start(unit)
+            }
+            Self::CheckHealth { program } => program.wait_healthy(context.layout),
+        }
+    }
+}
+
+/// How a step is taken back.
+#[derive(Debug)]
+pub enum Undo {
+    /// A file, link or empty folder that was not there.
+    Remove(PathBuf),
+    /// A folder with everything in it that was not there.
+    RemoveTree(PathBuf),
+    /// A file that was replaced.
+    Write { path: PathBuf, bytes: Vec<u8>, mode: u32 },
+    /// A folder that was moved aside.
+    MoveBack { from: PathBuf, to: PathBuf },
+    /// A link that pointed elsewhere.
+    Link { link: PathBuf, target: PathBuf },
+    /// systemd has to read its units again.
+    Reload,
+    /// A service that did not start at boot.
+    Disable(String),
+    /// A service that did not run.
+    Stop(String),
+}
+
+impl Undo {
+    /// Takes it back.
+    pub fn apply(self) -> Result<()> {
+        match self {
+            // A folder that somebody put something into meanwhile is theirs now.
+            Self::Remove(path) if path.is_dir() && !path.is_symlink() && !host::is_empty_folder(&path) => {
+                Ok(())
+            }
+            Self::Remove(path) => host::remove(&path),
+            Self::RemoveTree(path) => host::remove_tree(&path),
+            Self::Write { path, bytes, mode } => host::write_whole(&path, &bytes, mode),
+            Self::MoveBack { from, to } => {
+                host::remove_tree(&to)?;
+                fs::rename(&from, &to).with_context(|| format!("cannot put `{}` back", to.display()))
+            }
+            Self::Link { link, target } => host::link_whole(&link, &target),
+            Self::Reload => systemd::reload(),
+            Self::Disable(unit) => systemd::disable(&unit),
+            Self::Stop(unit) => systemd::stop(&unit),
+        }
+    }
+}
+
+/// Relative, so that the link is right below any root.
+fn link_target(version: &str) -> PathBuf {
+    Path::new("versions").join(version)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32, undo: &mut Vec<Undo>) -> Result<()> {
+    undo.push(match fs::read(path) {
+        Ok(bytes) => Undo::Write { path: path.to_owned(), bytes, mode },
+        Err(_) => Undo::Remove(path.to_owned()),
+    });
+    host::write_whole(path, bytes, mode)
+}
+
+fn unpack(context: &Context<'_>, folder: &Path, undo: &mut Vec<Undo>) -> Result<()> {
+    let beside = host::beside(folder);
+    undo.push(Undo::RemoveTree(beside.clone()));
+    context.source.unpack(context.role, &beside)?;
+    rustix::fs::sync();
+    if folder.exists() {
+        // A damaged installation of the same version: kept aside until the new one is in its place.
+        let aside = folder.with_extension(format!("damaged-{}", std::process::id()));
+        fs::rename(folder, &aside).with_context(|| format!("cannot move `{}` aside", folder.display()))?;
+        undo.push(Undo::MoveBack { from: aside.clone(), to: folder.to_owned() });
+        rename(&beside, folder)?;
+        undo.pop();
+        return host::remove_tree(&aside);
+    }
+    undo.push(Undo::RemoveTree(folder.to_owned()));
+    rename(&beside, folder)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))
+}
+
+fn keep_archive(from: &Path, to: &Path, undo: &mut Vec<Undo>) -> Result<()> {
+    let beside = host::beside(to);
+    undo.push(Undo::Remove(to.to_owned()));
+    undo.push(Undo::Remove(beside.clone()));
+    fs::copy(from, &beside)
+        .with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
+    host::set_mode(&beside, 0o755)?;
+    rename(&beside, to)
+}
+
+fn same_archive(archive: &packaging_archive::Archive, kept: &Path) -> bool {
+    packaging_archive::Archive::open(kept).is_ok_and(|kept| kept.trailer() == archive.trailer())
+}

@@ -1,0 +1,40 @@
+//! `preflight` as a verb, and as the first thing that `install` does.
+
+use std::io::IsTerminal as _;
+
+use anyhow::Result;
+use packaging_archive::{Archive, Manifest};
+
+use super::{Host, Report, default_ports, run};
+use crate::args::{HostArgs, PreflightArgs};
+use crate::exit::Code;
+use crate::layout::Layout;
+use crate::receipt::Receipt;
+use crate::source::Source;
+
+/// Runs the verb: about an archive, or about the version that is installed.
+///
+/// # Errors
+/// If there is neither.
+pub fn command(args: &PreflightArgs, archive: Option<Archive>) -> Result<Code> {
+    let layout = Layout::new(&args.host.root);
+    let receipt = Receipt::read(&layout)?;
+    let source = match (archive, &receipt) {
+        (None, Some(receipt)) => Source::folder(&layout.versions().join(&receipt.version))?,
+        (archive, _) => Source::Archive(Box::new(crate::show::required(archive)?)),
+    };
+    let report = of(&args.host, source.manifest(), receipt.is_some());
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", report.text(std::io::stdout().is_terminal()));
+    }
+    Ok(report.code().unwrap_or(Code::Ok))
+}
+
+/// The report for a host and what is to be installed there.
+pub fn of(args: &HostArgs, manifest: &Manifest, installed: bool) -> Report {
+    let layout = Layout::new(&args.root);
+    let ports = default_ports(args.role);
+    run(&Host { layout: &layout, role: args.role, start: !args.no_start, manifest, installed, ports })
+}

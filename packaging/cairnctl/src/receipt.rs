@@ -1,0 +1,95 @@
+//! What was installed: the record by which it is verified and removed. Written before anything that it lists is made, so
+//! that an interrupted installation can be removed too. Paths are those of the host, whatever root they lie below.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::{Code, Exit};
+use crate::layout::Layout;
+use crate::role::Role;
+
+/// The generation of the record.
+const FORMAT: u32 = 1;
+
+/// One installation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// The product's name.
+    pub product: String,
+    /// The product's version.
+    pub version: String,
+    /// What this host is.
+    pub role: Role,
+    /// Whether services were enabled and started.
+    pub started: bool,
+    /// Folders that were not there before, outermost first. Removed again if nothing is left in them.
+    pub folders: Vec<PathBuf>,
+    /// Default configuration, in order: where it lies, and the SHA-256 that it had.
+    pub configuration: Vec<Written>,
+    /// systemd units: where they lie, and the SHA-256 that they had.
+    pub units: Vec<Written>,
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Where, on the host.
+    pub path: PathBuf,
+    /// SHA-256 of what was written, as hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Receipt {
+    /// A record in this program's format.
+    pub fn new(product: &str, version: &str, role: Role, started: bool) -> Self {
+        let (product, version) = (product.to_owned(), version.to_owned());
+        let (folders, configuration, units) = (Vec::new(), Vec::new(), Vec::new());
+        Self { format: FORMAT, product, version, role, started, folders, configuration, units }
+    }
+
+    /// The record of the host, if there is one.
+    ///
+    /// # Errors
+    /// If there is one that this program cannot read.
+    pub fn read(layout: &Layout) -> Result<Option<Self>> {
+        let path = layout.receipt();
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        };
+        let damaged = |what: String| {
+            Exit::error(
+                Code::Damaged,
+                format!("the receipt `{}` {what}; restore it from a backup", path.display()),
+            )
+        };
+        let receipt: Self =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(format!("cannot be read ({error})")))?;
+        if receipt.format != FORMAT {
+            return Err(damaged(format!("has format {}, not {FORMAT}", receipt.format)));
+        }
+        Ok(Some(receipt))
+    }
+
+    /// The bytes of the file.
+    pub fn json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+}
+
+/// A path of the host, without the root that it lies below now.
+pub fn on_host(layout: &Layout, path: &Path) -> PathBuf {
+    Path::new("/").join(path.strip_prefix(layout.root()).unwrap_or(path))
+}
+
+/// The reverse: where a path of the host lies below the root.
+pub fn below_root(layout: &Layout, path: &Path) -> PathBuf {
+    layout.root().join(path.strip_prefix("/").unwrap_or(path))
+}

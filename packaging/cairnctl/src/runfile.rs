@@ -1,0 +1,80 @@
+//! How the program was started: by the stub of a .run file, by a person who names one, or on an installed host.
+//!
+//! The stub puts `--scratch DIR --archive FILE` in front of what the operator typed. Whoever names an archive, nothing
+//! is done, not even help printed, before every byte of it has been checked: the stub that called may itself be damaged.
+
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use packaging_archive::Archive;
+
+use crate::args;
+use crate::exit::{Code, Exit};
+
+/// What the program was started for.
+pub enum Start {
+    /// The stub asks whether a program can run where it lies.
+    Probe,
+    /// A command, about `archive` where one was named; it has been verified.
+    Command {
+        /// The archive.
+        archive: Option<Box<Archive>>,
+        /// What follows, with a verb in front.
+        arguments: Vec<String>,
+    },
+}
+
+impl Start {
+    /// Reads the options in front of the command.
+    ///
+    /// # Errors
+    /// Usage, or the archive's damage.
+    pub fn new(words: impl Iterator<Item = OsString>) -> Result<Self> {
+        let mut words = words.peekable();
+        let (mut archive, mut from_stub) = (None, false);
+        while let Some(option) =
+            words.next_if(|word| word == "--scratch" || word == "--archive" || word == "--probe")
+        {
+            if option == "--probe" {
+                return Ok(Self::Probe);
+            }
+            let missing = || Exit::error(Code::Usage, format!("`{}` needs a path", option.display()));
+            let value = PathBuf::from(words.next().ok_or_else(missing)?);
+            if option == "--scratch" {
+                from_stub = true;
+                remove_scratch(&value);
+            } else {
+                archive = Some(value);
+            }
+        }
+        let archive = archive.map(Archive::open).transpose()?;
+        if let Some(archive) = &archive {
+            archive.verify(&mut |_| ())?;
+        }
+        let not_text = |word: OsString| {
+            Exit::error(Code::Usage, format!("`{}` is not UTF-8 text; use a path that is", word.display()))
+        };
+        let arguments = words.map(|word| word.into_string().map_err(not_text)).collect::<Result<Vec<_>>>()?;
+        let arguments = if archive.is_some() && from_stub {
+            args::translate(arguments).map_err(|sentence| Exit::error(Code::Usage, sentence))?
+        } else {
+            arguments
+        };
+        Ok(Self::Command { archive: archive.map(Box::new), arguments })
+    }
+}
+
+/// Removes the folder that the stub made for this program. The running file stays in memory. Nothing else is removed:
+/// the folder must hold this very file under its name.
+fn remove_scratch(folder: &Path) {
+    let program = folder.join("cairnctl");
+    let (Ok(named), Ok(running)) = (program.symlink_metadata(), std::fs::metadata("/proc/self/exe")) else {
+        return;
+    };
+    if (named.dev(), named.ino()) == (running.dev(), running.ino()) {
+        let _ = std::fs::remove_file(program);
+        let _ = std::fs::remove_dir(folder);
+    }
+}

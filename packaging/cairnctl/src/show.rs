@@ -1,0 +1,80 @@
+//! What is in an archive, shown or unpacked. Nothing here touches a host.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use packaging_archive::{Archive, Manifest};
+
+use crate::args::{ExtractArgs, InspectArgs};
+use crate::exit::{Code, Exit};
+
+/// The archive that a verb is about.
+///
+/// # Errors
+/// If none was named.
+pub fn required(archive: Option<Archive>) -> Result<Archive> {
+    archive.ok_or_else(|| {
+        Exit::error(
+            Code::Usage,
+            "this verb is about a .run file; run the file itself, or write cairnctl --archive FILE VERB",
+        )
+    })
+}
+
+/// `list`.
+pub fn list(archive: Option<Archive>) -> Result<Code> {
+    let archive = required(archive)?;
+    let mut out = std::io::stdout().lock();
+    for entry in &archive.manifest().entries {
+        writeln!(out, "{:04o} {:>11} {:<10} {}", entry.mode.bits(), entry.size, entry.section, entry.path)?;
+    }
+    Ok(Code::Ok)
+}
+
+/// `inspect`.
+pub fn inspect(args: &InspectArgs, archive: Option<Archive>) -> Result<Code> {
+    let archive = required(archive)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        out.write_all(archive.manifest_json())?;
+    } else {
+        write!(out, "{}", archive.manifest())?;
+    }
+    Ok(Code::Ok)
+}
+
+/// `version`.
+pub fn version(archive: Option<Archive>) -> Result<Code> {
+    if let Some(archive) = archive {
+        println!("{} {}", archive.manifest().product, archive.manifest().version);
+    } else {
+        let program = std::env::current_exe().unwrap_or_default();
+        println!("{}", crate::STAMP.version_text("cairnctl", &program));
+    }
+    Ok(Code::Ok)
+}
+
+/// `extract`.
+pub fn extract(args: &ExtractArgs, archive: Option<Archive>, quiet: bool) -> Result<Code> {
+    let archive = required(archive)?;
+    if let Some(entry) = &args.entry {
+        let mut out = std::io::stdout().lock();
+        archive.read_entry(entry, &mut out)?;
+        return Ok(Code::Ok);
+    }
+    let dir = keep_in(args.dir.clone().unwrap_or_default(), archive.manifest());
+    archive
+        .extract(&dir, &|_| true, &mut |_| ())
+        .with_context(|| format!("cannot extract to `{}`", dir.display()))?;
+    if !quiet {
+        println!("extracted to {}", dir.display());
+        println!("to install from there: {}/install.sh", dir.display());
+    }
+    Ok(Code::Ok)
+}
+
+/// `dir`, or the folder that is meant when none is named.
+pub fn keep_in(dir: PathBuf, manifest: &Manifest) -> PathBuf {
+    if dir.as_os_str().is_empty() { format!("{}-{}", manifest.product, manifest.version).into() } else { dir }
+}

@@ -1,0 +1,195 @@
+//! `all-in-one`: read, resolve, plan, run, report.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use crate::buildfile::{self, BuildFile};
+use crate::cache::Cache;
+use crate::cli::AllInOne;
+use crate::environment;
+use crate::failure::Failure;
+use crate::packages;
+use crate::plan::{Inputs, Plan, RunningTree, plan, short};
+use crate::progress::{Format, Progress};
+use crate::refs::{self, Resolved, Sources, Wanted};
+use crate::run::{Outcome, Runner};
+
+/// Runs the command.
+///
+/// # Errors
+/// With the exit code that belongs to the failure.
+pub fn command(args: &AllInOne) -> Result<()> {
+    let progress = Progress::new(args.format, args.quiet);
+    packages::require(packages::BUILD, &|line| progress.say(line))?;
+    let manifest = args.manifest.clone().unwrap_or_else(|| tree().join(buildfile::NAME));
+    let file = BuildFile::read(&manifest)?;
+    let manifest_folder = folder_of(&manifest)?;
+    let wanted = wanted(args)?;
+    let what = args.version.as_ref().map_or(refs::WORKTREE, crate::version::Version::as_str);
+    let cache =
+        Cache::open(args.cache.as_deref(), &format!("all-in-one of {what}"), &|line| progress.say(line))?;
+    let source_root = args.source_root.clone().unwrap_or_else(|| manifest_folder.clone());
+    let mut sources = Sources::new(&cache, source_root);
+    let components = refs::resolve(&file, &wanted, &mut sources)?;
+    let toolchain = running_tree(&cache)?;
+    let out = args.out.clone().unwrap_or_else(|| tree().join("target/dist"));
+    let plan = plan(&Inputs {
+        file: &file,
+        components: &components,
+        toolchain: &toolchain,
+        version: args.version.as_ref(),
+        name: args.name.as_deref(),
+        manifest_folder: text(&manifest_folder)?,
+        out: text(&std::path::absolute(&out)?)?,
+    })?;
+    announce(&plan, &components, &toolchain, &progress);
+    if args.dry_run {
+        return Ok(());
+    }
+    let runner = Runner {
+        plan: &plan,
+        components: &components,
+        toolchain: &toolchain,
+        cache: &cache,
+        progress: &progress,
+        jobs: args
+            .jobs
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+    };
+    let outcome = runner.run(&mut Vec::new())?;
+    report(&outcome, &plan, &components, &progress);
+    Ok(())
+}
+
+/// The tree that this program was built from.
+pub fn tree() -> PathBuf {
+    let own =
+        std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|path| path.ends_with("xtask"));
+    let own = own.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    own.parent().unwrap_or(&own).to_owned()
+}
+
+fn wanted(args: &AllInOne) -> Result<Wanted> {
+    let mut wanted = Wanted { version: args.version.as_ref().map(ToString::to_string), ..Wanted::default() };
+    for (name, reference) in &args.component {
+        if wanted
+            .overrides
+            .insert(name.clone(), reference.clone())
+            .is_some_and(|earlier| earlier != *reference)
+        {
+            return Err(Failure::usage(format!(
+                "--component names `{name}` twice with different refs; keep one"
+            )));
+        }
+    }
+    Ok(wanted)
+}
+
+fn running_tree(cache: &Cache) -> Result<RunningTree> {
+    let mut sources = Sources::new(cache, tree());
+    let (mirror, source) = sources.mirror(".").context("the running tree")?;
+    let snapshot = mirror.snapshot(Path::new(&source))?;
+    let channel = refs::toolchain_of(&mirror, &snapshot.tree_commit)?.unwrap_or_else(|| "stable".to_owned());
+    Ok(RunningTree {
+        source,
+        commit: snapshot.head,
+        tree: snapshot.tree_commit,
+        dirty: snapshot.dirty,
+        channel,
+    })
+}
+
+fn folder_of(manifest: &Path) -> Result<PathBuf> {
+    let manifest =
+        manifest.canonicalize().with_context(|| format!("cannot find `{}`", manifest.display()))?;
+    Ok(manifest.parent().unwrap_or(Path::new("/")).to_owned())
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str()
+        .ok_or_else(|| Failure::usage(format!("`{}` is not UTF-8 text; use a path that is", path.display())))
+}
+
+fn announce(plan: &Plan, components: &[Resolved], toolchain: &RunningTree, progress: &Progress) {
+    if progress.format() == Format::Json {
+        progress.emit(&json!({
+            "event": "plan",
+            "product": plan.product,
+            "version": plan.version,
+            "file": plan.file_name(),
+            "components": described(components),
+            "toolchain": {"commit": toolchain.commit, "dirty": toolchain.dirty},
+            "native": true,
+            "steps": plan.steps,
+        }));
+        return;
+    }
+    progress.say(&format!("{} {}", plan.product, plan.version));
+    for component in components {
+        let from = match component.origin {
+            packaging_archive::Origin::Checkout => "its own checkout",
+            packaging_archive::Origin::Manifest => "the manifest given",
+        };
+        let stamp = match component.recipe.kind {
+            Some(buildfile::Kind::Cargo) if !component.recipe.stamp => ", unstamped",
+            _ => "",
+        };
+        progress.say(&format!("  {}, recipe from {from}{stamp}", line(component)));
+    }
+    let dirty = if toolchain.dirty { ", with uncommitted changes" } else { "" };
+    progress.say(&format!("  toolchain {}{dirty}", short(&toolchain.commit)));
+    progress.say("  native build: it needs a C library at least as new as this machine's");
+    let dropped = environment::dropped();
+    if !dropped.is_empty() {
+        progress.say(&format!("  not passed on to builds: {}", dropped.join(", ")));
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        progress.say(&format!("{:>3}. {step}", index + 1));
+    }
+}
+
+fn report(outcome: &Outcome, plan: &Plan, components: &[Resolved], progress: &Progress) {
+    let (file, size, sha256) = (outcome.file.display(), outcome.size, &outcome.sha256);
+    if progress.format() == Format::Json {
+        progress.emit(&json!({
+            "event": "result",
+            "product": plan.product,
+            "version": plan.version,
+            "components": described(components),
+            "file": outcome.file,
+            "size": size,
+            "sha256": sha256,
+        }));
+        return;
+    }
+    for component in components {
+        progress.say(&line(component));
+    }
+    println!("{file} {size} bytes sha256 {sha256}");
+}
+
+fn line(component: &Resolved) -> String {
+    let dirty = if component.dirty { " with uncommitted changes" } else { "" };
+    let version =
+        component.version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+    format!("{} {} {}{dirty}{version}", component.name, component.reference, component.commit)
+}
+
+fn described(components: &[Resolved]) -> serde_json::Value {
+    components
+        .iter()
+        .map(|component| {
+            json!({
+                "name": component.name,
+                "source": component.source,
+                "ref": component.reference,
+                "commit": component.commit,
+                "dirty": component.dirty,
+                "recipe": component.origin,
+                "version": component.version,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,125 @@
+//! The command line. The flag structs are the arguments of the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::progress::Format;
+use crate::version::Version;
+
+/// Builds, packages and tests Cairn.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    after_help = "\
+Exit codes: 0 done, 1 a wrong option, ref or build.toml, 2 a damaged file, 3 a tool is missing, 4 no space, 7 a step failed."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Task,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Compile the components at chosen refs and pack them into one self-extracting file.
+    AllInOne(AllInOne),
+    /// Check every byte and every entry of a packed file.
+    Verify {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Show what a packed file was built from.
+    Inspect(Inspect),
+    /// Run all tests.
+    Test(Test),
+}
+
+/// Options of `all-in-one`.
+#[derive(Clone, Debug, Args)]
+pub struct AllInOne {
+    /// A release of the manifest, or a ref that every component is built at. Without it: the worktree.
+    #[arg(long, value_name = "V", env = "CAIRN_VERSION")]
+    pub version: Option<Version>,
+    /// Build this component at this ref: `worktree`, a release, a tag, a branch or a commit. Repeatable.
+    #[arg(long, value_name = "NAME=REF", value_parser = name_and_ref)]
+    pub component: Vec<(String, String)>,
+    /// Append this to the version, and so to the file's name.
+    #[arg(long, env = "CAIRN_NAME")]
+    pub name: Option<String>,
+    /// Look for sources with a relative path here instead of beside the manifest.
+    #[arg(long, value_name = "DIR", env = "CAIRN_SOURCE_ROOT")]
+    pub source_root: Option<PathBuf>,
+    /// The manifest, by default the build.toml of this tree.
+    #[arg(long, value_name = "FILE", env = "CAIRN_MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// Put the result here, by default target/dist of this tree.
+    #[arg(long, value_name = "DIR", env = "CAIRN_OUT")]
+    pub out: Option<PathBuf>,
+    /// Keep mirrors, checkouts and compressed members here, by default in the user's cache folder.
+    #[arg(long, value_name = "DIR", env = "CAIRN_CACHE")]
+    pub cache: Option<PathBuf>,
+    /// How many things are done at once, by default one for each processor.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), env = "CAIRN_JOBS")]
+    pub jobs: Option<u16>,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Speak to people, or one JSON object a line.
+    #[arg(long, value_enum, default_value = "human", env = "CAIRN_FORMAT")]
+    pub format: Format,
+    /// Print only the result and what is wrong.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The file.
+    pub file: PathBuf,
+    /// Speak to people, or print the manifest as it lies in the file.
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: Format,
+}
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Also what takes long.
+    #[arg(long)]
+    pub full: bool,
+    /// Pass only the tests whose name holds this to the test programs.
+    pub filter: Option<String>,
+}
+
+fn name_and_ref(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, reference))
+            if !name.is_empty() && !reference.is_empty() && !reference.starts_with('-') =>
+        {
+            Ok((name.to_owned(), reference.to_owned()))
+        }
+        _ => Err("write NAME=REF, for example server=0.9".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_component_needs_a_name_and_a_ref() {
+        assert_eq!(name_and_ref("server=0.9"), Ok(("server".into(), "0.9".into())));
+        for bad in ["server", "=0.9", "server=", "server=--upload-pack=x"] {
+            assert!(name_and_ref(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a build sees of the caller's environment: a list of names, and nothing else.
+//!
+//! A variable that changes what a compiler makes, such as `RUSTFLAGS`, `CARGO_PROFILE_*` or the `RUSTUP_TOOLCHAIN` that
+//! `cargo xtask` itself sets, would make two builds of the same commits differ.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+/// Names that pass: where things are, who the user is, how the network is reached.
+const NAMES: &[&str] = &[
+    "ALL_PROXY",
+    "CARGO_HOME",
+    "CURL_CA_BUNDLE",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LOGNAME",
+    "NO_PROXY",
+    "PATH",
+    "RUSTUP_AUTO_INSTALL",
+    "RUSTUP_DIST_SERVER",
+    "RUSTUP_HOME",
+    "RUSTUP_UPDATE_ROOT",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "TMPDIR",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Beginnings of names that pass: how cargo reaches its registries.
+const PREFIXES: &[&str] =
+    &["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_SOURCE_"];
+
+/// Beginnings of names that are worth a line when they are dropped: somebody set them for a reason.
+const NOTEWORTHY: &[&str] = &["AR", "CARGO", "CC", "CFLAGS", "CXX", "LD_", "RUST", "SOURCE_DATE_EPOCH"];
+
+/// What `cargo run` sets for its child. Dropping these is nobody's loss.
+const FROM_CARGO: &[&str] = &[
+    "CARGO",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "CARGO_BIN_",
+    "RUSTUP_TOOLCHAIN",
+    "RUST_RECURSION_COUNT",
+    "LD_LIBRARY_PATH",
+    "CARGO_PRIMARY_PACKAGE",
+    "RUSTUP_TOOLCHAIN_SOURCE",
+    "CARGO_CRATE_NAME",
+];
+
+/// Gives `command` the variables that pass, a locale that is the same everywhere, and nothing else.
+pub fn restrict(command: &mut Command) {
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name))).env("LC_ALL", "C");
+}
+
+/// Names of noteworthy variables that a build does not see.
+pub fn dropped() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| is_noteworthy(name)).collect();
+    names.sort();
+    names
+}
+
+fn passes(name: &OsString) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn is_noteworthy(name: &str) -> bool {
+    let starts = |list: &[&str]| list.iter().any(|prefix| name.starts_with(prefix));
+    let from_cargo =
+        FROM_CARGO.iter().any(|known| name == *known || (known.ends_with('_') && name.starts_with(known)));
+    starts(NOTEWORTHY) && !from_cargo && !passes(&name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_a_build_does_not_pass() {
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO_BUILD_TARGET",
+            "CFLAGS",
+            "RUSTC_WRAPPER",
+        ] {
+            assert!(!passes(&name.into()), "{name}");
+        }
+        for name in ["PATH", "HOME", "CARGO_HOME", "https_proxy", "CARGO_NET_OFFLINE"] {
+            assert!(passes(&name.into()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_somebody_set_is_worth_a_line_and_what_cargo_set_is_not() {
+        assert!(
+            is_noteworthy("RUSTFLAGS") && is_noteworthy("CARGO_PROFILE_DEV_DEBUG") && is_noteworthy("CC")
+        );
+        assert!(
+            !is_noteworthy("CARGO_PKG_NAME")
+                && !is_noteworthy("RUSTUP_TOOLCHAIN")
+                && !is_noteworthy("EDITOR")
+        );
+    }
+}

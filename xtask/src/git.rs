@@ -1,0 +1,313 @@
+//! Git, through its own program. A source repository is only read: everything that is written goes to a bare mirror of it
+//! in the cache folder, the objects of an uncommitted tree included.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::failure::Failure;
+
+/// A bare mirror in the cache folder.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    folder: PathBuf,
+}
+
+/// A file of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Path from the tree's root.
+    pub path: String,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+/// An uncommitted tree, as a commit of the mirror.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The commit that holds the tree as it is.
+    pub tree_commit: String,
+    /// The commit that the tree stands on.
+    pub head: String,
+    /// Whether the two differ.
+    pub dirty: bool,
+}
+
+impl Mirror {
+    /// A mirror in `folder`, made if it is not there, and brought up to date with `source`, a path or URL.
+    ///
+    /// # Errors
+    /// If git cannot read the source.
+    pub fn update(folder: &Path, source: &str) -> Result<Self> {
+        let mirror = Self { folder: folder.to_owned() };
+        if !folder.join("HEAD").exists() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create `{}`", folder.display()))?;
+            mirror.git(["init", "--quiet", "--bare", "."])?;
+        }
+        // HEAD stands apart from the branches: a checkout may be detached, and its commit on no branch.
+        let refs = ["heads", "tags", "remotes"].map(|kind| format!("+refs/{kind}/*:refs/{kind}/*"));
+        let mut command = mirror.command();
+        command.args([
+            "-c",
+            "gc.auto=0",
+            "fetch",
+            "--quiet",
+            "--force",
+            "--prune",
+            "--no-tags",
+            "--update-shallow",
+        ]);
+        command.args(["--no-write-fetch-head", "--", source]).args(refs).arg("+HEAD:refs/cairn/HEAD");
+        output(&mut command).map_err(|error| {
+            Failure::usage(format!(
+                "cannot read the repository `{source}`: {error:#}; is it a git repository with a commit?"
+            ))
+        })?;
+        Ok(mirror)
+    }
+
+    /// A mirror that an earlier [`Mirror::update`] made.
+    pub fn existing(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// The commit that a full ref name points at.
+    pub fn reference(&self, name: &str) -> Option<String> {
+        self.git(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]).ok()
+    }
+
+    /// The commit with these first digits, at least 7 of them.
+    ///
+    /// # Errors
+    /// If there are several.
+    pub fn commit(&self, digits: &str) -> Result<Option<String>> {
+        if digits.len() < 7 || digits.len() > 40 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let found = self.git(["rev-parse", &format!("--disambiguate={digits}")])?;
+        let commits: Vec<&str> = found.lines().filter(|id| self.is_commit(id)).collect();
+        match commits[..] {
+            [] => Ok(None),
+            [commit] => Ok(Some(commit.to_owned())),
+            _ => Err(Failure::usage(format!(
+                "`{digits}` is the start of {} commits; write more digits",
+                commits.len()
+            ))),
+        }
+    }
+
+    fn is_commit(&self, id: &str) -> bool {
+        self.git(["cat-file", "-t", id]).is_ok_and(|kind| kind == "commit")
+    }
+
+    /// Fetches a commit that no ref of the source reaches. Fails quietly: the caller knows what to say.
+    pub fn fetch_commit(&self, source: &str, commit: &str) {
+        let mut command = self.command();
+        command.args([
+            "-c",
+            "gc.auto=0",
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--update-shallow",
+            "--no-write-fetch-head",
+        ]);
+        command.arg("--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack");
+        command.args(["--", source]).arg(format!("+{commit}:refs/cairn/{commit}"));
+        let _ = output(&mut command);
+    }
+
+    /// Short names of all tags and branches.
+    pub fn names(&self) -> Vec<String> {
+        let listed = self.git([
+            "for-each-ref",
+            "--format=%(refname)",
+            "refs/tags",
+            "refs/heads",
+            "refs/remotes/origin",
+        ]);
+        let prefixes = ["refs/tags/", "refs/heads/", "refs/remotes/origin/"];
+        let short =
+            |name: &str| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned);
+        listed.unwrap_or_default().lines().filter_map(short).filter(|name| name != "HEAD").collect()
+    }
+
+    /// The content of a file of a commit; `None` if it has no such file.
+    ///
+    /// # Errors
+    /// If git cannot read the commit.
+    pub fn show(&self, commit: &str, path: &str) -> Result<Option<String>> {
+        if self.git(["cat-file", "-e", &format!("{commit}:{path}")]).is_err() {
+            return Ok(None);
+        }
+        self.git(["show", &format!("{commit}:{path}")]).map(Some)
+    }
+
+    /// The files of a commit below `path`, `.` for all.
+    ///
+    /// # Errors
+    /// If there is none, or one of them is a symbolic link or a submodule.
+    pub fn files(&self, commit: &str, path: &str) -> Result<Vec<Blob>> {
+        let listed = self.git(["ls-tree", "-r", "-z", "--full-tree", commit, "--", path])?;
+        let mut files = Vec::new();
+        for line in listed.split('\0').filter(|line| !line.is_empty()) {
+            let (meta, path) = line.split_once('\t').context("git ls-tree answered something unexpected")?;
+            match &meta[..6] {
+                "100644" | "100755" => {
+                    files.push(Blob { path: path.to_owned(), executable: &meta[..6] == "100755" })
+                }
+                "120000" => bail!(Failure::usage(format!(
+                    "`{path}` is a symbolic link; pack what it points to instead"
+                ))),
+                _ => {
+                    bail!(Failure::usage(format!("`{path}` is a submodule; make it a component of its own")))
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// Seconds since 1970 when the commit was made.
+    ///
+    /// # Errors
+    /// If git cannot read the commit.
+    pub fn time(&self, commit: &str) -> Result<u64> {
+        Ok(self.git(["show", "--no-patch", "--format=%ct", commit])?.parse()?)
+    }
+
+    /// Takes the tree at `top` as it is, changed and new files included, ignored ones not, without touching its index.
+    ///
+    /// # Errors
+    /// If git cannot read the tree.
+    pub fn snapshot(&self, top: &Path) -> Result<Snapshot> {
+        let read = |arguments: &[&str]| output(git_in(top).args(arguments));
+        let objects = PathBuf::from(read(&["rev-parse", "--path-format=absolute", "--git-path", "objects"])?);
+        let index = PathBuf::from(read(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?);
+        let head = read(&["rev-parse", "--verify", "HEAD"])?;
+        let own_index = tempfile::NamedTempFile::new_in(&self.folder)?.into_temp_path();
+        if index.exists() {
+            // With what git knows of unchanged files it need not read them all.
+            std::fs::copy(&index, &own_index)
+                .with_context(|| format!("cannot read `{}`", index.display()))?;
+        } else {
+            std::fs::remove_file(&own_index)?;
+        }
+        let write = |arguments: &[&str]| {
+            let mut command = git_in(top);
+            command
+                .env("GIT_INDEX_FILE", &own_index)
+                .env("GIT_OBJECT_DIRECTORY", self.folder.join("objects"));
+            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &objects);
+            output(command.args(arguments))
+        };
+        write(&["-c", "advice.addEmbeddedRepo=false", "add", "--all", "."])?;
+        let tree = write(&["write-tree"])?;
+        let dirty = tree != read(&["rev-parse", "HEAD^{tree}"])?;
+        let tree_commit = if dirty { self.commit_tree(&tree, &head)? } else { head.clone() };
+        Ok(Snapshot { tree_commit, head, dirty })
+    }
+
+    /// A commit that is the same for the same tree and parent.
+    fn commit_tree(&self, tree: &str, parent: &str) -> Result<String> {
+        let time = format!("{} +0000", self.time(parent)?);
+        let mut command = self.command();
+        for role in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{role}_NAME"), "worktree").env(format!("GIT_{role}_EMAIL"), "worktree");
+            command.env(format!("GIT_{role}_DATE"), &time);
+        }
+        let commit = output(command.args(["commit-tree", tree, "-p", parent, "-m", "worktree"]))?;
+        self.git(["update-ref", "refs/cairn/worktree", &commit])?;
+        Ok(commit)
+    }
+
+    /// Makes `folder` hold exactly the files of `commit`. Files that are the same keep their times, so that what was
+    /// compiled from them stays good.
+    ///
+    /// # Errors
+    /// If git cannot write there.
+    pub fn check_out(&self, commit: &str, folder: &Path) -> Result<()> {
+        if !folder.join(".git").exists() {
+            if folder.exists() {
+                std::fs::remove_dir_all(folder)?;
+            }
+            self.git(["worktree", "prune"])?;
+            let path = folder.to_str().context("the cache folder's path is not UTF-8")?;
+            self.git(["worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", path, commit])?;
+        }
+        let git =
+            |arguments: &[&str]| output(git_in(folder).args(["-c", "core.autocrlf=false"]).args(arguments));
+        git(&["reset", "--quiet", "--hard", commit])?;
+        git(&["clean", "--quiet", "-d", "--force", "--force", "-x"])?;
+        Ok(())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = git();
+        command.arg("--git-dir").arg(&self.folder).current_dir(&self.folder);
+        command
+    }
+
+    fn git<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
+        output(self.command().args(arguments))
+    }
+}
+
+/// The top folder of the repository that holds `path`.
+///
+/// # Errors
+/// If no repository does.
+pub fn top_of(path: &Path) -> Result<PathBuf> {
+    let no_folder = || Failure::usage(format!("there is no folder `{}`", path.display()));
+    let path = path.canonicalize().map_err(|_| no_folder())?;
+    let top = output(git_in(&path).args(["rev-parse", "--show-toplevel"])).map_err(|error| {
+        Failure::usage(format!("`{}` is in no git repository ({error:#}); clone it", path.display()))
+    })?;
+    Ok(PathBuf::from(top))
+}
+
+/// Whether history ends early in the repository at `top`.
+pub fn is_shallow(top: &Path) -> bool {
+    output(git_in(top).args(["rev-parse", "--is-shallow-repository"])).is_ok_and(|answer| answer == "true")
+}
+
+/// Git with nothing of the caller's surroundings that would point it at another repository, and without taking locks in
+/// repositories that it only reads.
+fn git() -> Command {
+    let mut command = Command::new("git");
+    for name in
+        ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE", "GIT_PREFIX"]
+    {
+        command.env_remove(name);
+    }
+    command.env_remove("GIT_ALTERNATE_OBJECT_DIRECTORIES").env_remove("GIT_COMMON_DIR");
+    // The user's hooks are for the user's own work.
+    command.args(["-c", "core.hooksPath=/dev/null"]);
+    command
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
+    command
+}
+
+fn git_in(folder: &Path) -> Command {
+    let mut command = git();
+    command.current_dir(folder);
+    command
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .map_err(|error| Failure::unsupported(format!("cannot run `git` ({error}); install it")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.trim().strip_prefix("fatal: ").unwrap_or(said.trim());
+        bail!("git says: {said}");
+    }
+    let text = String::from_utf8(output.stdout).context("git answered something that is not UTF-8")?;
+    Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
+}

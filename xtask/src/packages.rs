@@ -1,0 +1,78 @@
+//! The programs of the operating system that a command needs, and how they come onto this machine: as the superuser on
+//! Debian they are announced and installed, otherwise the command that does it is printed.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::failure::Failure;
+
+/// A program, and the Debian package that brings it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// What `all-in-one` runs.
+pub const BUILD: &[Tool] = &[
+    Tool { program: "git", package: "git" },
+    Tool { program: "cc", package: "gcc" },
+    Tool { program: "curl", package: "curl" },
+];
+
+/// What the tests run besides: the shells that the stub has to work under, and tools that read an archive.
+pub const TEST: &[Tool] = &[
+    Tool { program: "dash", package: "dash" },
+    Tool { program: "busybox", package: "busybox-static" },
+    Tool { program: "openssl", package: "openssl" },
+    Tool { program: "pigz", package: "pigz" },
+];
+
+/// Makes sure that the tools are there.
+///
+/// # Errors
+/// With the command that installs what is missing, if this program cannot.
+pub fn require(tools: &[Tool], say: &dyn Fn(&str)) -> Result<()> {
+    let missing: Vec<&str> =
+        tools.iter().filter(|tool| !is_there(tool.program)).map(|tool| tool.package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    let by_hand =
+        format!("this machine lacks {names}; run: apt-get install --yes --no-install-recommends {names}");
+    if !is_there("apt-get") || !is_root() {
+        return Err(Failure::unsupported(by_hand));
+    }
+    say(&format!("installing the Debian packages {names}"));
+    let install = || apt(&[&["install", "--yes", "--no-install-recommends"], &missing[..]].concat());
+    // A machine that never asked its mirror knows no package.
+    if install() || (apt(&["update"]) && install()) {
+        return Ok(());
+    }
+    Err(Failure::unsupported(by_hand))
+}
+
+fn apt(arguments: &[&str]) -> bool {
+    let mut command = Command::new("apt-get");
+    command
+        .args(["-q", "-o", "DPkg::Lock::Timeout=300"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+        || Path::new("/usr/sbin").join(program).is_file()
+}
+
+/// Whether this process may install packages.
+pub fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    uids.and_then(|uids| uids.split_whitespace().nth(1)) == Some("0")
+}

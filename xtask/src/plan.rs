@@ -1,0 +1,438 @@
+//! From exact commits to typed steps: a pure function, so that the plan can be printed, tested and trusted. Nothing that
+//! could be decided here is decided while running.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use anyhow::Result;
+use packaging_archive::{EntryPath, HELPER, Mode};
+use serde::Serialize;
+
+use crate::buildfile::{BuildFile, Bundle, Kind};
+use crate::failure::Failure;
+use crate::refs::{Resolved, WORKTREE};
+use crate::version::Version;
+
+/// The name of the component that every package has: the stub, the scripts and the helper, from the running tree.
+pub const TOOLCHAIN: &str = "toolchain";
+
+/// The section of what every host needs.
+pub const CORE: &str = "core";
+
+/// The machine that is built for.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The machine's name in the file's name.
+const ARCHITECTURE: &str = "x86_64";
+
+/// What the plan is made from.
+pub struct Inputs<'a> {
+    /// The manifest.
+    pub file: &'a BuildFile,
+    /// Every component, exactly.
+    pub components: &'a [Resolved],
+    /// The running tree.
+    pub toolchain: &'a RunningTree,
+    /// `--version`.
+    pub version: Option<&'a Version>,
+    /// `--name`.
+    pub name: Option<&'a str>,
+    /// Where bundled files with a path lie.
+    pub manifest_folder: &'a str,
+    /// Where the result goes.
+    pub out: &'a str,
+}
+
+/// The tree that this program was built from.
+#[derive(Clone, Debug)]
+pub struct RunningTree {
+    /// Its path.
+    pub source: String,
+    /// The commit that it stands on.
+    pub commit: String,
+    /// The commit that is checked out.
+    pub tree: String,
+    /// Whether the two differ.
+    pub dirty: bool,
+    /// Its toolchain, also for components that name none.
+    pub channel: String,
+}
+
+/// What will be done, all of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The product.
+    pub product: String,
+    /// Its version, with what `--name` and differing pins add.
+    pub version: Version,
+    /// The newest commit's time, seconds since 1970.
+    pub created: u64,
+    /// Sections in the order of the file, and the roles that need them.
+    pub sections: Vec<(String, Vec<String>)>,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One step. [`crate::run`] matches on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// The files of a commit into the source's slot.
+    CheckOut { source: String, commit: String, components: Vec<String> },
+    /// One call of cargo.
+    Compile(Compile),
+    /// What the programs say of themselves, read from their files.
+    CheckStamp { component: String, source: String, bins: Vec<String>, stamp: Stamp },
+    /// A bundled file into the cache, and its digest compared.
+    Fetch { bundle: String, from: String, sha256: String },
+    /// Files to where the archive is put together.
+    Stage { component: String, from: Origin, section: String, files: Vec<Staged> },
+    /// Staged files to gzip members.
+    Compress { sections: Vec<String> },
+    /// Stub, manifest and members to one file.
+    Assemble { file: String },
+    /// The file read back, and run once.
+    Verify { file: String },
+}
+
+/// A call of cargo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Compile {
+    /// For which component.
+    pub component: String,
+    /// In whose slot.
+    pub source: String,
+    /// The package.
+    pub package: String,
+    /// Its programs.
+    pub bins: Vec<String>,
+    /// Its features.
+    pub features: Vec<String>,
+    /// The cargo profile.
+    pub profile: String,
+    /// Whether the C library is linked in.
+    pub static_libc: bool,
+    /// The rustup toolchain.
+    pub channel: String,
+    /// What the programs will say of themselves.
+    pub stamp: Stamp,
+}
+
+/// What a program says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stamp {
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The commit.
+    pub commit: String,
+    /// Whether the tree had changes.
+    pub dirty: bool,
+}
+
+/// Where staged files come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The checkout in a source's slot.
+    Checkout { source: String },
+    /// What cargo built in a source's slot, with this profile.
+    Built { source: String, profile: String },
+    /// A bundled file in the cache.
+    Bundle { sha256: String },
+}
+
+/// A file on its way to the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Staged {
+    /// Path below the origin.
+    pub from: String,
+    /// Path in the archive.
+    pub to: EntryPath,
+    /// Its permissions there.
+    pub mode: Mode,
+}
+
+impl Plan {
+    /// The file's name.
+    pub fn file_name(&self) -> String {
+        format!("{}-all-in-one-{}-{ARCHITECTURE}.run", self.product, self.version)
+    }
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// If two files would have one name in the archive, or a version does not fit.
+pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
+    let mut plan = Plan {
+        product: inputs.file.archive.product.clone(),
+        version: version(inputs)?,
+        created: inputs.components.iter().map(|component| component.time).max().unwrap_or_default(),
+        sections: sections(inputs.file)?,
+        steps: Vec::new(),
+    };
+    for (name, bundle) in &inputs.file.bundles {
+        plan.steps.push(fetch(name, bundle, inputs.manifest_folder));
+    }
+    build_toolchain(inputs, &mut plan.steps)?;
+    // Components of one source lie in one slot: by commit, so that it is checked out as seldom as can be.
+    let mut order: Vec<&Resolved> = inputs.components.iter().collect();
+    order.sort_by_key(|component| {
+        let first = component.source == inputs.toolchain.source && component.tree == inputs.toolchain.tree;
+        (!first, &component.source, &component.tree, &component.name)
+    });
+    let mut checked_out = Some((inputs.toolchain.source.as_str(), inputs.toolchain.tree.as_str()));
+    for (index, component) in order.iter().enumerate() {
+        let here = (component.source.as_str(), component.tree.as_str());
+        if checked_out != Some(here) {
+            let together = order[index..]
+                .iter()
+                .take_while(|other| (other.source.as_str(), other.tree.as_str()) == here);
+            plan.steps.push(Step::CheckOut {
+                source: component.source.clone(),
+                commit: component.tree.clone(),
+                components: together.map(|other| other.name.clone()).collect(),
+            });
+            checked_out = Some(here);
+        }
+        build(component, inputs, &mut plan.steps)?;
+    }
+    for (name, bundle) in &inputs.file.bundles {
+        plan.steps.push(Step::Stage {
+            component: name.clone(),
+            from: Origin::Bundle { sha256: bundle.sha256.to_ascii_lowercase() },
+            section: bundle.section.clone().unwrap_or_else(|| name.clone()),
+            files: vec![staged("", &bundle.to, bundle.executable)?],
+        });
+    }
+    refuse_doubles(&plan.steps)?;
+    let file = format!("{}/{}", inputs.out.trim_end_matches('/'), plan.file_name());
+    plan.steps
+        .push(Step::Compress { sections: plan.sections.iter().map(|(name, _)| name.clone()).collect() });
+    plan.steps.push(Step::Assemble { file: file.clone() });
+    plan.steps.push(Step::Verify { file });
+    Ok(plan)
+}
+
+/// The version that the file is named after: it says what differs from the release, and what is not committed.
+fn version(inputs: &Inputs<'_>) -> Result<Version> {
+    let mut version = match inputs.version {
+        Some(version) => version.clone(),
+        None => {
+            let (commit, dirty) =
+                (&inputs.toolchain.commit, inputs.components.iter().any(|component| component.dirty));
+            let suffix =
+                format!("-dev.{}{}", &commit[..commit.len().min(8)], if dirty { ".dirty" } else { "" });
+            inputs.file.archive.version.with(&suffix).map_err(Failure::usage)?
+        }
+    };
+    for component in inputs.components {
+        let unlike_the_rest = inputs.version.is_none() && component.reference != WORKTREE;
+        if component.differs_from_pin || unlike_the_rest {
+            let suffix = format!("+{}.{}", component.name, component.reference);
+            version = version.with(&suffix).map_err(Failure::usage)?;
+        }
+    }
+    if let Some(name) = inputs.name {
+        name.parse::<Version>().map_err(|_| {
+            Failure::usage(format!(
+                "`{name}` cannot be part of a version; use letters, digits and `.+_-` for --name"
+            ))
+        })?;
+        version = version.with(&format!("-{name}")).map_err(Failure::usage)?;
+    }
+    Ok(version)
+}
+
+fn sections(file: &BuildFile) -> Result<Vec<(String, Vec<String>)>> {
+    let mut sections = vec![(CORE.to_owned(), Vec::new())];
+    let components = file.components.iter().map(|(name, c)| (c.section.as_ref().unwrap_or(name), &c.roles));
+    let bundles = file.bundles.iter().map(|(name, b)| (b.section.as_ref().unwrap_or(name), &b.roles));
+    for (section, roles) in components.chain(bundles) {
+        match sections.iter().find(|(name, _)| name == section) {
+            None => sections.push((section.clone(), roles.clone())),
+            Some((_, known)) if known == roles => (),
+            Some(_) => {
+                let sentence = format!(
+                    "section `{section}` is given different roles; name them alike, or use two sections"
+                );
+                return Err(Failure::usage(sentence));
+            }
+        }
+    }
+    Ok(sections)
+}
+
+fn fetch(name: &str, bundle: &Bundle, manifest_folder: &str) -> Step {
+    let from = match (&bundle.path, &bundle.url) {
+        (Some(path), _) if path.starts_with('/') => path.clone(),
+        (Some(path), _) => format!("{manifest_folder}/{path}"),
+        (None, url) => url.clone().unwrap_or_default(),
+    };
+    Step::Fetch { bundle: name.to_owned(), from, sha256: bundle.sha256.to_ascii_lowercase() }
+}
+
+/// The helper and the scripts: always of the running tree, because the reader must match the writer.
+fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
+    let tree = inputs.toolchain;
+    let stamp = Stamp { reference: WORKTREE.into(), commit: tree.commit.clone(), dirty: tree.dirty };
+    steps.push(Step::CheckOut {
+        source: tree.source.clone(),
+        commit: tree.tree.clone(),
+        components: vec![TOOLCHAIN.to_owned()],
+    });
+    let bins = vec!["cairnctl".to_owned()];
+    steps.push(Step::Compile(Compile {
+        component: TOOLCHAIN.into(),
+        source: tree.source.clone(),
+        package: "cairnctl".into(),
+        bins: bins.clone(),
+        features: Vec::new(),
+        profile: "helper".into(),
+        static_libc: true,
+        channel: tree.channel.clone(),
+        stamp: stamp.clone(),
+    }));
+    steps.push(Step::CheckStamp { component: TOOLCHAIN.into(), source: tree.source.clone(), bins, stamp });
+    steps.push(Step::Stage {
+        component: TOOLCHAIN.into(),
+        from: Origin::Built { source: tree.source.clone(), profile: "helper".into() },
+        section: CORE.into(),
+        files: vec![staged("cairnctl", HELPER, true)?],
+    });
+    let scripts = ["install.sh", "uninstall.sh"].map(|name| staged(&format!("packaging/{name}"), name, true));
+    steps.push(Step::Stage {
+        component: TOOLCHAIN.into(),
+        from: Origin::Checkout { source: tree.source.clone() },
+        section: CORE.into(),
+        files: scripts.into_iter().collect::<Result<_>>()?,
+    });
+    Ok(())
+}
+
+fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
+    let (recipe, layout) = (&component.recipe, &inputs.file.archive.layout);
+    let section =
+        inputs.file.component(&component.name)?.section.clone().unwrap_or_else(|| component.name.clone());
+    match recipe.kind {
+        Some(Kind::Cargo) => {
+            if recipe.bins.is_empty() {
+                let sentence =
+                    format!("component `{}` builds no program; add `bins` to its recipe", component.name);
+                return Err(Failure::usage(sentence));
+            }
+            let stamp = Stamp {
+                reference: component.reference.clone(),
+                commit: component.commit.clone(),
+                dirty: component.dirty,
+            };
+            steps.push(Step::Compile(Compile {
+                component: component.name.clone(),
+                source: component.source.clone(),
+                package: recipe.package.clone().unwrap_or_else(|| component.name.clone()),
+                bins: recipe.bins.clone(),
+                features: recipe.features.clone(),
+                profile: "release".into(),
+                static_libc: false,
+                channel: component.toolchain.clone().unwrap_or_else(|| inputs.toolchain.channel.clone()),
+                stamp: stamp.clone(),
+            }));
+            if recipe.stamp {
+                let (name, source) = (component.name.clone(), component.source.clone());
+                steps.push(Step::CheckStamp { component: name, source, bins: recipe.bins.clone(), stamp });
+            }
+            let bins = recipe.bins.iter().map(|bin| staged(bin, &format!("{}/{bin}", layout.bins), true));
+            steps.push(Step::Stage {
+                component: component.name.clone(),
+                from: Origin::Built { source: component.source.clone(), profile: "release".into() },
+                section: section.clone(),
+                files: bins.collect::<Result<_>>()?,
+            });
+        }
+        Some(Kind::Static) if recipe.bins.is_empty() => (),
+        Some(Kind::Static) | None => {
+            let sentence =
+                format!("component `{}` is static and names `bins`; write kind = \"cargo\"", component.name);
+            return Err(Failure::usage(sentence));
+        }
+    }
+    if !component.files.is_empty() {
+        let files = component.files.iter().map(|file| staged(&file.from, &file.to, file.executable));
+        steps.push(Step::Stage {
+            component: component.name.clone(),
+            from: Origin::Checkout { source: component.source.clone() },
+            section,
+            files: files.collect::<Result<_>>()?,
+        });
+    }
+    Ok(())
+}
+
+fn staged(from: &str, to: &str, executable: bool) -> Result<Staged> {
+    let to = EntryPath::new(to).map_err(Failure::usage)?;
+    Ok(Staged { from: from.to_owned(), to, mode: if executable { Mode::Executable } else { Mode::File } })
+}
+
+fn refuse_doubles(steps: &[Step]) -> Result<()> {
+    let mut owners: BTreeMap<&EntryPath, &str> = BTreeMap::new();
+    let mut folders: BTreeSet<&str> = BTreeSet::new();
+    for step in steps {
+        let Step::Stage { component, files, .. } = step else { continue };
+        for file in files {
+            if let Some(other) = owners.insert(&file.to, component) {
+                let sentence =
+                    format!("`{}` is brought by {other} and by {component}; rename one of them", file.to);
+                return Err(Failure::usage(sentence));
+            }
+            let path = file.to.as_str();
+            folders.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
+        }
+    }
+    match owners.iter().find(|(path, _)| folders.contains(path.as_str())) {
+        Some((path, owner)) => Err(Failure::usage(format!(
+            "`{path}` of {owner} is a file, and others lie in it; rename one of them"
+        ))),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CheckOut { source, commit, components } => {
+                write!(f, "check out {} of {source} for {}", short(commit), components.join(", "))
+            }
+            Self::Compile(compile) => {
+                let how = if compile.static_libc { ", static" } else { ", native" };
+                write!(
+                    f,
+                    "compile {} ({}, profile {}{how}, toolchain {})",
+                    compile.component,
+                    compile.bins.join(", "),
+                    compile.profile,
+                    compile.channel
+                )
+            }
+            Self::CheckStamp { component, stamp, .. } => {
+                write!(f, "check that {component} says {} {}", stamp.reference, short(&stamp.commit))
+            }
+            Self::Fetch { bundle, from, .. } => write!(f, "fetch {bundle} from {from}"),
+            Self::Stage { component, section, files, .. } => {
+                write!(f, "stage {} of {component} in section {section}", count(files.len(), "file"))
+            }
+            Self::Compress { sections } => write!(f, "compress {}", count(sections.len(), "section")),
+            Self::Assemble { file } => write!(f, "assemble {file}"),
+            Self::Verify { file } => write!(f, "verify {file}"),
+        }
+    }
+}
+
+/// The first digits of a commit, for people.
+pub fn short(commit: &str) -> &str {
+    &commit[..commit.len().min(12)]
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}

@@ -1,0 +1,166 @@
+//! One call of cargo, apart from everything that lies around the checkout.
+//!
+//! Cargo starts in the root folder, so that it finds no configuration above the checkout; the checkout's own is named to
+//! it. The toolchain is named too, so that rustup does not search for a toolchain file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use cargo_metadata::{DependencyKind, Message, MetadataCommand, PackageId};
+use xshell::{Shell, cmd};
+
+use crate::cache::Slot;
+use crate::elf;
+use crate::environment;
+use crate::failure::Failure;
+use crate::plan::{Compile, TARGET};
+use crate::progress::Progress;
+
+/// Builds the programs of one component into the slot's target folder.
+///
+/// # Errors
+/// With cargo's own words.
+pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress) -> Result<()> {
+    let manifest = slot.checkout.join("Cargo.toml");
+    if !manifest.exists() {
+        let sentence = format!(
+            "component `{}` has no Cargo.toml at its root; write kind = \"static\"",
+            compile.component
+        );
+        return Err(Failure::usage(sentence));
+    }
+    if !slot.checkout.join("Cargo.lock").exists() {
+        let sentence = format!(
+            "component `{}` has no Cargo.lock, so that nobody can say what it is built from; commit it",
+            compile.component
+        );
+        return Err(Failure::usage(sentence));
+    }
+    let crates = crates(compile, slot, &manifest)?;
+    let shell = Shell::new()?;
+    let (package, profile, jobs) = (&compile.package, &compile.profile, jobs.to_string());
+    let bins = compile.bins.iter().flat_map(|bin| ["--bin", bin]);
+    let features = compile.features.iter().flat_map(|feature| ["--features", feature]);
+    let command = cmd!(
+        shell,
+        "cargo build --locked --message-format=json-render-diagnostics --package {package} --profile {profile}
+         --target {TARGET} --jobs {jobs} {bins...} {features...}"
+    );
+    let mut command = Command::from(command);
+    surround(&mut command, compile, slot, &manifest);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(no_cargo)?;
+    let stdout = child.stdout.take().context("cargo has no output")?;
+    let mut stderr = child.stderr.take().context("cargo has no output")?;
+    let words = std::thread::spawn(move || {
+        let mut words = String::new();
+        let _ = stderr.read_to_string(&mut words);
+        words
+    });
+    let mut seen = BTreeSet::new();
+    let mut diagnostics = String::new();
+    for message in Message::parse_stream(BufReader::new(stdout)) {
+        match message.context("cannot read what cargo answers")? {
+            Message::CompilerArtifact(artifact) => {
+                seen.insert(artifact.package_id);
+                progress.at(seen.len() as u64, crates.max(seen.len()) as u64, "crates");
+            }
+            Message::CompilerMessage(message) => diagnostics += &message.message.rendered.unwrap_or_default(),
+            _ => (),
+        }
+    }
+    let status = child.wait()?;
+    let words = words.join().unwrap_or_default();
+    if !status.success() {
+        bail!("cargo failed for component `{}`\n{diagnostics}{}", compile.component, tail(&words, 60));
+    }
+    if compile.static_libc {
+        for bin in &compile.bins {
+            let program = slot.target.join(TARGET).join(&compile.profile).join(bin);
+            if !elf::is_static(&program)? {
+                bail!("`{}` asks for a loader, but has to run where there is none", program.display());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many packages stand under the one that is built: what cargo does not say beforehand.
+fn crates(compile: &Compile, slot: &Slot, manifest: &Path) -> Result<usize> {
+    let shell = Shell::new()?;
+    let command = cmd!(shell, "cargo metadata --format-version 1 --locked --filter-platform {TARGET}");
+    let mut command = Command::from(command);
+    surround(&mut command, compile, slot, manifest);
+    let output = command.stdin(Stdio::null()).output().map_err(no_cargo)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("cargo cannot read component `{}`\n{}", compile.component, tail(&said, 60));
+    }
+    let metadata = MetadataCommand::parse(std::str::from_utf8(&output.stdout)?)?;
+    let resolve = metadata.resolve.context("cargo resolved nothing")?;
+    let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let root = metadata.packages.iter().find(|package| package.name.as_str() == compile.package);
+    let Some(root) = root else {
+        let names =
+            metadata.packages.iter().filter(|package| metadata.workspace_members.contains(&package.id));
+        let names: Vec<&str> = names.map(|package| package.name.as_str()).collect();
+        let remedy = crate::suggest::remedy(&compile.package, names);
+        bail!("component `{}` has no package `{}`{remedy}", compile.component, compile.package);
+    };
+    let (mut seen, mut open) = (BTreeSet::from([&root.id]), vec![&root.id]);
+    while let Some(id) = open.pop() {
+        for dependency in nodes.get(id).map_or(&[][..], |node| &node.deps) {
+            let built = dependency.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development);
+            if built && seen.insert(&dependency.pkg) {
+                open.push(&dependency.pkg);
+            }
+        }
+    }
+    Ok(seen.len())
+}
+
+/// Everything about a call of cargo that is the same for all of them.
+fn surround(command: &mut Command, compile: &Compile, slot: &Slot, manifest: &Path) {
+    environment::restrict(command);
+    command.current_dir("/").arg("--manifest-path").arg(manifest);
+    for own in [".cargo/config.toml", ".cargo/config"] {
+        if slot.checkout.join(own).exists() {
+            command.arg("--config").arg(slot.checkout.join(own));
+            break;
+        }
+    }
+    command.env("RUSTUP_TOOLCHAIN", &compile.channel).env("CARGO_TARGET_DIR", &slot.target);
+    command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(compile, slot).join("\x1f"));
+    command.env("CAIRN_STAMP_REF", &compile.stamp.reference).env("CAIRN_STAMP_COMMIT", &compile.stamp.commit);
+    command.env("CAIRN_STAMP_DIRTY", compile.stamp.dirty.to_string());
+}
+
+/// Paths of this machine become names, so that they are not part of a program.
+fn rustflags(compile: &Compile, slot: &Slot) -> Vec<String> {
+    let mut flags = vec![format!("--remap-path-prefix={}=/source", slot.checkout.display())];
+    let home = std::env::var("HOME").unwrap_or_default();
+    for (variable, default, name) in
+        [("CARGO_HOME", ".cargo", "/cargo"), ("RUSTUP_HOME", ".rustup", "/rustup")]
+    {
+        let folder = std::env::var(variable).unwrap_or_else(|_| format!("{home}/{default}"));
+        flags.push(format!("--remap-path-prefix={folder}={name}"));
+    }
+    if compile.static_libc {
+        flags.extend(["-C".to_owned(), "target-feature=+crt-static".to_owned()]);
+    }
+    flags
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn no_cargo(error: std::io::Error) -> anyhow::Error {
+    Failure::unsupported(format!("cannot run `cargo` ({error}); install rustup"))
+}
+
+/// The last lines of a text.
+fn tail(text: &str, lines: usize) -> String {
+    let skip = text.lines().count().saturating_sub(lines);
+    text.lines().skip(skip).collect::<Vec<_>>().join("\n")
+}

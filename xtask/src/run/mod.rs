@@ -1,0 +1,214 @@
+//! The executor: does the steps of a plan in order and keeps a journal of them. It decides nothing; whatever could be
+//! decided stands in the step.
+
+mod bundle;
+mod cargo;
+mod pack;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use packaging_archive::{Build, Component, Compressed, Content, Description, Input, Toolchain};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cache::Cache;
+use crate::elf;
+use crate::failure::Failure;
+use crate::git::Mirror;
+use crate::plan::{Origin, Plan, RunningTree, Stamp, Step, TARGET};
+use crate::progress::Progress;
+use crate::refs::Resolved;
+
+/// What the executor works with.
+pub struct Runner<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The components that the plan was made from.
+    pub components: &'a [Resolved],
+    /// The running tree.
+    pub toolchain: &'a RunningTree,
+    /// The cache folder.
+    pub cache: &'a Cache,
+    /// Where it is shown.
+    pub progress: &'a Progress,
+    /// How many things are done at once.
+    pub jobs: usize,
+}
+
+/// A step that was begun.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// The step.
+    pub step: Step,
+    /// How it ended.
+    pub state: State,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Done.
+    Done,
+    /// Not done; nothing after it was begun.
+    Failed,
+}
+
+/// What came out.
+#[derive(Debug, Serialize)]
+pub struct Outcome {
+    /// The archive.
+    pub file: PathBuf,
+    /// Its bytes.
+    pub size: u64,
+    /// Its SHA-256, as hexadecimal digits.
+    pub sha256: String,
+}
+
+/// What steps leave for later ones.
+struct Work {
+    stage: PathBuf,
+    inputs: Vec<Input>,
+    glibc: Option<String>,
+    compressed: Option<Compressed>,
+    outcome: Option<Outcome>,
+}
+
+impl Runner<'_> {
+    /// Does every step. The journal holds each step that was begun, also when one fails.
+    pub fn run(&self, journal: &mut Vec<Entry>) -> Result<Outcome> {
+        let mut work = Work {
+            stage: self.cache.stage()?,
+            inputs: Vec::new(),
+            glibc: None,
+            compressed: None,
+            outcome: None,
+        };
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            let number = format!("[{}/{}]", index + 1, self.plan.steps.len());
+            self.progress.begin(&format!("{number} {step}"));
+            let result = self.step(step, &mut work);
+            let state = if result.is_ok() { State::Done } else { State::Failed };
+            journal.push(Entry { step: step.clone(), state });
+            self.progress
+                .end(&format!("{number} {step}: {}", if result.is_ok() { "done" } else { "failed" }));
+            self.progress.emit(&json!({"event": "step", "state": state, "step": step}));
+            result.with_context(|| format!("failed: {step}"))?;
+        }
+        std::fs::remove_dir_all(&work.stage)
+            .with_context(|| format!("cannot remove `{}`", work.stage.display()))?;
+        work.outcome.context("the plan assembles nothing")
+    }
+
+    fn step(&self, step: &Step, work: &mut Work) -> Result<()> {
+        match step {
+            Step::CheckOut { source, commit, .. } => {
+                let slot = self.cache.slot(source);
+                Mirror::existing(&self.cache.mirror(source)).check_out(commit, &slot.checkout)
+            }
+            Step::Compile(compile) => {
+                cargo::compile(compile, &self.cache.slot(&compile.source), self.jobs, self.progress)
+            }
+            Step::CheckStamp { source, bins, stamp, component } => {
+                let profile = if component == crate::plan::TOOLCHAIN { "helper" } else { "release" };
+                bins.iter().try_for_each(|bin| check_stamp(&self.built(source, profile).join(bin), stamp))
+            }
+            Step::Fetch { bundle, from, sha256 } => {
+                bundle::fetch(bundle, from, sha256, &self.cache.bundles(), self.progress)
+            }
+            Step::Stage { from, section, files, .. } => {
+                let origin = match from {
+                    Origin::Checkout { source } => self.cache.slot(source).checkout,
+                    Origin::Built { source, profile } => self.built(source, profile),
+                    Origin::Bundle { sha256 } => self.cache.bundles().join(sha256),
+                };
+                for file in files {
+                    let source = if file.from.is_empty() { origin.clone() } else { origin.join(&file.from) };
+                    let to = file.to.below(&work.stage);
+                    copy(&source, &to)?;
+                    if matches!(from, Origin::Built { .. }) {
+                        work.glibc = elf::later(work.glibc.take(), elf::glibc(&to)?);
+                    }
+                    work.inputs.push(Input {
+                        path: file.to.clone(),
+                        section: section.clone(),
+                        mode: file.mode,
+                        content: Content::File(to),
+                    });
+                }
+                Ok(())
+            }
+            Step::Compress { .. } => {
+                let inputs = std::mem::take(&mut work.inputs);
+                work.compressed =
+                    Some(pack::compress(inputs, self.plan, &self.cache.members(), self.jobs, self.progress)?);
+                Ok(())
+            }
+            Step::Assemble { file } => {
+                let compressed = work.compressed.as_ref().context("nothing was compressed")?;
+                let mirror = Mirror::existing(&self.cache.mirror(&self.toolchain.source));
+                let stub = mirror.show(&self.toolchain.tree, "packaging/stub.sh")?;
+                let stub = stub.context("the running tree has no packaging/stub.sh")?;
+                work.outcome = Some(pack::assemble(
+                    &stub,
+                    self.description(work.glibc.clone()),
+                    compressed,
+                    Path::new(file),
+                )?);
+                Ok(())
+            }
+            Step::Verify { file } => pack::verify(Path::new(file)),
+        }
+    }
+
+    fn built(&self, source: &str, profile: &str) -> PathBuf {
+        self.cache.slot(source).target.join(TARGET).join(profile)
+    }
+
+    fn description(&self, glibc: Option<String>) -> Description {
+        let components = self.components.iter().map(|component| {
+            let described = Component {
+                kind: component.recipe.kind.map_or("", crate::buildfile::Kind::name).to_owned(),
+                reference: component.reference.clone(),
+                commit: component.commit.clone(),
+                dirty: component.dirty,
+                recipe: component.origin,
+                version: component.version.clone(),
+            };
+            (component.name.clone(), described)
+        });
+        Description {
+            product: self.plan.product.clone(),
+            version: self.plan.version.to_string(),
+            created: self.plan.created,
+            toolchain: Toolchain { commit: self.toolchain.commit.clone(), dirty: self.toolchain.dirty },
+            build: Build { target: TARGET.to_owned(), native: true, glibc },
+            components: components.collect(),
+        }
+    }
+}
+
+fn check_stamp(program: &Path, expected: &Stamp) -> Result<()> {
+    let found = elf::stamp(program)?;
+    if found != *expected {
+        let sentence = format!(
+            "`{}` says {} {}, but {} {} was asked for; remove its target folder and build again",
+            program.display(),
+            found.reference,
+            found.commit,
+            expected.reference,
+            expected.commit
+        );
+        return Err(Failure::damaged(sentence));
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let copy = || -> std::io::Result<()> {
+        to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::copy(from, to).map(|_| ())
+    };
+    copy().with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))
+}
