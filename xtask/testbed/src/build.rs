@@ -23,16 +23,9 @@ const SETTINGS: &str = "/run/testbed-apt.conf";
 pub(crate) fn host(tree: &Path, work: &Path) -> Result<()> {
     // mmdebstrap mounts things; in a namespace of its own they go with it, however it ends.
     let mut command = cgroup::command(&[], "setpriv");
-    command.envs(proxies()).args([
-        "--pdeathsig",
-        "KILL",
-        "unshare",
-        "--mount",
-        "--propagation=private",
-        "--mount-proc",
-    ]);
-    command.args(["--pid", "--fork", "--kill-child", "mmdebstrap", "--mode=root", "--variant=minbase"]);
-    command.args(["--format=directory", "--dpkgopt=force-unsafe-io"]);
+    command.envs(proxies()).args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation=private"]);
+    command.args(["--pid", "--mount-proc", "--fork", "--kill-child", "mmdebstrap", "--mode=root"]);
+    command.args(["--variant=minbase", "--format=directory", "--dpkgopt=force-unsafe-io"]);
     command.arg(format!("--include={}", Recipe::Host.packages().join(",")));
     for (name, value) in aptconf::transport_options()? {
         command.arg(format!("--aptopt={name} \"{value}\""));
@@ -66,11 +59,15 @@ fn add_busybox(tree: &Path, work: &Path) -> Result<()> {
     let downloads = work.join("downloads");
     let unpacked = downloads.join("unpacked");
     fs::create_dir_all(&unpacked).with_context(|| format!("cannot create `{}`", unpacked.display()))?;
-    let mut command = process::plain("apt-get");
-    // As root: apt's own user cannot write here.
-    command.envs(proxies()).args(["--option", "APT::Sandbox::User=root", "download", BUSYBOX_PACKAGE]);
-    command.current_dir(&downloads);
-    check("apt-get download", &process::finish(command, Input::Nothing, needs::APT_LIMIT)?)?;
+    let download = || {
+        let mut command = process::plain("apt-get");
+        // As root: apt's own user cannot write here.
+        command.envs(proxies()).args(["--option", "APT::Sandbox::User=root", "download", BUSYBOX_PACKAGE]);
+        command.current_dir(&downloads);
+        check("apt-get download", &process::finish(command, Input::Nothing, needs::APT_LIMIT)?)
+    };
+    // This machine's lists may be older than what the mirror still has.
+    download().or_else(|_| needs::update().and_then(|()| download()))?;
     let package = fs::read_dir(&downloads)
         .with_context(|| format!("cannot list `{}`", downloads.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -132,6 +132,10 @@ mod tests {
         fs::write(at("etc/same"), "same").expect("file");
         fs::write(at("etc/text"), "old").expect("file");
         fs::write(at("opt/gone"), "").expect("file");
+        // Whatever the umask.
+        for file in ["etc/text", "opt/gone"] {
+            fs::set_permissions(at(file), fs::Permissions::from_mode(0o644)).expect("mode");
+        }
         symlink("/etc/same", at("etc/link")).expect("link");
         let before = Listing::of(dir.path(), &["/run"]).expect("listing");
         assert_eq!(before.diff(&before), "");

@@ -16,6 +16,9 @@ pub(crate) const APT: [&str; 2] = ["--option", "DPkg::Lock::Timeout=300"];
 /// How long apt may take on a slow line.
 pub(crate) const APT_LIMIT: Duration = Duration::from_secs(1800);
 
+/// How long another apt may hold the lock of the lists.
+const LOCKED_LIMIT: Duration = Duration::from_secs(300);
+
 /// Makes sure that the testbed can work here: installs, as the superuser, the packages that are missing, after
 /// having said which; otherwise fails with the one command to run.
 pub(crate) fn ensure(say: &dyn Fn(&str)) -> Result<()> {
@@ -36,9 +39,14 @@ pub(crate) fn ensure(say: &dyn Fn(&str)) -> Result<()> {
     Ok(())
 }
 
-/// Brings apt's lists up to date.
+/// Brings apt's lists up to date. Another apt that does so too is waited for; apt itself waits only for dpkg's lock.
 pub(crate) fn update() -> Result<()> {
-    apt(&["update"])
+    let mut result = Ok(());
+    process::until(LOCKED_LIMIT, || {
+        result = apt(&["update"]);
+        Ok(!result.as_ref().is_err_and(|error| error.to_string().contains("Could not get lock")))
+    })?;
+    result
 }
 
 fn install(packages: &[&str]) -> Result<()> {

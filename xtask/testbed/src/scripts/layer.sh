@@ -4,4 +4,4 @@ set -eu
 apt-get --quiet update
 apt-get --quiet --yes --no-install-recommends install "$@"
 apt-get clean
-rm -rf /var/lib/apt/lists/*
+rm -f /var/lib/apt/lists/*_*
