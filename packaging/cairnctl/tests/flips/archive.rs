@@ -1,0 +1,55 @@
+//! The file under test: the real stub, the real helper, and a payload that leaves traces when it is installed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use packaging_archive::{
+    Archive, Build, Content, Description, EntryPath, HELPER, Input, Mode, Toolchain, assemble, compress,
+};
+
+/// The helper of the package under test, executable.
+pub fn helper() -> &'static Path {
+    static HELPER_FILE: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
+        let run = std::env::var_os("CAIRN_RUN_FILE");
+        let run = run.expect("CAIRN_RUN_FILE names no .run file; run `cargo xtask test`, which builds one");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cairnctl");
+        let mut bytes = Vec::new();
+        Archive::open(run).unwrap().read_entry(HELPER, &mut bytes).unwrap();
+        std::fs::write(&file, bytes).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        (folder, file)
+    });
+    &HELPER_FILE.1
+}
+
+/// Packs the archive into `folder`.
+pub fn small(folder: &Path) -> PathBuf {
+    let input = |path: &str, mode, content| Input {
+        path: EntryPath::new(path).unwrap(),
+        section: if path.starts_with("share") { "extra" } else { "core" }.into(),
+        mode,
+        content,
+    };
+    let inputs = vec![
+        input(HELPER, Mode::Executable, Content::File(helper().to_owned())),
+        input("install.sh", Mode::Executable, Content::Bytes(b"#!/bin/sh\necho ok\n".to_vec())),
+        input("etc/payload.toml", Mode::File, Content::Bytes(b"key = 1\n".to_vec())),
+        input("systemd/payload.service", Mode::File, Content::Bytes(b"[Service]\nExecStart=/bin/true\n".to_vec())),
+        input("share/big", Mode::File, Content::Bytes(vec![7; 5 << 20])),
+    ];
+    let sections = [("core".to_owned(), Vec::new()), ("extra".to_owned(), Vec::new())];
+    let compressed = compress(inputs, &sections, 1, &folder.join("members"), 1, &|_| ()).unwrap();
+    let description = Description {
+        product: "payload".into(),
+        version: "1".into(),
+        created: 1,
+        toolchain: Toolchain { commit: "0".repeat(40), dirty: false },
+        build: Build { target: "x86_64-unknown-linux-gnu".into(), native: true, glibc: None },
+        components: BTreeMap::new(),
+    };
+    let file = folder.join("payload.run");
+    assemble(include_str!("../../../stub.sh"), description, &compressed, &file).unwrap();
+    file
+}
