@@ -7,7 +7,7 @@
 # lists and extracts with sh alone. It knows nothing about hosts.
 #
 # Any single bit of this text may be wrong when it runs. Hence: no success but by the helper's own exit code or
-# through `&&`; `set -eu` from the first line; no loop that could fail to end; nothing reads standard input, which the
+# through `&&`; no `return`, which ends the script with 0 where a function's brace was lost; `set -eu` from the first line; no loop that could fail to end; nothing reads standard input, which the
 # helper gets back from descriptor 3; on the way to the helper no redirection names a path outside the scratch folder; the
 # scratch folder is made and entered on one line, and its name is looked at before anything is written. No name here is one
 # flipped bit away from a path separator. `packaging/cairnctl/tests/flips.rs` runs it with every bit flipped.
@@ -34,23 +34,25 @@ need() {
 	for tool in tail head gzip mkdir chmod; do
 		found=$(command -v $tool) || die 3 "this host has no \`$tool\`; install it and try again"
 	done
-	for hash in sha256sum 'openssl dgst -sha256 -r' 'shasum -a 256' 'busybox sha256sum' ''; do
-		found=$(command -v "${hash%% *}") && return
+	hash=
+	for tool in sha256sum 'openssl dgst -sha256 -r' 'shasum -a 256' 'busybox sha256sum'; do
+		found=$(command -v "${tool%% *}") && hash=${hash:-$tool} || found=
 	done
-	die 3 "this host has none of sha256sum, openssl, shasum, busybox; install one and try again"
+	[ -n "$hash" ] || die 3 "this host has none of sha256sum, openssl, shasum, busybox; install one and try again"
 }
 
 # scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Returns only if that cannot be.
 scratch() {
-	cd "$1" && mkdir "cairn_$$" && cd "./cairn_$$" || return 0
-	case $PWD in */cairn_$$) ;; *) die 3 "cannot enter a scratch folder in \`$1\`" ;; esac
-	shift
-	cut $((@STUB@ + @HEAD@)) @HELPER@ | gzip -dc | tail -c +513 | head -c @RAW@ >cairnctl
-	case $($hash cairnctl) in @SHA@*) ;; *) die 2 "the file is damaged; copy it again" ;; esac
-	chmod 700 cairnctl
-	case $(./cairnctl --probe 2>&1 || :) in runs) exec ./cairnctl --scratch "$PWD" --archive "$me" "$@" <&3 ;; esac
-	rm -f cairnctl
-	cd .. && rmdir "cairn_$$"
+	if cd "$1" && mkdir "cairn_$$" && cd "./cairn_$$"; then
+		case $PWD in */cairn_$$) ;; *) die 3 "cannot enter a scratch folder in \`$1\`" ;; esac
+		shift
+		cut $((@STUB@ + @HEAD@)) @HELPER@ | gzip -dc | tail -c +513 | head -c @RAW@ >cairnctl
+		case $($hash cairnctl) in @SHA@*) ;; *) die 2 "the file is damaged; copy it again" ;; esac
+		chmod 700 cairnctl
+		case $(./cairnctl --probe 2>&1 || :) in runs) exec ./cairnctl --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
+		rm -f cairnctl
+		cd .. && rmdir "cairn_$$"
+	fi
 }
 
 # plain ARGS... - for a host on which no helper runs. The trailer is text: 275 bytes, 10 bytes before the end.
@@ -62,6 +64,7 @@ plain() {
 	"cairn-archive 1 stub="*" size=$(printf %016d $size) sha256=${sum%% *} sig="*) ;;
 	*) die 2 "the file is damaged; copy it again" ;;
 	esac
+	cd "$from"
 	into=
 	for arg; do
 		case $arg in
@@ -77,8 +80,9 @@ plain() {
 }
 
 main() {
+	from=$PWD
 	me=$0
-	case $me in /*) ;; *) me=$PWD/$me ;; esac
+	case $me in /*) ;; *) me=$from/$me ;; esac
 	[ -f "$me" ] || die 1 "run it as a file: sh ./FILE"
 	need
 	beside= last=
@@ -89,7 +93,7 @@ main() {
 	done
 	case $beside in */*) beside=${beside%/*} ;; esac
 	tried=
-	for dir in "$beside" "${TMPDIR:-}" /var/tmp /tmp "$PWD" "${me%/*}"; do
+	for dir in "$beside" "${TMPDIR:-}" /var/tmp /tmp "$from" "${me%/*}"; do
 		[ -d "$dir" ] && [ -w "$dir" ] || continue
 		tried="$tried $dir"
 		scratch "$dir" "$@"

@@ -1,6 +1,68 @@
-//! Placeholder.
-use anyhow::Result;
-/// x
-pub fn command(_: &crate::cli::Test) -> Result<()> {
+//! `test`: everything that has to hold before a change is taken, the same for people and for CI.
+//!
+//! The tools and the scratch root are made ready, the product is packed once, and then the tests run, every ring of
+//! them: pure ones, programs in process, real parts, and the offline host. They find what was made ready through
+//! variables, and make nothing themselves.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use xshell::{Shell, cmd};
+
+use crate::all_in_one::tree;
+use crate::cache::default_folder;
+use crate::cli::Test;
+use crate::failure::Failure;
+use crate::packages;
+
+/// Runs the command.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn command(args: &Test) -> Result<()> {
+    let say = |line: &str| eprintln!("{line}");
+    if !packages::is_root() {
+        return Err(Failure::unsupported(
+            "tests that mount and boot need the superuser; run it as root, or run the others alone: cargo test --workspace",
+        ));
+    }
+    packages::require(packages::BUILD, &say)?;
+    packages::require(packages::TEST, &say)?;
+    let cache = default_folder()?;
+    let testbed = xtask_testbed::prepare(&cache, &say)?;
+    testbed.virt(&say)?;
+
+    let shell = Shell::new()?;
+    shell.change_dir(tree());
+    cmd!(shell, "cargo fmt --all --check").run().context("the code is not formatted; run cargo fmt --all")?;
+    cmd!(shell, "cargo clippy --quiet --workspace --all-targets --all-features --locked -- --deny warnings")
+        .run()?;
+    let run_file = pack(&shell)?;
+
+    shell.set_var("CAIRN_RUN_FILE", &run_file);
+    shell.set_var(xtask_testbed::ENV_CACHE, &cache);
+    shell.set_var("CAIRN_TEST_CACHE", &cache);
+    if args.full {
+        shell.set_var("CAIRN_TEST_FULL", "1");
+    }
+    let filter = args.filter.as_slice();
+    // No test is skipped when another fails: one run shows all that is wrong.
+    cmd!(shell, "cargo test --workspace --all-features --locked --no-fail-fast -- {filter...}").run()?;
     Ok(())
+}
+
+/// Packs the tree as it is, with the command that people use, and returns the file.
+fn pack(shell: &Shell) -> Result<PathBuf> {
+    let out = tree().join("target/test-dist");
+    if out.exists() {
+        std::fs::remove_dir_all(&out).with_context(|| format!("cannot remove `{}`", out.display()))?;
+    }
+    let own = std::env::current_exe()?;
+    cmd!(shell, "{own} all-in-one --out {out}").run()?;
+    let files = std::fs::read_dir(&out)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_run = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "run");
+    files
+        .into_iter()
+        .find(is_run)
+        .with_context(|| format!("nothing was packed into `{}`", Path::new(&out).display()))
 }

@@ -1,13 +1,13 @@
 //! How the program was started: by the stub of a .run file, by a person who names one, or on an installed host.
 //!
-//! The stub puts `--scratch DIR --archive FILE` in front of what the operator typed. Whoever names an archive, nothing
+//! The stub puts `--scratch DIR --from DIR --archive FILE` in front of what the operator typed. Whoever names an archive, nothing
 //! is done, not even help printed, before every byte of it has been checked: the stub that called may itself be damaged.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use packaging_archive::Archive;
 
 use crate::args;
@@ -21,6 +21,8 @@ pub enum Start {
     Command {
         /// The archive.
         archive: Option<Box<Archive>>,
+        /// The name of the .run file, if one was started: how the operator calls this program.
+        run_file: Option<String>,
         /// What follows, with a verb in front.
         arguments: Vec<String>,
     },
@@ -34,9 +36,9 @@ impl Start {
     pub fn new(words: impl Iterator<Item = OsString>) -> Result<Self> {
         let mut words = words.peekable();
         let (mut archive, mut from_stub) = (None, false);
-        while let Some(option) =
-            words.next_if(|word| word == "--scratch" || word == "--archive" || word == "--probe")
-        {
+        let of_stub =
+            |word: &OsString| ["--scratch", "--from", "--archive", "--probe"].iter().any(|own| word == own);
+        while let Some(option) = words.next_if(of_stub) {
             if option == "--probe" {
                 return Ok(Self::Probe);
             }
@@ -45,9 +47,16 @@ impl Start {
             if option == "--scratch" {
                 from_stub = true;
                 remove_scratch(&value);
+            } else if option == "--from" {
+                // The stub had to leave the folder that relative paths of the operator start from.
+                std::env::set_current_dir(&value)
+                    .with_context(|| format!("cannot go back to `{}`", value.display()))?;
             } else {
                 archive = Some(value);
             }
+        }
+        if from_stub && archive.is_none() {
+            return Err(Exit::error(Code::Damaged, "the head of the file is damaged; copy it again"));
         }
         let archive = archive.map(Archive::open).transpose()?;
         if let Some(archive) = &archive {
@@ -57,12 +66,14 @@ impl Start {
             Exit::error(Code::Usage, format!("`{}` is not UTF-8 text; use a path that is", word.display()))
         };
         let arguments = words.map(|word| word.into_string().map_err(not_text)).collect::<Result<Vec<_>>>()?;
-        let arguments = if archive.is_some() && from_stub {
+        let arguments = if from_stub {
             args::translate(arguments).map_err(|sentence| Exit::error(Code::Usage, sentence))?
         } else {
             arguments
         };
-        Ok(Self::Command { archive: archive.map(Box::new), arguments })
+        let run_file = archive.as_ref().filter(|_| from_stub).and_then(|archive| archive.path().file_name());
+        let run_file = run_file.map(|name| name.to_string_lossy().into_owned());
+        Ok(Self::Command { archive: archive.map(Box::new), run_file, arguments })
     }
 }
 
