@@ -3,24 +3,26 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::BoolishValueParser;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::role::Role;
 
 /// Installs, checks and removes this product on this host.
 #[derive(Debug, Parser)]
-#[command(name = "cairnctl", disable_version_flag = true, after_help = AFTER_HELP)]
+#[command(name = "cairnctl", disable_version_flag = true, disable_help_subcommand = true)]
 pub struct Cli {
     /// Print only what is asked for and what is wrong.
-    #[arg(long, global = true, env = "CAIRN_QUIET")]
+    #[arg(long, global = true, env = "CAIRN_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-const AFTER_HELP: &str = "\
-A .run file takes these verbs too; without one it installs. It also takes, before any verb:
+/// What a .run file takes beyond the verbs.
+const RUN_FILE_HELP: &str = "\
+Without a verb it installs, after a look at the host, a plan and a question. It also takes:
   --check            verify the file         --info     inspect it
   --list             list its entries        --version  print the version
   --noexec           extract, install nothing
@@ -30,10 +32,37 @@ A .run file takes these verbs too; without one it installs. It also takes, befor
   --quiet            say less
   --                 what follows belongs to `install`
 
+";
+
+/// What the control tool on a host says in its place.
+const TOOL_HELP: &str = "\
+About a .run file, too: cairnctl --archive FILE VERB
+
+";
+
+const COMMON_HELP: &str = "\
 Every option is also an environment variable: --no-start is CAIRN_NO_START=1.
 
 Exit codes: 0 done, 1 usage, 2 damaged, 3 host not supported, 4 no space, 5 locked by another run,
 6 failed and rolled back, 7 failed and needs a hand, 8 refused by policy, 9 interrupted.";
+
+impl Cli {
+    /// Reads a command line. `run_file` is the name of the .run file that was started, if it was one.
+    ///
+    /// # Errors
+    /// What is wrong with it, or the help that was asked for.
+    pub fn read(run_file: Option<&str>, words: Vec<String>) -> Result<Self, clap::Error> {
+        let own = if run_file.is_some() { RUN_FILE_HELP } else { TOOL_HELP };
+        let mut command = Self::command().after_help(format!("{own}{COMMON_HELP}"));
+        if let Some(file) = run_file {
+            let usage = format!("sh {file} [OPTIONS OF install]\n       sh {file} <VERB> [OPTIONS]");
+            command = command.bin_name(format!("sh {file}")).override_usage(usage);
+        }
+        Self::from_arg_matches(
+            &command.try_get_matches_from(std::iter::once("cairnctl".to_owned()).chain(words))?,
+        )
+    }
+}
 
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
@@ -66,7 +95,7 @@ pub struct HostArgs {
     #[arg(long, value_enum, default_value_t = Role::All, env = "CAIRN_ROLE")]
     pub role: Role,
     /// Neither enable nor start any service.
-    #[arg(long, env = "CAIRN_NO_START")]
+    #[arg(long, env = "CAIRN_NO_START", value_parser = BoolishValueParser::new())]
     pub no_start: bool,
 }
 
@@ -77,7 +106,7 @@ pub struct PreflightArgs {
     #[command(flatten)]
     pub host: HostArgs,
     /// One JSON object instead of a table.
-    #[arg(long, env = "CAIRN_JSON")]
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -88,13 +117,13 @@ pub struct InstallArgs {
     #[command(flatten)]
     pub host: HostArgs,
     /// Do not ask.
-    #[arg(long, short, env = "CAIRN_YES")]
+    #[arg(long, short, env = "CAIRN_YES", value_parser = BoolishValueParser::new())]
     pub yes: bool,
     /// Ask, even with --yes.
-    #[arg(long, env = "CAIRN_CONFIRM")]
+    #[arg(long, env = "CAIRN_CONFIRM", value_parser = BoolishValueParser::new())]
     pub confirm: bool,
     /// Print the plan and stop.
-    #[arg(long, env = "CAIRN_DRY_RUN")]
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
     /// Take the administrator's password from the first line of this file instead of making one.
     #[arg(long, value_name = "FILE", env = "CAIRN_ADMIN_PASSWORD_FILE")]
@@ -114,13 +143,13 @@ pub struct UninstallArgs {
     #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
     pub root: PathBuf,
     /// Do not ask.
-    #[arg(long, short, env = "CAIRN_YES")]
+    #[arg(long, short, env = "CAIRN_YES", value_parser = BoolishValueParser::new())]
     pub yes: bool,
     /// Print what would be removed and what would stay, and stop.
-    #[arg(long, env = "CAIRN_DRY_RUN")]
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
     /// Remove data, certificates and changed files too.
-    #[arg(long, env = "CAIRN_PURGE")]
+    #[arg(long, env = "CAIRN_PURGE", value_parser = BoolishValueParser::new())]
     pub purge: bool,
 }
 
@@ -148,7 +177,7 @@ pub struct ExtractArgs {
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// The manifest as it lies in the file.
-    #[arg(long, env = "CAIRN_JSON")]
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
 }
 
@@ -175,7 +204,7 @@ pub fn translate(arguments: Vec<String>) -> Result<Vec<String>, String> {
                 break;
             }
             _ if word.starts_with("--target=") => {
-                target = word.split_once('=').map(|(_, dir)| dir.to_owned())
+                target = word.split_once('=').map(|(_, dir)| dir.to_owned());
             }
             // A verb: all that follows is its own.
             _ if !word.starts_with('-')
@@ -240,8 +269,22 @@ mod tests {
     }
 
     #[test]
+    fn help_names_what_was_started() {
+        let help = |file, words: &[&str]| {
+            Cli::read(file, words.iter().map(|word| (*word).to_owned()).collect()).unwrap_err().to_string()
+        };
+        let run = help(Some("x.run"), &["--help"]);
+        assert!(
+            run.contains("sh x.run <VERB>") && run.contains("--noexec") && !run.contains("cairnctl"),
+            "{run}"
+        );
+        assert!(help(Some("x.run"), &["install", "--help"]).contains("Usage: sh x.run install"));
+        let tool = help(None, &["--help"]);
+        assert!(tool.contains("Usage: cairnctl") && !tool.contains("--noexec"), "{tool}");
+    }
+
+    #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

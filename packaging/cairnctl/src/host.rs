@@ -1,5 +1,6 @@
 //! Small deeds on a host's files, each saying what it did to which path when it fails.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -69,10 +70,49 @@ pub fn link_whole(path: &Path, target: &Path) -> Result<()> {
         })
 }
 
+/// Renames a file, link or folder.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))
+}
+
 /// A name beside `path` that nothing else uses: hidden, with our process id.
 pub fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.cairn-{}", std::process::id()))
+    path.with_file_name(format!(".{name}{BESIDE}{}", std::process::id()))
+}
+
+/// Another such name, for what is kept until it is sure that it can go.
+pub fn aside(path: &Path) -> PathBuf {
+    beside(path).with_added_extension("old")
+}
+
+const BESIDE: &str = ".cairn-";
+
+/// Removes what runs that were killed have left in `folder` under the names of [`beside`] and [`aside`]. The caller
+/// holds the lock, so that nobody works with them.
+pub fn sweep(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix('.')?.rsplit_once(BESIDE));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if number.is_some_and(|(_, number)| is_number(number.trim_end_matches(".old"))) {
+            remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything below a folder, itself included, a folder before what is in it.
+pub fn tree(folder: &Path) -> BTreeSet<PathBuf> {
+    let (mut found, mut next) = (BTreeSet::new(), vec![folder.to_owned()]);
+    while let Some(path) = next.pop() {
+        if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            next.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        }
+        found.insert(path);
+    }
+    found
 }
 
 /// SHA-256 of a file's content, as hexadecimal digits.
@@ -100,7 +140,7 @@ pub fn remove(path: &Path) -> Result<()> {
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
-    tolerate_absence(removed).with_context(|| format!("cannot remove `{}`", path.display()))
+    tolerate(removed).with_context(|| format!("cannot remove `{}`", path.display()))
 }
 
 /// Removes a folder and everything in it, or a file. That it is gone already is as good.
@@ -108,7 +148,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir()) {
         return remove(path);
     }
-    tolerate_absence(fs::remove_dir_all(path)).with_context(|| format!("cannot remove `{}`", path.display()))
+    tolerate(fs::remove_dir_all(path)).with_context(|| format!("cannot remove `{}`", path.display()))
 }
 
 /// Whether the folder is there and holds nothing.
@@ -116,9 +156,10 @@ pub fn is_empty_folder(path: &Path) -> bool {
     fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-fn tolerate_absence(result: io::Result<()>) -> io::Result<()> {
+/// What is gone is removed, and a file system that is mounted at a folder keeps the folder: it is empty then.
+fn tolerate(result: io::Result<()>) -> io::Result<()> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy) => Ok(()),
         other => other,
     }
 }
@@ -144,5 +185,29 @@ pub fn lock(root: &Path) -> Result<Lock> {
         Err(fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("cannot lock `{}`", root.display()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_killed_runs_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        make_folder(&at(".0.9.cairn-12.old"), 0o755).unwrap();
+        let stay = [".0.9.cairn-x", "0.9", "a.cairn-7", ".b.cairn-"];
+        for name in [".0.9.cairn-12", ".0.9.cairn-12.old/file"].into_iter().chain(stay) {
+            fs::write(at(name), "").unwrap();
+        }
+        sweep(folder.path()).unwrap();
+        let left =
+            tree(folder.path()).into_iter().map(|path| path.strip_prefix(folder.path()).unwrap().to_owned());
+        let mut expected: Vec<PathBuf> =
+            stay.into_iter().map(PathBuf::from).chain([PathBuf::new()]).collect();
+        expected.sort();
+        assert_eq!(left.collect::<Vec<_>>(), expected);
+        assert!(sweep(&at("not-here")).is_ok());
     }
 }

@@ -54,6 +54,11 @@ impl Layout {
         self.state().join("receipt.json")
     }
 
+    /// The password that was made for the administrator, if it could not be shown.
+    pub fn first_password(&self) -> PathBuf {
+        self.state().join("admin-password")
+    }
+
     /// The archives that versions were installed from.
     pub fn archives(&self) -> PathBuf {
         self.state().join("archives")
@@ -62,6 +67,11 @@ impl Layout {
     /// Where volumes lie unless a storage says otherwise.
     pub fn volumes(&self) -> PathBuf {
         self.state().join("volumes")
+    }
+
+    /// Folders in which files are put in place by rename.
+    pub fn written(&self) -> [PathBuf; 6] {
+        [self.prefix(), self.versions(), self.configuration(), self.state(), self.archives(), self.units()]
     }
 
     /// Logs.

@@ -11,15 +11,15 @@ mod layout;
 mod preflight;
 mod receipt;
 mod role;
+mod root;
 mod runfile;
+mod say;
 mod show;
 mod source;
 mod uninstall;
 mod verify;
 
 use std::process::ExitCode;
-
-use clap::Parser as _;
 
 use args::{Cli, Verb};
 use exit::{Code, code_of};
@@ -30,17 +30,19 @@ packaging_stamp::stamp!();
 fn main() -> ExitCode {
     let code = match Start::new(std::env::args_os().skip(1)) {
         Ok(Start::Probe) => {
-            println!("runs");
+            say::line(format_args!("runs"));
             Code::Ok
         }
-        Ok(Start::Command { archive, arguments }) => run(archive.map(|archive| *archive), arguments),
-        Err(error) => report(&error),
+        Ok(Start::Command { archive, run_file, arguments }) => {
+            run(archive.map(|archive| *archive), run_file.as_deref(), arguments)
+        }
+        Err(error) => report("cairnctl", &error),
     };
     ExitCode::from(code as u8)
 }
 
-fn run(archive: Option<packaging_archive::Archive>, arguments: Vec<String>) -> Code {
-    let cli = match Cli::try_parse_from(std::iter::once("cairnctl".to_owned()).chain(arguments)) {
+fn run(archive: Option<packaging_archive::Archive>, run_file: Option<&str>, arguments: Vec<String>) -> Code {
+    let cli = match Cli::read(run_file, arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Standard output for help, standard error for what is wrong.
@@ -58,10 +60,10 @@ fn run(archive: Option<packaging_archive::Archive>, arguments: Vec<String>) -> C
         Verb::Inspect(args) => show::inspect(&args, archive),
         Verb::Version => show::version(archive),
     };
-    done.unwrap_or_else(|error| report(&error))
+    done.unwrap_or_else(|error| report(run_file.unwrap_or("cairnctl"), &error))
 }
 
-fn report(error: &anyhow::Error) -> Code {
-    eprintln!("cairnctl: {error:#}");
+fn report(program: &str, error: &anyhow::Error) -> Code {
+    say::complain(format_args!("{program}: {error:#}"));
     code_of(error)
 }

@@ -1,5 +1,6 @@
 //! What was installed: the record by which it is verified and removed. Written before anything that it lists is made, so
-//! that an interrupted installation can be removed too. Paths are those of the host, whatever root they lie below.
+//! that an interrupted installation can be removed too. As long as a removal has left data it stays, marked as removed: it
+//! knows which folders have to go with them. Paths are those of the host, whatever root they lie below.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,9 @@ pub struct Receipt {
     pub version: String,
     /// What this host is.
     pub role: Role,
-    /// Whether services were enabled and started.
-    pub started: bool,
+    /// Whether all but data has been removed again.
+    #[serde(default)]
+    pub removed: bool,
     /// Folders that were not there before, outermost first. Removed again if nothing is left in them.
     pub folders: Vec<PathBuf>,
     /// Default configuration, in order: where it lies, and the SHA-256 that it had.
@@ -45,13 +47,21 @@ pub struct Written {
 
 impl Receipt {
     /// A record in this program's format.
-    pub fn new(product: &str, version: &str, role: Role, started: bool) -> Self {
+    pub fn new(product: &str, version: &str, role: Role) -> Self {
         let (product, version) = (product.to_owned(), version.to_owned());
         let (folders, configuration, units) = (Vec::new(), Vec::new(), Vec::new());
-        Self { format: FORMAT, product, version, role, started, folders, configuration, units }
+        Self { format: FORMAT, product, version, role, removed: false, folders, configuration, units }
     }
 
-    /// The record of the host, if there is one.
+    /// The record of the host, if something is installed there.
+    ///
+    /// # Errors
+    /// If there is one that this program cannot read.
+    pub fn installed(layout: &Layout) -> Result<Option<Self>> {
+        Ok(Self::read(layout)?.filter(|receipt| !receipt.removed))
+    }
+
+    /// The record of the host, if there is one, also one that was left with data.
     ///
     /// # Errors
     /// If there is one that this program cannot read.

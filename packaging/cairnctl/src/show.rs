@@ -1,6 +1,6 @@
 //! What is in an archive, shown or unpacked. Nothing here touches a host.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -8,6 +8,7 @@ use packaging_archive::{Archive, Manifest};
 
 use crate::args::{ExtractArgs, InspectArgs};
 use crate::exit::{Code, Exit};
+use crate::say::{self, say};
 
 /// The archive that a verb is about.
 ///
@@ -25,21 +26,21 @@ pub fn required(archive: Option<Archive>) -> Result<Archive> {
 /// `list`.
 pub fn list(archive: Option<Archive>) -> Result<Code> {
     let archive = required(archive)?;
-    let mut out = std::io::stdout().lock();
+    let mut list = String::new();
     for entry in &archive.manifest().entries {
-        writeln!(out, "{:04o} {:>11} {:<10} {}", entry.mode.bits(), entry.size, entry.section, entry.path)?;
+        writeln!(list, "{:04o} {:>11} {:<10} {}", entry.mode.bits(), entry.size, entry.section, entry.path)?;
     }
+    say::answer(list.as_bytes())?;
     Ok(Code::Ok)
 }
 
 /// `inspect`.
 pub fn inspect(args: &InspectArgs, archive: Option<Archive>) -> Result<Code> {
     let archive = required(archive)?;
-    let mut out = std::io::stdout().lock();
     if args.json {
-        out.write_all(archive.manifest_json())?;
+        say::answer(archive.manifest_json())?;
     } else {
-        write!(out, "{}", archive.manifest())?;
+        say::answer(archive.manifest().to_string().as_bytes())?;
     }
     Ok(Code::Ok)
 }
@@ -47,10 +48,10 @@ pub fn inspect(args: &InspectArgs, archive: Option<Archive>) -> Result<Code> {
 /// `version`.
 pub fn version(archive: Option<Archive>) -> Result<Code> {
     if let Some(archive) = archive {
-        println!("{} {}", archive.manifest().product, archive.manifest().version);
+        say!("{} {}", archive.manifest().product, archive.manifest().version);
     } else {
         let program = std::env::current_exe().unwrap_or_default();
-        println!("{}", crate::STAMP.version_text("cairnctl", &program));
+        say!("{}", crate::STAMP.version_text("cairnctl", &program));
     }
     Ok(Code::Ok)
 }
@@ -68,8 +69,8 @@ pub fn extract(args: &ExtractArgs, archive: Option<Archive>, quiet: bool) -> Res
         .extract(&dir, &|_| true, &mut |_| ())
         .with_context(|| format!("cannot extract to `{}`", dir.display()))?;
     if !quiet {
-        println!("extracted to {}", dir.display());
-        println!("to install from there: {}/install.sh", dir.display());
+        say!("extracted to {}", dir.display());
+        say!("to install from there: {}/install.sh", dir.display());
     }
     Ok(Code::Ok)
 }

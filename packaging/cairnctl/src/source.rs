@@ -57,6 +57,19 @@ impl Source {
         }
     }
 
+    /// Looks at every file that a host of `role` needs. An archive was looked at when it was opened.
+    ///
+    /// # Errors
+    /// Exit code 2 for damage.
+    pub fn check(&self, role: Role) -> Result<()> {
+        match self {
+            Self::Archive(_) => Ok(()),
+            Self::Folder { path, manifest, .. } => {
+                entries_of(manifest, role).try_for_each(|entry| checked(path, entry).map(drop))
+            }
+        }
+    }
+
     /// The bytes of one entry.
     pub fn read(&self, entry: &Entry) -> Result<Vec<u8>> {
         match self {
@@ -109,8 +122,7 @@ pub fn entries_of(manifest: &Manifest, role: Role) -> impl Iterator<Item = &Entr
 
 fn checked(folder: &Path, entry: &Entry) -> Result<PathBuf> {
     let file = entry.path.below(folder);
-    let sha256 = sha256_of(&file)?;
-    if sha256 != entry.sha256 {
+    if !sha256_of(&file).is_ok_and(|sha256| sha256 == entry.sha256) {
         let sentence = format!("`{}` is not the file that was packed; extract again", file.display());
         return Err(Exit::error(Code::Damaged, sentence));
     }

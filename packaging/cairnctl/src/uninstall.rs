@@ -13,39 +13,52 @@ use crate::host::{self, is_empty_folder, sha256_of};
 use crate::install;
 use crate::layout::Layout;
 use crate::receipt::{Receipt, below_root};
+use crate::root::Root;
+use crate::say::say;
 
 /// Runs the verb.
 ///
 /// # Errors
 /// With the exit code that belongs to the failure; a second run goes on where this one stopped.
 pub fn command(args: &UninstallArgs, quiet: bool) -> Result<Code> {
-    let layout = install::layout(&args.root)?;
-    let _lock = host::lock(layout.root())?;
-    let receipt = Receipt::read(&layout)?;
-    let plan = Plan::new(&layout, receipt.as_ref(), args.purge);
-    if plan.is_empty() {
+    let root = Root::find(&args.root)?;
+    let plan = root.as_ref().map(|root| Plan::new(root.layout(), args.purge)).transpose()?.flatten();
+    let (Some(root), Some(plan)) = (root, plan) else {
         if !quiet {
-            println!("nothing of this product is installed below {}", layout.root().display());
+            say!("nothing of this product is installed below {}; nothing to do", args.root.display());
+        }
+        return Ok(Code::Ok);
+    };
+    if let Plan { only_data: true, .. } = plan {
+        if !quiet {
+            say!("nothing is installed below {}; nothing to do", args.root.display());
+            plan.print_kept();
         }
         return Ok(Code::Ok);
     }
+    let ask = !args.dry_run && !args.yes;
+    if ask && !std::io::stdin().is_terminal() {
+        return Err(install::no_terminal(false));
+    }
     if !quiet || args.dry_run {
+        say!("{}", if args.dry_run || ask { "plan:" } else { "uninstalling:" });
         plan.print();
     }
     if args.dry_run {
         return Ok(Code::Ok);
     }
-    if !args.yes && !install::confirmed(std::io::stdin().is_terminal(), "Uninstall?")? {
+    if ask && !install::confirmed("Uninstall?")? {
         return Err(Exit::error(Code::Interrupted, "nothing was changed"));
     }
-    plan.perform(&layout)?;
+    plan.perform(root.layout())?;
     if !quiet {
-        println!("uninstalled");
+        say!("uninstalled");
     }
     Ok(Code::Ok)
 }
 
 /// What a removal consists of.
+#[derive(Default)]
 struct Plan {
     /// Services to stop and disable.
     services: Vec<String>,
@@ -57,48 +70,67 @@ struct Plan {
     folders: Vec<PathBuf>,
     /// What stays, and why.
     kept: Vec<(PathBuf, &'static str)>,
+    /// Where the record lies, and what it says as long as something is kept.
     receipt: PathBuf,
+    reminder: Option<Receipt>,
+    /// Whether all but data was removed before, and data is not to be.
+    only_data: bool,
 }
 
 impl Plan {
-    fn new(layout: &Layout, receipt: Option<&Receipt>, purge: bool) -> Self {
-        let mut plan = Self {
-            services: Vec::new(),
-            files: Vec::new(),
-            trees: Vec::new(),
-            folders: vec![layout.archives(), layout.state(), layout.configuration(), layout.logs()],
-            kept: Vec::new(),
-            receipt: layout.receipt(),
-        };
-        if let Some(receipt) = receipt {
+    /// `None` if nothing of this product is there.
+    fn new(layout: &Layout, purge: bool) -> Result<Option<Self>> {
+        let receipt = Receipt::read(layout)?;
+        let mut plan = Self { receipt: layout.receipt(), ..Self::default() };
+        plan.folders.extend([layout.configuration(), layout.state(), layout.logs()]);
+        plan.folders.extend([layout.archives(), layout.versions(), layout.prefix()]);
+        if let Some(receipt) = &receipt {
             plan.programs(layout, receipt, purge);
         }
-        plan.data(layout, purge);
-        if receipt.is_none() && plan.files.is_empty() && plan.trees.is_empty() {
-            plan.kept.clear();
+        if purge {
+            plan.everything(layout);
+        } else {
+            plan.data(layout);
         }
-        plan
+        if receipt.is_none() && plan.trees.is_empty() && plan.files.is_empty() {
+            return Ok(None);
+        }
+        plan.only_data = !purge
+            && !plan.kept.is_empty()
+            && receipt.as_ref().is_none_or(|receipt| receipt.removed)
+            && plan.files.is_empty();
+        if let (Some(receipt), false) = (receipt, plan.kept.is_empty()) {
+            plan.kept.push((layout.receipt(), "what a later removal has to know"));
+            plan.reminder = Some(Receipt { removed: true, ..receipt });
+        }
+        Ok(Some(plan))
     }
 
     fn programs(&mut self, layout: &Layout, receipt: &Receipt, purge: bool) {
         for unit in &receipt.units {
             let path = below_root(layout, &unit.path);
-            if let (true, Some(name)) = (receipt.started && layout.is_host(), path.file_name()) {
+            if let (true, Some(name)) = (layout.is_host() && install::is_booted(), path.file_name()) {
                 self.services.push(name.to_string_lossy().into_owned());
+            }
+            let changes = path.with_added_extension("d");
+            if purge {
+                self.trees.push(changes);
+            } else if changes.exists() {
+                self.kept.push((changes, "the operator's changes of a unit"));
             }
             self.unless_changed(path, &unit.sha256, purge);
         }
         for file in &receipt.configuration {
             self.unless_changed(below_root(layout, &file.path), &file.sha256, purge);
         }
+        self.services.retain(|unit| install::is_running(unit) || install::is_enabled(unit));
         self.files.push(layout.current());
         self.files.push(layout.archives().join(format!("{}.run", receipt.version)));
         self.trees.push(layout.versions().join(&receipt.version));
         self.trees.push(layout.runtime());
-        self.folders.extend([layout.versions(), layout.prefix()]);
         self.folders.extend(receipt.folders.iter().map(|folder| below_root(layout, folder)));
         self.files.retain(|path| path.symlink_metadata().is_ok());
-        self.trees.retain(|path| path.exists());
+        self.trees.retain(|path| path.symlink_metadata().is_ok());
     }
 
     fn unless_changed(&mut self, path: PathBuf, sha256: &str, purge: bool) {
@@ -109,10 +141,11 @@ impl Plan {
         }
     }
 
-    fn data(&mut self, layout: &Layout, purge: bool) {
+    /// What is not to be lost.
+    fn data(&mut self, layout: &Layout) {
         let data = [
             (layout.configuration().join("tls"), "certificates and keys"),
-            (layout.state().join("admin-password"), "the administrator's first password"),
+            (layout.first_password(), "the administrator's first password"),
             (layout.state().join("server"), "the server's data"),
             (layout.state().join("agent"), "the agent's data"),
             (layout.state().join("images"), "images"),
@@ -120,60 +153,69 @@ impl Plan {
             (layout.logs(), "logs"),
         ];
         for (path, what) in data {
-            if path.symlink_metadata().is_err() {
-                continue;
-            }
-            if purge {
-                self.trees.push(path);
-            } else if is_empty_folder(&path) {
+            if is_empty_folder(&path) {
                 self.folders.push(path);
-            } else {
+            } else if path.symlink_metadata().is_ok() {
                 self.kept.push((path, what));
             }
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.trees.is_empty() && !self.receipt.exists()
+    /// All that lies in folders that are this product's alone. A file system may be mounted at one of them, so that they
+    /// are emptied and not removed whole; the record goes last.
+    fn everything(&mut self, layout: &Layout) {
+        let whole = [layout.prefix(), layout.configuration(), layout.logs()];
+        let known = self.files.clone();
+        let inside = |folder: &PathBuf| {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect::<BTreeSet<_>>()
+        };
+        for path in whole.iter().chain([&layout.state()]).flat_map(inside) {
+            if path != self.receipt && !known.contains(&path) && !self.trees.contains(&path) {
+                self.trees.push(path);
+            }
+        }
     }
 
     fn print(&self) {
-        println!("plan:");
         for service in &self.services {
-            println!("  stop and disable {service}");
+            say!("  stop and disable {service}");
         }
         for path in self.files.iter().chain(&self.trees) {
-            println!("  remove {}", path.display());
+            say!("  remove {}", path.display());
         }
+        self.print_kept();
+    }
+
+    fn print_kept(&self) {
         for (path, why) in &self.kept {
-            println!("  keep {}: {why}", path.display());
+            say!("  keep {}: {why}", path.display());
         }
         if !self.kept.is_empty() {
-            println!("  (to remove those too: --purge)");
+            say!("  (to remove those too: --purge)");
         }
     }
 
     fn perform(&self, layout: &Layout) -> Result<()> {
+        layout.written().iter().try_for_each(|folder| host::sweep(folder))?;
         for service in &self.services {
-            if install::is_running(service) {
-                install::stop(service)?;
-            }
-            // A unit whose file is gone cannot be disabled, and need not be.
-            if layout.units().join(service).exists() {
-                install::disable(service)?;
-            }
+            install::stop(service)?;
+            install::disable(service)?;
         }
         for path in &self.files {
             host::remove(path)?;
         }
-        if !self.services.is_empty() {
+        if install::is_booted() && !self.services.is_empty() {
             install::reload()?;
         }
         for tree in &self.trees {
             host::remove_tree(tree)?;
         }
         // Last of what matters: as long as it is there, a second run can finish.
-        host::remove(&self.receipt)?;
+        match &self.reminder {
+            Some(reminder) => host::write_whole(&self.receipt, &reminder.json()?, 0o644)?,
+            None => host::remove(&self.receipt)?,
+        }
         // A folder lies behind the one that it is in, so backwards is inside out.
         for folder in self.folders.iter().collect::<BTreeSet<_>>().into_iter().rev() {
             if is_empty_folder(folder) {

@@ -12,6 +12,7 @@ use crate::host::sha256_of;
 use crate::layout::Layout;
 use crate::receipt::{Receipt, below_root};
 use crate::role::Role;
+use crate::say::{self, say};
 use crate::source::{Source, entries_of};
 
 /// Runs the verb. `archive` was verified when it was opened.
@@ -32,20 +33,21 @@ pub fn command(args: &VerifyArgs, archive: Option<Archive>, quiet: bool) -> Resu
             if !quiet {
                 let manifest = archive.manifest();
                 let entries = manifest.entries.len();
-                println!(
+                say!(
                     "ok: {} {}, {entries} entries, every byte as it was packed",
-                    manifest.product, manifest.version
+                    manifest.product,
+                    manifest.version
                 );
-                println!("this shows that the file is undamaged, not who made it");
+                say!("this shows that the file is undamaged, not who made it");
             }
             Ok(Code::Ok)
         }
-        None => installation(&crate::install::layout(&args.root)?, quiet),
+        None => installation(&crate::root::layout(&args.root)?, quiet),
     }
 }
 
 fn installation(layout: &Layout, quiet: bool) -> Result<Code> {
-    let Some(receipt) = Receipt::read(layout)? else {
+    let Some(receipt) = Receipt::installed(layout)? else {
         let sentence = format!("nothing is installed below `{}`", layout.root().display());
         return Err(Exit::error(Code::Usage, sentence));
     };
@@ -68,17 +70,17 @@ fn installation(layout: &Layout, quiet: bool) -> Result<Code> {
         if !path.exists() {
             faults.push(format!("{} is missing", path.display()));
         } else if !quiet && sha256_of(&path)? != file.sha256 {
-            println!("note: {} was changed by the operator", path.display());
+            say!("note: {} was changed by the operator", path.display());
         }
     }
     if faults.is_empty() {
         if !quiet {
-            println!("ok: {} {} is installed as it was packed", receipt.product, receipt.version);
+            say!("ok: {} {} is installed as it was packed", receipt.product, receipt.version);
         }
         return Ok(Code::Ok);
     }
     for fault in &faults {
-        eprintln!("{fault}");
+        say::complain(format_args!("{fault}"));
     }
     Err(Exit::error(Code::Damaged, "the installation is damaged; install the same version again to mend it"))
 }

@@ -1,120 +1,147 @@
 //! `install`: look, plan, ask, do.
 //!
-//! [`plan`] says what an installation consists of, [`step`] does and undoes one step of it, [`program`] knows the
-//! commands of server and agent, [`systemd`] those of systemd. A step that is done already is not part of the plan, so
-//! that a second installation plans nothing, and one over a damaged version plans its repair.
+//! [`plan`] says what an installation consists of, [`step`] does one step of it and [`undo`] takes it back, [`program`]
+//! knows the commands of server and agent, [`systemd`] those of systemd. A step that is done already is not part of the
+//! plan, so that a second installation plans nothing, and one over a damaged version plans its repair.
 
+mod interrupt;
+mod password;
 mod plan;
 mod program;
 mod step;
+mod summary;
 mod systemd;
+mod undo;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use packaging_archive::Archive;
 
 use crate::args::InstallArgs;
 use crate::exit::{Code, Exit};
+use crate::host;
 use crate::layout::Layout;
 use crate::preflight;
 use crate::receipt::Receipt;
+use crate::root::Root;
+use crate::say::{self, say};
 use crate::show::keep_in;
 use crate::source::Source;
 
-pub use systemd::{disable, is_running, reload, stop};
+pub use systemd::{disable, is_booted, is_enabled, is_running, reload, stop};
 
-use step::{Context, Undo};
+use interrupt::Interrupt;
+use step::{Context, Step};
+use undo::Undo;
 
 /// Runs the verb.
 ///
 /// # Errors
 /// With the exit code that belongs to the failure; what was done has then been undone, or the message says what was not.
 pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Result<Code> {
-    let source = source(args, archive)?;
+    let source = source(args, archive, quiet)?;
     let manifest = source.manifest();
-    let layout = layout(&args.host.root)?;
+    let root = Root::make(&args.host.root)?;
+    let layout = root.layout();
     let start = !args.host.no_start;
     if start && !layout.is_host() {
         let sentence = "services of another root cannot be started; add --no-start";
         return Err(Exit::error(Code::Usage, sentence));
     }
-    let _lock = crate::host::lock(layout.root())?;
-    let before = Receipt::read(&layout)?;
-    if let Some(before) = &before {
-        refuse_other(before, &source, args)?;
+    let left = Receipt::read(layout)?;
+    let before = left.as_ref().filter(|receipt| !receipt.removed);
+    if let Some(before) = before {
+        refuse_other(before, &source, args, layout)?;
     }
-    let password = args.admin_password_file.as_deref().map(program::password_of).transpose()?;
-    let context = Context::new(&layout, &source, args.host.role, start, password);
-    let steps = plan::plan(&context, before.as_ref())?;
+    let interactive = std::io::stdin().is_terminal();
+    let context = Context {
+        layout,
+        source: &source,
+        role: args.host.role,
+        start,
+        root_is_new: root.is_new(),
+        password: args.admin_password_file.as_deref().map(password::read).transpose()?,
+        // Not into a pipe, where it would be kept.
+        show_password: interactive && std::io::stdout().is_terminal() && !args.yes,
+        secrets: std::cell::RefCell::new(None),
+    };
+    let steps = plan::plan(&context, left.as_ref())?;
     if steps.is_empty() {
         if !quiet {
-            println!("{} {} is already installed; nothing to do", manifest.product, manifest.version);
+            say!("{} {} is already installed; nothing to do", manifest.product, manifest.version);
+            tell_foreign_configuration(&context);
         }
         return Ok(Code::Ok);
+    }
+    let ask = !args.dry_run && (!args.yes || args.confirm);
+    if ask && !interactive {
+        return Err(no_terminal(args.confirm));
     }
 
     let report = preflight::of(&args.host, manifest, before.is_some());
     if !quiet || report.failed() {
-        print!("{}", report.text(std::io::stdout().is_terminal()));
-    }
-    if !quiet || args.dry_run {
-        println!("plan for {} {}:", manifest.product, manifest.version);
-        for step in &steps {
-            println!("  {step}");
-        }
+        say::begin(format_args!("{}", report.notable(std::io::stdout().is_terminal())));
     }
     if let Some(code) = report.code() {
-        return Err(Exit::error(
-            code,
-            "this host is not ready; mend what is marked FAIL above and try again",
-        ));
+        let sentence = "this host is not ready; mend what is marked FAIL above and try again";
+        return Err(Exit::error(code, sentence));
+    }
+    if args.dry_run || (ask && !quiet) {
+        say!("plan for {} {}:", manifest.product, manifest.version);
+        for step in &steps {
+            say!("  {step}");
+        }
+        tell_foreign_configuration(&context);
     }
     if args.dry_run {
         return Ok(Code::Ok);
     }
-    let interactive = std::io::stdin().is_terminal();
-    if (!args.yes || args.confirm) && !confirmed(interactive, "Install?")? {
+    if ask && !confirmed("Install?")? {
         return Err(Exit::error(Code::Interrupted, "nothing was changed"));
     }
-    perform(&context, &steps, quiet)?;
-    if !quiet {
-        println!("{} {} is installed", manifest.product, manifest.version);
+    if !quiet && !ask {
+        say!("installing {} {}:", manifest.product, manifest.version);
+        tell_foreign_configuration(&context);
     }
-    program::tell(&context, interactive && !args.yes)?;
+    perform(&context, &steps, quiet)?;
+    summary::tell(&context, quiet);
     Ok(Code::Ok)
 }
 
-fn source(args: &InstallArgs, archive: Option<Archive>) -> Result<Source> {
+fn source(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Result<Source> {
     if let Some(folder) = &args.from {
-        return Source::folder(folder);
+        let source = Source::folder(folder)?;
+        source.check(args.host.role)?;
+        return Ok(source);
     }
     let sentence = "nothing to install from; run the .run file, or write cairnctl --archive FILE install";
     let archive = archive.ok_or_else(|| Exit::error(Code::Usage, sentence))?;
-    if let Some(dir) = &args.keep_in {
+    if let (Some(dir), false) = (&args.keep_in, args.dry_run) {
         let dir = keep_in(dir.clone(), archive.manifest());
         archive.extract(&dir, &|_| true, &mut |_| ())?;
-        println!("extracted to {}", dir.display());
+        if !quiet {
+            say!("extracted to {}", dir.display());
+        }
     }
     Ok(Source::Archive(Box::new(archive)))
 }
 
-/// The layout below a root that has to be there.
-///
-/// # Errors
-/// If it is not a folder.
-pub fn layout(root: &std::path::Path) -> Result<Layout> {
-    std::fs::create_dir_all(root).with_context(|| format!("cannot create the root `{}`", root.display()))?;
-    let root = root.canonicalize().with_context(|| format!("cannot use `{}` as a root", root.display()))?;
-    Ok(Layout::new(root))
+fn tell_foreign_configuration(context: &Context<'_>) {
+    for path in plan::foreign_configuration(context) {
+        say!("  keep {}, which differs from the default", path.display());
+    }
 }
 
-fn refuse_other(before: &Receipt, source: &Source, args: &InstallArgs) -> Result<()> {
+fn refuse_other(before: &Receipt, source: &Source, args: &InstallArgs, layout: &Layout) -> Result<()> {
     let manifest = source.manifest();
     if (&before.product, &before.version) != (&manifest.product, &manifest.version) {
         let sentence = format!(
-            "{} {} is installed here; run `cairnctl uninstall` first, which keeps the data, then install {}",
-            before.product, before.version, manifest.version
+            "{} {} is installed here; run `{}/bin/cairnctl uninstall` first, which keeps the data, then install {}",
+            before.product,
+            before.version,
+            layout.current().display(),
+            manifest.version
         );
         return Err(Exit::error(Code::Refused, sentence));
     }
@@ -131,29 +158,47 @@ fn refuse_other(before: &Receipt, source: &Source, args: &InstallArgs) -> Result
 /// Asks a question that `yes` answers.
 ///
 /// # Errors
-/// Without a terminal: usage.
-pub fn confirmed(interactive: bool, question: &str) -> Result<bool> {
-    if !interactive {
-        return Err(Exit::error(Code::Usage, "there is no terminal to ask on; add --yes"));
-    }
-    print!("{question} [y/N] ");
-    std::io::stdout().flush()?;
+/// If no answer can be read.
+pub fn confirmed(question: &str) -> Result<bool> {
+    say::begin(format_args!("{question} [y/N] "));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
+/// What to say where there is nobody to ask.
+pub fn no_terminal(confirm: bool) -> anyhow::Error {
+    let remedy = if confirm { "leave out --confirm" } else { "add --yes" };
+    Exit::error(Code::Usage, format!("there is no terminal to ask on; {remedy}"))
+}
+
 /// Does the steps in order. When one fails, those before it are undone, last first.
-fn perform(context: &Context<'_>, steps: &[step::Step], quiet: bool) -> Result<()> {
+fn perform(context: &Context<'_>, steps: &[Step], quiet: bool) -> Result<()> {
+    let interrupt = Interrupt::watch()?;
+    context.layout.written().iter().try_for_each(|folder| host::sweep(folder))?;
     let mut undo: Vec<Undo> = Vec::new();
     for step in steps {
-        if !quiet {
-            println!("{step}");
+        // A service that runs and is restarted: the old one runs again when all else has been put back.
+        if let Step::Start { unit } = step
+            && is_running(unit)
+        {
+            undo.insert(0, Undo::Start(unit.clone()));
         }
-        if let Err(error) = step.apply(context, &mut undo) {
+    }
+    for step in steps {
+        if !quiet {
+            say::begin(format_args!("  {step} ... "));
+        }
+        let done = step.apply(context, &mut undo).and_then(|()| interrupt.check());
+        if !quiet {
+            say!("{}", if done.is_ok() { "ok" } else { "failed" });
+        }
+        if let Err(error) = done {
+            let error = if interrupt.came() { Interrupt::error() } else { error };
             return Err(roll_back(&error.context(format!("failed: {step}")), undo));
         }
     }
+    undo.into_iter().for_each(Undo::forget);
     Ok(())
 }
 
@@ -164,14 +209,14 @@ fn roll_back(error: &anyhow::Error, undo: Vec<Undo>) -> anyhow::Error {
         .filter_map(|undo| undo.apply().err())
         .map(|error| format!("{error:#}"))
         .collect();
-    let no_space = crate::exit::code_of(error) == Code::NoSpace;
-    if failures.is_empty() {
-        let code = if no_space { Code::NoSpace } else { Code::RolledBack };
-        Exit::error(code, format!("{error:#}; everything was put back as it was"))
-    } else {
-        Exit::error(
-            Code::Failed,
-            format!("{error:#}; not everything could be put back: {}", failures.join(", ")),
-        )
+    if !failures.is_empty() {
+        let sentence = format!("{error:#}; not everything could be put back: {}", failures.join(", "));
+        return Exit::error(Code::Failed, sentence);
     }
+    // What says more than that it failed is kept.
+    let code = match crate::exit::code_of(error) {
+        code @ (Code::NoSpace | Code::Damaged | Code::Interrupted) => code,
+        _ => Code::RolledBack,
+    };
+    Exit::error(code, format!("{error:#}; everything was put back as it was"))
 }

@@ -8,30 +8,55 @@ use packaging_archive::Entry;
 
 use super::program::Program;
 use super::step::{Context, Step};
-use crate::host::missing_folders;
+use crate::host::{self, missing_folders};
 use crate::layout::Layout;
 use crate::receipt::{Receipt, Written, on_host};
 use crate::source::entries_of;
 
-/// The steps that are left to do.
+/// The steps that are left to do. `left` is the record of an earlier installation, or of one that was removed.
 ///
 /// # Errors
 /// If the source cannot be read.
-pub fn plan(context: &Context<'_>, before: Option<&Receipt>) -> Result<Vec<Step>> {
+pub fn plan(context: &Context<'_>, left: Option<&Receipt>) -> Result<Vec<Step>> {
+    let before = left.filter(|receipt| !receipt.removed);
     let mut steps = Vec::new();
-    for step in all(context, before) {
-        if !step.is_done(context, before)? {
+    let mut renewed = false;
+    for step in all(context, left) {
+        // A service whose program or unit is replaced has to be restarted, though it runs.
+        let is_due = match &step {
+            Step::Start { .. } => renewed || !step.is_done(context, before)?,
+            Step::CheckHealth { .. } => !steps.is_empty(),
+            Step::Unpack { .. }
+            | Step::SwitchLink { .. }
+            | Step::WriteUnit { .. }
+            | Step::Bootstrap { .. } => {
+                let is_due = !step.is_done(context, before)?;
+                renewed |= is_due;
+                is_due
+            }
+            Step::MakeFolder { .. }
+            | Step::WriteReceipt { .. }
+            | Step::KeepArchive { .. }
+            | Step::WriteConfiguration { .. }
+            | Step::Enable { .. } => !step.is_done(context, before)?,
+        };
+        if is_due {
             steps.push(step);
         }
-    }
-    // What follows from others: a unit that changed has to be read, a program that changed has to be restarted.
-    if steps.iter().all(|step| matches!(step, Step::CheckHealth { .. })) {
-        steps.clear();
     }
     Ok(steps)
 }
 
-fn all(context: &Context<'_>, before: Option<&Receipt>) -> Vec<Step> {
+/// Configuration that is not what this version would write: the operator's, which stays as it is.
+pub fn foreign_configuration(context: &Context<'_>) -> Vec<PathBuf> {
+    in_folder(context, "etc")
+        .map(|entry| (context.layout.configuration().join(name_of(entry)), &entry.sha256))
+        .filter(|(path, sha256)| host::sha256_of(path).is_ok_and(|found| found != **sha256))
+        .map(|(path, _)| path)
+        .collect()
+}
+
+fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
     let (layout, manifest, role) = (context.layout, context.source.manifest(), context.role);
     let folders = [
         (layout.versions(), 0o755),
@@ -41,11 +66,17 @@ fn all(context: &Context<'_>, before: Option<&Receipt>) -> Vec<Step> {
         (layout.logs(), 0o750),
         (layout.units(), 0o755),
     ];
-    let mut receipt = Receipt::new(&manifest.product, &manifest.version, role, context.start);
-    receipt.folders = match before {
-        Some(before) => before.folders.clone(),
-        None => new_folders(layout, folders.iter().map(|(path, _)| path.as_path())),
+    let mut receipt = Receipt::new(&manifest.product, &manifest.version, role);
+    receipt.folders = match left {
+        Some(left) => left.folders.clone(),
+        None if context.root_is_new => vec![PathBuf::from("/")],
+        None => Vec::new(),
     };
+    for folder in new_folders(layout, folders.iter().map(|(path, _)| path.as_path())) {
+        if !receipt.folders.contains(&folder) {
+            receipt.folders.push(folder);
+        }
+    }
     let mut steps: Vec<Step> =
         folders.into_iter().map(|(path, mode)| Step::MakeFolder { path, mode }).collect();
     let mut configuration = Vec::new();

@@ -2,17 +2,19 @@
 //! `bootstrap` makes what is missing of secrets and certificates, `health` says whether the service works.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-use super::step::{Context, Undo};
+use super::step::Context;
+use super::undo::Undo;
 use crate::exit::{Code, Exit};
 use crate::host;
 use crate::layout::Layout;
+use crate::role::Role;
+use crate::say::complain;
 
 /// A program that is installed as a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,20 +30,23 @@ pub enum Program {
 pub struct Secrets {
     /// The version of the contract that it keeps to.
     contract: u32,
-    /// Files that it made, as paths of the host.
-    created: Vec<PathBuf>,
     /// The administrator, from the server.
     #[serde(default)]
-    admin: Option<Admin>,
+    pub admin: Option<Admin>,
     /// Where the dashboard answers, from the server.
     #[serde(default)]
-    url: Option<String>,
+    pub url: Option<String>,
 }
 
+/// The administrator, as `bootstrap` found or made them.
 #[derive(Debug, Deserialize)]
-struct Admin {
-    user: String,
-    password: Option<String>,
+pub struct Admin {
+    /// The name to log in with.
+    pub user: String,
+    /// `created` or `kept`.
+    pub state: String,
+    /// The password, if the server made one now.
+    pub password: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,31 +90,54 @@ impl Program {
         wanted && context.source.manifest().entry(&format!("bin/{}", self.name())).is_some()
     }
 
-    /// Whether its secrets are there.
-    pub fn is_bootstrapped(self, layout: &Layout) -> bool {
+    /// Whether its secrets are there. Those of the authority may have been moved to a safer place.
+    pub fn is_bootstrapped(self, layout: &Layout, role: Role) -> bool {
+        let tls = layout.configuration().join("tls");
+        let pair =
+            |name: &str| tls.join(format!("{name}.pem")).exists() && tls.join(format!("{name}.key")).exists();
         match self {
-            Self::Server => layout.configuration().join("tls/server.pem").exists(),
+            Self::Server => {
+                pair("server")
+                    && pair("server-client")
+                    && (!role.agent() || pair("agent"))
+                    && layout.state().join("server/admin.json").exists()
+            }
             Self::Agent => layout.state().join("agent").exists(),
         }
     }
 
-    /// Makes what is missing of its secrets.
+    /// Makes what is missing of its secrets. A new password that is not to be shown is put into its file at once: it
+    /// is told only this once.
     pub fn bootstrap(self, context: &Context<'_>, undo: &mut Vec<Undo>) -> Result<()> {
+        let layout = context.layout;
         let mut arguments = vec!["bootstrap", "--json"];
-        if self == Self::Server {
-            arguments.extend(["--role", if context.role.agent() { "all" } else { "server" }]);
-        }
+        let own = match self {
+            Self::Server => {
+                arguments.extend(["--role", if context.role.agent() { "all" } else { "server" }]);
+                "server"
+            }
+            Self::Agent => "agent",
+        };
         let password = context.password.as_ref().filter(|_| self == Self::Server);
         if password.is_some() {
             arguments.push("--admin-password-stdin");
         }
-        let output = self.run(context.layout, &arguments, password.map(String::as_str))?;
+        for folder in [layout.configuration().join("tls"), layout.state().join(own)] {
+            undo.push(Undo::remove_new(folder));
+        }
+        let output = self.run(layout, &arguments, password.map(String::as_str))?;
         let secrets: Secrets = serde_json::from_slice(&output).with_context(|| {
             format!("`{} bootstrap` answered something else than its contract says", self.name())
         })?;
         self.check_contract(secrets.contract)?;
-        undo.extend(secrets.created.iter().cloned().map(Undo::Remove));
         if self == Self::Server {
+            if let (false, Some(Admin { password: Some(password), .. })) =
+                (context.show_password, &secrets.admin)
+            {
+                let file = layout.first_password();
+                Undo::make_way(&file, undo)?;
+                host::write_whole(&file, format!("{password}\n").as_bytes(), 0o600)?;
+            }
             *context.secrets.borrow_mut() = Some(secrets);
         }
         Ok(())
@@ -180,44 +208,9 @@ impl Program {
         if !output.status.success() {
             anyhow::bail!("`{line}` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
+        for warning in String::from_utf8_lossy(&output.stderr).lines() {
+            complain(format_args!("{warning}"));
+        }
         Ok(output.stdout)
     }
-}
-
-/// The first line of the operator's password file.
-///
-/// # Errors
-/// If it cannot be read, or others can read it.
-pub fn password_of(path: &Path) -> Result<String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let refuse =
-        |what: &str| Exit::error(Code::Usage, format!("the password file `{}` {what}", path.display()));
-    let metadata = std::fs::metadata(path).map_err(|error| refuse(&format!("cannot be read ({error})")))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(refuse("can be read by others; run chmod 600 on it"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(&format!("cannot be read ({error})")))?;
-    match text.lines().next() {
-        Some(password) if !password.is_empty() => Ok(password.to_owned()),
-        _ => Err(refuse("has no first line; write the password there")),
-    }
-}
-
-/// Tells the operator where the dashboard is and how to log in. A new password is shown once on a terminal; otherwise it
-/// goes to a file that only the superuser reads, and the path is printed.
-pub fn tell(context: &Context<'_>, to_terminal: bool) -> Result<()> {
-    let Some(secrets) = context.secrets.take() else { return Ok(()) };
-    if let Some(url) = &secrets.url {
-        println!("dashboard: {url}");
-    }
-    if let Some(Admin { user, password: Some(password) }) = &secrets.admin {
-        if to_terminal {
-            println!("log in as {user} with this password, which is shown only once: {password}");
-        } else {
-            let file = context.layout.state().join("admin-password");
-            host::write_whole(&file, format!("{password}\n").as_bytes(), 0o600)?;
-            println!("log in as {user}; the password is in {}", file.display());
-        }
-    }
-    Ok(())
 }

@@ -3,13 +3,15 @@
 
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use packaging_archive::Entry;
 
 use super::program::Program;
 use super::systemd;
+use super::undo::Undo;
 use crate::host;
 use crate::layout::Layout;
 use crate::receipt::Receipt;
@@ -27,23 +29,14 @@ pub struct Context<'a> {
     pub role: Role,
     /// Whether services are enabled and started.
     pub start: bool,
+    /// Whether the root was made for this run.
+    pub root_is_new: bool,
     /// The administrator's password, if the operator chose one.
     pub password: Option<String>,
+    /// Whether a new password is shown when all is done, instead of being written to a file.
+    pub show_password: bool,
     /// What the server said when it made its secrets.
     pub secrets: std::cell::RefCell<Option<super::program::Secrets>>,
-}
-
-impl<'a> Context<'a> {
-    /// A context in which nothing has been done yet.
-    pub fn new(
-        layout: &'a Layout,
-        source: &'a Source,
-        role: Role,
-        start: bool,
-        password: Option<String>,
-    ) -> Self {
-        Self { layout, source, role, start, password, secrets: std::cell::RefCell::new(None) }
-    }
 }
 
 /// A step.
@@ -108,7 +101,9 @@ impl Step {
             Self::SwitchLink { link, version } => {
                 fs::read_link(link).is_ok_and(|target| target == link_target(version))
             }
-            Self::Bootstrap { program } => before.is_some() && program.is_bootstrapped(context.layout),
+            Self::Bootstrap { program } => {
+                before.is_some() && program.is_bootstrapped(context.layout, context.role)
+            }
             Self::WriteUnit { entry, to } => host::sha256_of(to).is_ok_and(|sha256| sha256 == entry.sha256),
             Self::Enable { unit } => systemd::is_enabled(unit),
             Self::Start { unit } => systemd::is_running(unit),
@@ -120,7 +115,13 @@ impl Step {
     pub fn apply(&self, context: &Context<'_>, undo: &mut Vec<Undo>) -> Result<()> {
         match self {
             Self::MakeFolder { path, mode } => {
-                undo.extend(host::make_folders(path)?.into_iter().map(Undo::Remove));
+                for folder in host::missing_folders(path) {
+                    host::make_folder(&folder, 0o755)?;
+                    undo.push(Undo::Remove(folder));
+                }
+                if !path.is_dir() {
+                    bail!("`{}` is not a folder; move it out of the way", path.display());
+                }
                 host::set_mode(path, *mode)
             }
             Self::WriteReceipt { receipt } => {
@@ -132,7 +133,8 @@ impl Step {
             Self::SwitchLink { link, version } => {
                 undo.push(match fs::read_link(link) {
                     Ok(target) => Undo::Link { link: link.clone(), target },
-                    Err(_) => Undo::Remove(link.clone()),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Undo::Remove(link.clone()),
+                    Err(_) => bail!("`{}` is no symbolic link; move it out of the way", link.display()),
                 });
                 host::link_whole(link, &link_target(version))
             }
@@ -149,54 +151,11 @@ impl Step {
                 systemd::enable(unit)
             }
             Self::Start { unit } => {
+                undo.push(Undo::remove_new(context.layout.runtime()));
                 undo.push(Undo::Stop(unit.clone()));
                 systemd::start(unit)
             }
             Self::CheckHealth { program } => program.wait_healthy(context.layout),
-        }
-    }
-}
-
-/// How a step is taken back.
-#[derive(Debug)]
-pub enum Undo {
-    /// A file, link or empty folder that was not there.
-    Remove(PathBuf),
-    /// A folder with everything in it that was not there.
-    RemoveTree(PathBuf),
-    /// A file that was replaced.
-    Write { path: PathBuf, bytes: Vec<u8>, mode: u32 },
-    /// A folder that was moved aside.
-    MoveBack { from: PathBuf, to: PathBuf },
-    /// A link that pointed elsewhere.
-    Link { link: PathBuf, target: PathBuf },
-    /// systemd has to read its units again.
-    Reload,
-    /// A service that did not start at boot.
-    Disable(String),
-    /// A service that did not run.
-    Stop(String),
-}
-
-impl Undo {
-    /// Takes it back.
-    pub fn apply(self) -> Result<()> {
-        match self {
-            // A folder that somebody put something into meanwhile is theirs now.
-            Self::Remove(path) if path.is_dir() && !path.is_symlink() && !host::is_empty_folder(&path) => {
-                Ok(())
-            }
-            Self::Remove(path) => host::remove(&path),
-            Self::RemoveTree(path) => host::remove_tree(&path),
-            Self::Write { path, bytes, mode } => host::write_whole(&path, &bytes, mode),
-            Self::MoveBack { from, to } => {
-                host::remove_tree(&to)?;
-                fs::rename(&from, &to).with_context(|| format!("cannot put `{}` back", to.display()))
-            }
-            Self::Link { link, target } => host::link_whole(&link, &target),
-            Self::Reload => systemd::reload(),
-            Self::Disable(unit) => systemd::disable(&unit),
-            Self::Stop(unit) => systemd::stop(&unit),
         }
     }
 }
@@ -208,8 +167,13 @@ fn link_target(version: &str) -> PathBuf {
 
 fn replace(path: &Path, bytes: &[u8], mode: u32, undo: &mut Vec<Undo>) -> Result<()> {
     undo.push(match fs::read(path) {
-        Ok(bytes) => Undo::Write { path: path.to_owned(), bytes, mode },
-        Err(_) => Undo::Remove(path.to_owned()),
+        Ok(bytes) => {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(path).map_or(mode, |metadata| metadata.permissions().mode() & 0o7777);
+            Undo::Write { path: path.to_owned(), bytes, mode }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Undo::Remove(path.to_owned()),
+        Err(error) => return Err(error).with_context(|| format!("cannot replace `{}`", path.display())),
     });
     host::write_whole(path, bytes, mode)
 }
@@ -219,31 +183,18 @@ fn unpack(context: &Context<'_>, folder: &Path, undo: &mut Vec<Undo>) -> Result<
     undo.push(Undo::RemoveTree(beside.clone()));
     context.source.unpack(context.role, &beside)?;
     rustix::fs::sync();
-    if folder.exists() {
-        // A damaged installation of the same version: kept aside until the new one is in its place.
-        let aside = folder.with_extension(format!("damaged-{}", std::process::id()));
-        fs::rename(folder, &aside).with_context(|| format!("cannot move `{}` aside", folder.display()))?;
-        undo.push(Undo::MoveBack { from: aside.clone(), to: folder.to_owned() });
-        rename(&beside, folder)?;
-        undo.pop();
-        return host::remove_tree(&aside);
-    }
-    undo.push(Undo::RemoveTree(folder.to_owned()));
-    rename(&beside, folder)
-}
-
-fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).with_context(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))
+    Undo::make_way(folder, undo)?;
+    host::rename(&beside, folder)
 }
 
 fn keep_archive(from: &Path, to: &Path, undo: &mut Vec<Undo>) -> Result<()> {
     let beside = host::beside(to);
-    undo.push(Undo::Remove(to.to_owned()));
-    undo.push(Undo::Remove(beside.clone()));
+    undo.push(Undo::RemoveTree(beside.clone()));
     fs::copy(from, &beside)
         .with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
     host::set_mode(&beside, 0o755)?;
-    rename(&beside, to)
+    Undo::make_way(to, undo)?;
+    host::rename(&beside, to)
 }
 
 fn same_archive(archive: &packaging_archive::Archive, kept: &Path) -> bool {

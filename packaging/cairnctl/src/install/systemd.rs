@@ -1,5 +1,6 @@
 //! systemd, through its own tool.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -20,14 +21,30 @@ pub fn disable(unit: &str) -> Result<()> {
 }
 
 /// Starts a service and waits until it says that it is ready. One that runs is restarted: its program may be new.
+///
+/// # Errors
+/// With the last words of the service, and where to find the others.
 pub fn start(unit: &str) -> Result<()> {
-    systemctl(&["restart", unit])
-        .with_context(|| format!("`{unit}` did not start; see what it said with: journalctl --unit {unit}"))
+    let Err(error) = systemctl(&["restart", unit]) else { return Ok(()) };
+    let said = last_words(unit).map_or(String::new(), |words| format!(" (it said: {words})"));
+    Err(error.context(format!("`{unit}` did not start{said}; for more: journalctl --unit {unit}")))
 }
 
-/// Stops a service and waits until it has ended.
+/// What the service itself said last, without systemd's own words about it.
+fn last_words(unit: &str) -> Option<String> {
+    let _ = run("journalctl", &["--sync"]);
+    let unit = format!("_SYSTEMD_UNIT={unit}");
+    let said = run("journalctl", &[&unit, "--lines=1", "--output=cat", "--quiet"]).ok()?;
+    let said = said.trim();
+    (!said.is_empty()).then(|| said.to_owned())
+}
+
+/// Stops a service and waits until it has ended. That it failed before is forgotten with it.
 pub fn stop(unit: &str) -> Result<()> {
-    systemctl(&["stop", unit])
+    systemctl(&["stop", unit])?;
+    // One that did not fail is not known to this command any more, which is as good.
+    let _ = systemctl(&["reset-failed", unit]);
+    Ok(())
 }
 
 /// Whether the service starts at boot.
@@ -46,15 +63,26 @@ fn quiet(arguments: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// Whether systemd runs this host.
+pub fn is_booted() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
 fn systemctl(arguments: &[&str]) -> Result<()> {
-    let line = format!("systemctl {}", arguments.join(" "));
-    let output = Command::new("systemctl")
+    run("systemctl", arguments).map(drop)
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<String> {
+    let line = format!("{program} {}", arguments.join(" "));
+    let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run `{line}`"))?;
     if !output.status.success() {
-        bail!("`{line}` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        // The first line says what; the others are advice that fits no host without these units.
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{line}` failed: {}", said.lines().next().unwrap_or_default());
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -5,11 +5,12 @@ use std::io::IsTerminal as _;
 use anyhow::Result;
 use packaging_archive::{Archive, Manifest};
 
-use super::{Host, Report, default_ports, run};
+use super::{Host, Port, Report, run};
 use crate::args::{HostArgs, PreflightArgs};
 use crate::exit::Code;
 use crate::layout::Layout;
 use crate::receipt::Receipt;
+use crate::say;
 use crate::source::Source;
 
 /// Runs the verb: about an archive, or about the version that is installed.
@@ -17,24 +18,24 @@ use crate::source::Source;
 /// # Errors
 /// If there is neither.
 pub fn command(args: &PreflightArgs, archive: Option<Archive>) -> Result<Code> {
-    let layout = Layout::new(&args.host.root);
-    let receipt = Receipt::read(&layout)?;
+    let layout = Layout::new(std::path::absolute(&args.host.root)?);
+    let receipt = Receipt::installed(&layout)?;
     let source = match (archive, &receipt) {
         (None, Some(receipt)) => Source::folder(&layout.versions().join(&receipt.version))?,
         (archive, _) => Source::Archive(Box::new(crate::show::required(archive)?)),
     };
     let report = of(&args.host, source.manifest(), receipt.is_some());
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        say::answer((serde_json::to_string_pretty(&report)? + "\n").as_bytes())?;
     } else {
-        print!("{}", report.text(std::io::stdout().is_terminal()));
+        say::answer(report.text(std::io::stdout().is_terminal()).as_bytes())?;
     }
     Ok(report.code().unwrap_or(Code::Ok))
 }
 
 /// The report for a host and what is to be installed there.
 pub fn of(args: &HostArgs, manifest: &Manifest, installed: bool) -> Report {
-    let layout = Layout::new(&args.root);
-    let ports = default_ports(args.role);
+    let layout = Layout::new(std::path::absolute(&args.root).unwrap_or_else(|_| args.root.clone()));
+    let ports = Port::all(&layout, args.role);
     run(&Host { layout: &layout, role: args.role, start: !args.no_start, manifest, installed, ports })
 }

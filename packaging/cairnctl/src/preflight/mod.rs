@@ -13,13 +13,14 @@ mod direct_io;
 mod executable;
 mod glibc;
 mod mounts;
-mod network;
 mod os;
+mod ports;
 mod probe;
 pub mod report;
 mod sockets;
 mod storage;
 mod system;
+mod tun;
 mod virtualization;
 mod writable;
 
@@ -34,6 +35,7 @@ use packaging_archive::{HELPER, Manifest, Needs};
 use crate::layout::Layout;
 use crate::role::Role;
 pub use command::{command, of};
+use ports::Port;
 pub use report::Report;
 use report::{Check, Finding, Group};
 
@@ -52,16 +54,8 @@ pub struct Host<'a> {
     pub manifest: &'a Manifest,
     /// Whether an installation of Cairn is already there. Its own programs may then hold the ports.
     pub installed: bool,
-    /// The TCP ports that the services will listen on; see [`default_ports`].
-    pub ports: Vec<u16>,
-}
-
-/// The ports of a role's services, unless their configuration says otherwise.
-pub fn default_ports(role: Role) -> Vec<u16> {
-    [(network::SERVER_PORT, role.server()), (network::AGENT_PORT, role.agent())]
-        .into_iter()
-        .filter_map(|(port, used)| used.then_some(port))
-        .collect()
+    /// The TCP ports that the services will listen on; see [`Port::all`].
+    pub ports: Vec<Port>,
 }
 
 /// What the checks look at: [`Host`] with everything taken out of the manifest, so that threads can share it.
@@ -70,7 +64,7 @@ struct Subject {
     role: Role,
     start: bool,
     installed: bool,
-    ports: Vec<u16>,
+    ports: Vec<Port>,
     /// The target triple of the binaries.
     target: String,
     /// The glibc version that the binaries ask for.
@@ -154,8 +148,8 @@ const CHECKS: &[Row] = &[
     row(Group::Storage, "executable", everybody, executable::prefix),
     row(Group::Storage, "executable-scratch", everybody, executable::scratch),
     row(Group::Storage, "direct-io", Role::agent, direct_io::check),
-    row(Group::Network, "port", everybody, network::ports),
-    row(Group::Network, "tun", Role::agent, network::tun),
+    row(Group::Network, "port", everybody, ports::check),
+    row(Group::Network, "tun", Role::agent, tun::check),
     row(Group::Virtualization, "kvm", Role::agent, virtualization::kvm),
     row(Group::Virtualization, "qemu", Role::agent, virtualization::qemu),
     row(Group::Virtualization, "qemu-img", Role::agent, virtualization::qemu_img),

@@ -152,24 +152,35 @@ impl Report {
 
     /// The report as a table for people, with a last line that counts, and a line feed at its end.
     pub fn text(&self, colour: bool) -> String {
-        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-        let indent = width + 10;
         let mut text = String::new();
         let mut group = None;
         for check in &self.checks {
             if group.replace(check.group) != Some(check.group) {
                 put(&mut text, format_args!("{}\n", check.group.title()));
             }
-            let word = check.state.word();
-            let word =
-                if colour { format!("\x1b[{}m{word}\x1b[0m", check.state.colour()) } else { word.into() };
-            put(&mut text, format_args!("  {word}  {:width$}  {}\n", check.name, check.evidence));
-            if let Some(remedy) = &check.remedy {
-                put(&mut text, format_args!("{:indent$}remedy: {remedy}\n", ""));
-            }
+            self.put_row(&mut text, check, colour);
         }
         put(&mut text, format_args!("{}\n", self.summary()));
         text
+    }
+
+    /// The same without what passed, for those who did not ask for it.
+    pub fn notable(&self, colour: bool) -> String {
+        let mut text = format!("checked this host: {}\n", self.summary());
+        for check in self.checks.iter().filter(|check| check.state != State::Pass) {
+            self.put_row(&mut text, check, colour);
+        }
+        text
+    }
+
+    fn put_row(&self, text: &mut String, check: &Check, colour: bool) {
+        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+        let word = check.state.word();
+        let word = if colour { format!("\x1b[{}m{word}\x1b[0m", check.state.colour()) } else { word.into() };
+        put(text, format_args!("  {word}  {:width$}  {}\n", check.name, check.evidence));
+        if let Some(remedy) = &check.remedy {
+            put(text, format_args!("{:indent$}remedy: {remedy}\n", "", indent = width + 10));
+        }
     }
 
     fn summary(&self) -> String {
@@ -217,6 +228,12 @@ network
 "
         );
         assert!(report.text(true).contains("  \x1b[1;31mFAIL\x1b[0m  port  "));
+        let notable = report.notable(false);
+        assert!(
+            notable
+                .starts_with("checked this host: 1 passed, 1 to know about, 1 failed\n  WARN  memory  900")
+        );
+        assert!(!notable.contains("PASS"), "{notable}");
     }
 
     #[test]

@@ -48,8 +48,6 @@ fn a_role_needs_its_own_sections() {
     let needs = |role| Subject::of(&host(&layout, &manifest, role)).unpacked.bytes;
     assert_eq!((needs(Role::All), needs(Role::Server), needs(Role::Agent)), (111, 11, 101));
     assert_eq!(Subject::of(&host(&layout, &manifest, Role::All)).archive_bytes, 7);
-    assert_eq!(default_ports(Role::All), [8443, 7070]);
-    assert_eq!(default_ports(Role::Agent), [7070]);
 }
 
 #[test]

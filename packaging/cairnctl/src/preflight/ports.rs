@@ -1,7 +1,6 @@
-//! Ports that the services will listen on, and the device behind the network cards of virtual machines. Nothing here goes
-//! beyond this host.
+//! Ports that the services will listen on. Nothing here goes beyond this host.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -12,24 +11,50 @@ use super::Subject;
 use super::probe::errno;
 use super::report::Finding;
 use super::sockets::{Holder, holders};
+use crate::layout::Layout;
+use crate::role::Role;
 
-/// Where the server listens.
-pub(super) const SERVER_PORT: u16 = 8443;
+/// A TCP port that one of the services will listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port {
+    number: u16,
+    /// `server` or `agent`, as in the name of its configuration file.
+    service: &'static str,
+}
 
-/// Where the agent listens.
-pub(super) const AGENT_PORT: u16 = 7070;
+impl Port {
+    /// The ports of a role's services: what configuration that is there says, otherwise the defaults that
+    /// `packaging/control-contract.md` names.
+    pub fn all(layout: &Layout, role: Role) -> Vec<Self> {
+        [("server", 8443, role.server()), ("agent", 7070, role.agent())]
+            .into_iter()
+            .filter(|(.., used)| *used)
+            .map(|(service, default, _)| {
+                let file = layout.configuration().join(format!("{service}.toml"));
+                let configured = fs::read_to_string(file).ok().and_then(|text| listen(&text));
+                Self { number: configured.unwrap_or(default), service }
+            })
+            .collect()
+    }
+}
+
+/// The port of `listen = "ADDRESS:PORT"`. Whatever else may be in the file is judged by the service itself.
+fn listen(configuration: &str) -> Option<u16> {
+    let value = configuration.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "listen").then_some(value)
+    })?;
+    let address = value.trim_start().strip_prefix('"')?.split('"').next()?;
+    address.rsplit_once(':')?.1.parse().ok()
+}
 
 /// Whether each port is free, or held by the installation that is already there.
-pub(super) fn ports(subject: &Subject) -> Vec<Finding> {
+pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     subject.ports.iter().map(|port| port_finding(subject, *port)).collect()
 }
 
-fn port_finding(subject: &Subject, port: u16) -> Finding {
-    let shown = match port {
-        SERVER_PORT => format!("{port} (server)"),
-        AGENT_PORT => format!("{port} (agent)"),
-        other => other.to_string(),
-    };
+fn port_finding(subject: &Subject, Port { number: port, service }: Port) -> Finding {
+    let shown = format!("{port} ({service})");
     let error = match try_port(port) {
         Ok(()) => return Finding::pass(format!("{shown} is free")),
         Err(error) => error,
@@ -45,7 +70,8 @@ fn port_finding(subject: &Subject, port: u16) -> Finding {
     if subject.installed && is_ours(&holders, &subject.layout.prefix()) {
         return Finding::pass(format!("{seen}, of this installation"));
     }
-    let remedy = "stop that process, or choose another port in the configuration";
+    let file = subject.layout.configuration().join(format!("{service}.toml"));
+    let remedy = format!("stop that process, or choose another port: `listen` in {}", file.display());
     if subject.start { Finding::fail(seen, remedy) } else { Finding::warn(seen, remedy) }
 }
 
@@ -74,26 +100,6 @@ fn is_ours(holders: &[Holder], prefix: &Path) -> bool {
     holders.iter().any(|holder| holder.program.as_ref().is_some_and(|program| program.starts_with(&prefix)))
 }
 
-/// Whether virtual machines can have network cards.
-pub(super) fn tun(_: &Subject) -> Vec<Finding> {
-    vec![tun_finding(Path::new("/dev/net/tun"))]
-}
-
-fn tun_finding(device: &Path) -> Finding {
-    // Opening makes no network device; that takes a call more.
-    match OpenOptions::new().read(true).write(true).open(device) {
-        Ok(_) => Finding::pass(format!("`{}` opens", device.display())),
-        Err(error) => Finding::warn(
-            format!(
-                "`{}` does not open ({}); virtual machines will have no network",
-                device.display(),
-                errno(&error)
-            ),
-            "run `modprobe tun`, or give this container the device",
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -106,19 +112,32 @@ mod tests {
     fn a_busy_port_names_its_holder() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut subject = subject(Path::new("/not/a/root"));
-        subject.ports = vec![listener.local_addr().unwrap().port()];
+        subject.ports = vec![Port { number: listener.local_addr().unwrap().port(), service: "server" }];
         let name = fs::read_to_string("/proc/self/comm").unwrap();
         let me = format!("is held by `{}` (pid {})", name.trim_end(), std::process::id());
-        let failed = &ports(&subject)[0];
+        let failed = &check(&subject)[0];
         assert_eq!(failed.state, State::Fail);
         assert!(failed.evidence.ends_with(&me), "{}", failed.evidence);
         subject.start = false;
-        assert_eq!(ports(&subject)[0].state, State::Warn);
+        assert_eq!(check(&subject)[0].state, State::Warn);
         // Installed, but not by us: this program does not lie below that root.
         (subject.start, subject.installed) = (true, true);
-        assert_eq!(ports(&subject)[0].state, State::Fail);
+        assert_eq!(check(&subject)[0].state, State::Fail);
         drop(listener);
-        assert_eq!(ports(&subject)[0].state, State::Pass);
+        assert_eq!(check(&subject)[0].state, State::Pass);
+    }
+
+    #[test]
+    fn configuration_moves_a_port() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        let numbers = |role| Port::all(&layout, role).iter().map(|port| port.number).collect::<Vec<_>>();
+        assert_eq!((numbers(Role::All), numbers(Role::Agent)), (vec![8443, 7070], vec![7070]));
+        fs::create_dir_all(layout.configuration()).unwrap();
+        let text = "# listen = \"[::]:1\"\nlisten = \"[::]:9443\" # here\n";
+        fs::write(layout.configuration().join("server.toml"), text).unwrap();
+        assert_eq!(numbers(Role::All), [9443, 7070]);
+        assert_eq!((listen("listen = 9"), listen("listen = \"x\""), listen("")), (None, None, None));
     }
 
     #[test]
@@ -135,11 +154,5 @@ mod tests {
         assert!(!is_ours(&holder("/not/here/opt/cairns/bin/x"), prefix));
         assert!(!is_ours(&holder(""), prefix));
         assert!(!is_ours(&[], prefix));
-    }
-
-    #[test]
-    fn a_missing_device_is_told() {
-        assert_eq!(tun_finding(Path::new("/dev/null")).state, State::Pass);
-        assert!(tun_finding(Path::new("/not/here")).evidence.contains("ENOENT"));
     }
 }
