@@ -36,7 +36,11 @@ pub fn small(folder: &Path) -> PathBuf {
         input(HELPER, Mode::Executable, Content::File(helper().to_owned())),
         input("install.sh", Mode::Executable, Content::Bytes(b"#!/bin/sh\necho ok\n".to_vec())),
         input("etc/payload.toml", Mode::File, Content::Bytes(b"key = 1\n".to_vec())),
-        input("systemd/payload.service", Mode::File, Content::Bytes(b"[Service]\nExecStart=/bin/true\n".to_vec())),
+        input(
+            "systemd/payload.service",
+            Mode::File,
+            Content::Bytes(b"[Service]\nExecStart=/bin/true\n".to_vec()),
+        ),
         input("share/big", Mode::File, Content::Bytes(vec![7; 5 << 20])),
     ];
     let sections = [("core".to_owned(), Vec::new()), ("extra".to_owned(), Vec::new())];

@@ -121,13 +121,13 @@ impl Cell {
         let original = fs::read(file).unwrap();
         let root = Path::new("/mnt");
         mount(&["-t", "tmpfs", "tmpfs", "/mnt"]);
-        for folder in ["bin", "lib64", "lib/x86_64-linux-gnu", "dev", "home", "proc", "scratch/cwd", "scratch/media"] {
+        for folder in
+            ["bin", "lib64", "lib/x86_64-linux-gnu", "dev", "home", "proc", "scratch/cwd", "scratch/media"]
+        {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
-        for device in ["null"] {
-            File::create(root.join("dev").join(device)).unwrap();
-            mount(&["--bind", &format!("/dev/{device}"), &format!("/mnt/dev/{device}")]);
-        }
+        File::create(root.join("dev/null")).unwrap();
+        mount(&["--bind", "/dev/null", "/mnt/dev/null"]);
         mount(&["-t", "proc", "proc", "/mnt/proc"]);
         let busybox = which("busybox");
         fs::copy(&busybox, root.join("bin/busybox")).unwrap();
@@ -169,7 +169,8 @@ impl Cell {
             Some("it did not end with 2")
         } else if after != self.before {
             Some("it left something outside its scratch folder")
-        } else if said.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case("ok")) {
+        } else if said.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word.eq_ignore_ascii_case("ok"))
+        {
             Some("it said ok")
         } else {
             None
@@ -274,6 +275,7 @@ fn mount(arguments: &[&str]) {
 fn which(program: &str) -> PathBuf {
     let found = ["/bin", "/usr/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(program));
     let found = found.into_iter().find(|path| path.exists());
-    let found = found.unwrap_or_else(|| panic!("there is no `{program}`; run `cargo xtask test`, which installs it"));
+    let found =
+        found.unwrap_or_else(|| panic!("there is no `{program}`; run `cargo xtask test`, which installs it"));
     found.canonicalize().unwrap()
 }
