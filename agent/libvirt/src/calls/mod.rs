@@ -1,0 +1,30 @@
+//! The calls, as methods of [`Connection`](crate::Connection), by what they are about. Each is one line of layout: the
+//! fields of its arguments in order, and the type of its reply. What a call means, and what its flags do, is written
+//! on the page of libvirt's API of that name ("Module libvirt-domain", "Module libvirt-host").
+
+mod block;
+mod console;
+mod devices;
+mod domains;
+mod host;
+mod interfaces;
+mod lifecycle;
+mod memory;
+mod qemu;
+mod state;
+mod stats;
+
+pub use block::{BlockInfo, BlockResizeFlags, BlockStats};
+pub use console::{ConsoleFlags, Keycodes};
+pub use devices::DeviceFlags;
+pub use domains::{DefineFlags, ListFlags, UndefineFlags, XmlFlags};
+pub use host::{DomainCapabilities, NodeInfo, Version};
+pub use interfaces::{AddressSource, Interface, InterfaceAddress, InterfaceStats};
+pub use lifecycle::{CreateFlags, DestroyFlags, RebootFlags, ShutdownFlags};
+pub use memory::{AffectFlags, MemoryFlags, MemoryStatistic, MemoryStatisticTag, VcpuFlags};
+pub use qemu::AgentTimeout;
+pub use state::{
+    CrashedReason, DomainInfo, DomainState, PausedReason, RunningReason, ShutdownReason, ShutoffReason,
+    StateNumber,
+};
+pub use stats::{DomainStats, StatsGroups};

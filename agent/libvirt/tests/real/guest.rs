@@ -1,0 +1,66 @@
+//! A guest in one sector: says `GUEST-UP` on the first serial line, then does these for ever:
+//!
+//! - what is typed on its keyboard, and what comes on its serial line, it writes to its serial line;
+//! - but for a `w` on its serial line: then it writes a sector to its disk, and says `W`, or `E` if that failed;
+//! - when its power button is pressed, it turns itself off.
+
+/// The program. In its comments: address, then what it does.
+const PROGRAM: &[u8] = &[
+    // 7c00 segments 0, stack below the program
+    0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0x8e, 0xc0, 0x8e, 0xd0, 0xbc, 0x00, 0x7c, 0xfb,
+    // 7c0d drive = dl, as the BIOS left it
+    0x88, 0x16, 0x84, 0x7c,
+    // 7c11 out 0x602, 0x100: ACPI's PM1 enable register; the power button shall show in its status register
+    0xba, 0x02, 0x06, 0xb8, 0x00, 0x01, 0xef, // 7c18 si = banner
+    0xbe, 0x85, 0x7c, // 7c1b puts: al = next letter; if it is 0, go to idle; else putc, and again
+    0xac, 0x84, 0xc0, 0x74, 0x05, 0xe8, 0x50, 0x00, 0xeb, 0xf6,
+    // 7c25 idle: wait for an interrupt; the timer's comes 18 times a second
+    0xf4, // 7c26 again: int 0x16, ah = 1: a key? if not, go to serial
+    0xb4, 0x01, 0xcd, 0x16, 0x74, 0x09, // 7c2c int 0x16, ah = 0: which? putc it, and again
+    0xb4, 0x00, 0xcd, 0x16, 0xe8, 0x40, 0x00, 0xeb, 0xf1,
+    // 7c35 serial: in 0x3fd, bit 0: has a byte come? if not, go to button
+    0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0x0d,
+    // 7c3d al = in 0x3f8; if it is `w`, go to write; else putc it, and again
+    0xba, 0xf8, 0x03, 0xec, 0x3c, 0x77, 0x74, 0x17, 0xe8, 0x2b, 0x00, 0xeb, 0xdc,
+    // 7c4a button: in 0x600, bit 8: was the button pressed? if not, go to idle
+    0xba, 0x00, 0x06, 0xed, 0xf6, 0xc4, 0x01, 0x74, 0xd2, // 7c53 out 0x604, 0x2000: off
+    0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xeb, 0xc9,
+    // 7c5c write: int 0x13, ah = 0x43: write what packet says to drive
+    0xb8, 0x00, 0x43, 0x8a, 0x16, 0x84, 0x7c, 0xbe, 0x90, 0x7c, 0xcd, 0x13,
+    // 7c68 al = `W`, or `E` if that failed; putc it, and again
+    0xb0, 0x57, 0x73, 0x02, 0xb0, 0x45, 0xe8, 0x02, 0x00, 0xeb, 0xb3,
+    // 7c73 putc: wait for bit 5 of in 0x3fd, then out 0x3f8, al
+    0x88, 0xc3, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x20, 0x74, 0xf8, 0x88, 0xd8, 0xba, 0xf8, 0x03, 0xee, 0xc3,
+    // 7c84 drive
+    0x00, // 7c85 banner
+    b'G', b'U', b'E', b'S', b'T', b'-', b'U', b'P', b'\r', b'\n', 0,
+    // 7c90 packet: 16 bytes, 1 sector, from 0:7c00, to sector 1024
+    0x10, 0x00, 0x01, 0x00, 0x00, 0x7c, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+];
+
+/// Its first line.
+pub const BANNER: &str = "GUEST-UP\r\n";
+
+/// A disk of 1 MiB that boots it.
+pub fn disk() -> Vec<u8> {
+    let mut disk = vec![0; 1 << 20];
+    disk[..PROGRAM.len()].copy_from_slice(PROGRAM);
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk
+}
+
+/// A domain of type qemu with the guest's disk as `vda`, and these devices. `balloon` and a PCI bus are there.
+pub fn domain(name: &str, devices: &str) -> String {
+    format!(
+        "<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu current='1'>2</vcpu>
+<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features><devices>
+<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{}'/>
+<target dev='vda' bus='virtio'/></disk><serial type='pty'/>{devices}</devices></domain>",
+        image(name)
+    )
+}
+
+/// Where the guest's disk lies in the room.
+pub fn image(name: &str) -> String {
+    format!("/var/lib/libvirt/images/{name}.raw")
+}

@@ -1,0 +1,135 @@
+//! A room with libvirtd, a client that records every frame, and `virsh`.
+
+use agent_libvirt::{
+    Connection, Delivery, Direction, Domain, DomainEvent, MessageStatus, MessageType, Options, Procedure,
+    SeenFrame, Subscription,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use xtask_testbed::{CloneOptions, Invocation, Mount, Room, RootClone, Testbed};
+
+/// How long anything may take on a machine that is busy with other things.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+const DAEMONS: &str = "virtlogd --daemon && libvirtd --daemon && for _ in $(seq 2400); do
+    virsh --quiet version >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1";
+
+/// A clone of the root with QEMU and libvirt, set up for a room: no control groups, no other users.
+pub fn root() -> RootClone {
+    let testbed = Testbed::from_env().expect("a prepared testbed");
+    let virt = testbed.virt(&|line| eprintln!("{line}")).expect("the root");
+    let clone = RootClone::new(&virt, CloneOptions::default()).expect("clone");
+    let config = "user = \"root\"\ngroup = \"root\"\nremember_owner = 0\nsecurity_driver = \"none\"\n\
+                  cgroup_controllers = []\nnamespaces = []\n";
+    clone.write("/etc/libvirt/qemu.conf", 0o600, config).expect("write");
+    clone
+}
+
+/// libvirtd in a room.
+pub struct Host<'a> {
+    pub room: Room<'a>,
+    clone: &'a RootClone,
+    seen: Arc<Mutex<Vec<SeenFrame>>>,
+}
+
+impl<'a> Host<'a> {
+    pub fn start(clone: &'a RootClone, mounts: &[Mount]) -> Self {
+        let host = Self { room: clone.room(mounts).expect("room"), clone, seen: Arc::default() };
+        host.start_libvirt();
+        host
+    }
+
+    pub fn start_libvirt(&self) {
+        self.sh(DAEMONS, []);
+    }
+
+    /// Connection options for it, with the recorder.
+    pub fn options(&self) -> Options {
+        let seen = Arc::clone(&self.seen);
+        let observer = move |frame| seen.lock().unwrap().push(frame);
+        let run = self.room.path().join("run/libvirt");
+        Options {
+            sockets: vec![run.join("virtqemud-sock"), run.join("libvirt-sock")],
+            observer: Some(Arc::new(observer)),
+            ..Options::default()
+        }
+    }
+
+    pub async fn connect(&self) -> Connection {
+        Connection::open(&self.options()).await.expect("connection")
+    }
+
+    /// Writes the guest's disk for a domain.
+    pub fn make_disk(&self, name: &str) {
+        self.clone.write(super::guest::image(name), 0o644, super::guest::disk()).expect("write");
+    }
+
+    /// What `virsh` says, which must not fail.
+    pub fn virsh<const N: usize>(&self, words: [&str; N]) -> String {
+        let command = Invocation::new("virsh").arg("--quiet").args(words).limit(PATIENCE);
+        self.room.run(command).expect("run").checked().expect("virsh").stdout_text().trim().to_owned()
+    }
+
+    /// What a script says, which must not fail.
+    pub fn sh<const N: usize>(&self, script: &str, words: [&str; N]) -> String {
+        let command = Invocation::sh(script).args(words).limit(PATIENCE);
+        self.room.run(command).expect("run").checked().expect("script").stdout_text()
+    }
+
+    /// All frames since this was asked last.
+    pub fn frames(&self) -> Vec<SeenFrame> {
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+
+    /// Notes that `virsh` has just confirmed what these procedures do: each of them was answered with success, or
+    /// arrived, since this was called last.
+    pub fn shown(&self, procedures: &[Procedure]) {
+        let frames = self.frames();
+        for procedure in procedures {
+            let shows = |frame: &&SeenFrame| {
+                let kinds = [MessageType::Reply, MessageType::Message];
+                frame.direction == Direction::In
+                    && kinds.contains(&frame.kind)
+                    && frame.status == MessageStatus::Ok
+                    && frame.known() == Some(*procedure)
+            };
+            assert!(frames.iter().any(|frame| shows(&frame)), "no success of {procedure:?} in {frames:?}");
+        }
+    }
+
+    /// Defines a domain with the guest's disk and these devices, through `virsh`.
+    pub async fn define(&self, connection: &Connection, name: &str, devices: &str) -> Domain {
+        self.make_disk(name);
+        let file = format!("/root/{name}.xml");
+        self.clone.write(&file, 0o644, super::guest::domain(name, devices)).expect("write");
+        self.virsh(["define", &file]);
+        connection.domain_lookup_by_name(name).await.expect("domain")
+    }
+
+    /// Writes a file into the room.
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.clone.write(path, 0o644, content).expect("write");
+    }
+}
+
+/// Waits for a future, but not for ever.
+pub async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+}
+
+/// Takes events until one is found.
+pub async fn event(
+    from: &mut Subscription,
+    mut wanted: impl FnMut(&DomainEvent) -> bool,
+) -> Arc<DomainEvent> {
+    within(async {
+        loop {
+            match from.next().await.expect("an event") {
+                Delivery::Event(event) if wanted(&event) => return event,
+                Delivery::Event(other) => eprintln!("passed over: {other:?}"),
+                Delivery::Lagged { missed } => panic!("{missed} lost"),
+            }
+        }
+    })
+    .await
+}
