@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::role::Role;
@@ -131,8 +131,8 @@ pub struct InstallArgs {
     /// Install from this folder, into which a .run file was extracted.
     #[arg(long, value_name = "DIR", hide = true)]
     pub from: Option<PathBuf>,
-    /// Extract into this folder first, and keep it.
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// Extract into this folder first, and keep it; an empty name means `PRODUCT-VERSION`.
+    #[arg(long, value_name = "DIR", hide = true, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub keep_in: Option<PathBuf>,
 }
 

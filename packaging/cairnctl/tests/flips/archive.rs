@@ -44,7 +44,11 @@ pub fn small(folder: &Path) -> PathBuf {
         input("share/big", Mode::File, Content::Bytes(vec![7; 5 << 20])),
     ];
     let sections = [("core".to_owned(), Vec::new()), ("extra".to_owned(), Vec::new())];
-    let compressed = compress(inputs, &sections, 1, &folder.join("members"), 1, &|_| ()).unwrap();
+    let members = folder.join("members");
+    let pack = |inputs| compress(inputs, &sections, 1, &members, 1, &|_| ()).unwrap();
+    pack(inputs.clone());
+    store_biggest(&members);
+    let compressed = pack(inputs);
     let description = Description {
         product: "payload".into(),
         version: "1".into(),
@@ -56,4 +60,23 @@ pub fn small(folder: &Path) -> PathBuf {
     let file = folder.join("payload.run");
     assemble(include_str!("../../../stub.sh"), description, &compressed, &file).unwrap();
     file
+}
+
+/// Replaces the biggest member in the cache, which is the helper's, by one that holds the same bytes uncompressed: to take
+/// it out is then little more than to copy it, and tens of thousands of runs take half the time.
+fn store_biggest(members: &Path) {
+    let files = std::fs::read_dir(members).unwrap().map(|entry| entry.unwrap().path());
+    let biggest = files.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let cached = std::fs::read(&biggest).unwrap();
+    // A line with the member's SHA-256 stands in front of it.
+    let member = &cached[65..];
+    let mut raw = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(member), &mut raw).unwrap();
+    let mut stored = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    std::io::Write::write_all(&mut stored, &raw).unwrap();
+    let stored = stored.finish().unwrap();
+    let sha256 =
+        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &stored));
+    let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(&biggest, [format!("{sha256}\n").as_bytes(), &stored].concat()).unwrap();
 }

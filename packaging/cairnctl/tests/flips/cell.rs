@@ -66,8 +66,23 @@ pub enum Expect {
     Success,
     /// With any code but 0, and without an effect.
     Refusal,
+    /// The same, when it is only asked to check itself.
+    CheckRefusal,
     /// With code 2, and without an effect.
     Damage,
+}
+
+impl Expect {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Success, Self::Refusal, Self::CheckRefusal, Self::Damage];
+
+    /// What the file is asked to do.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::CheckRefusal => &["--check"],
+            Self::Success | Self::Refusal | Self::Damage => &["--yes", "--no-start", "--root", "/target"],
+        }
+    }
 }
 
 /// The job as text, a line each.
@@ -90,8 +105,7 @@ pub fn decode(text: &str) -> (PathBuf, Shell, Expect, Vec<Change>) {
     let shell = lines.next().unwrap();
     let shell = Shell::ALL.into_iter().find(|known| format!("{known:?}") == shell).unwrap();
     let expect = lines.next().unwrap();
-    let all = [Expect::Success, Expect::Refusal, Expect::Damage];
-    let expect = all.into_iter().find(|known| format!("{known:?}") == expect).unwrap();
+    let expect = Expect::ALL.into_iter().find(|known| format!("{known:?}") == expect).unwrap();
     let changes = lines.map(|line| {
         let (kind, number) = line.split_once(' ').unwrap();
         let number = number.parse().unwrap();
@@ -131,9 +145,10 @@ impl Cell {
         mount(&["-t", "proc", "proc", "/mnt/proc"]);
         let busybox = which("busybox");
         fs::copy(&busybox, root.join("bin/busybox")).unwrap();
-        for tool in "tail head gzip mkdir chmod rm rmdir sha256sum wc cat tr tar printf".split(' ') {
+        for tool in "tail head gzip mkdir chmod rm rmdir wc cat tr tar printf".split(' ') {
             symlink("busybox", root.join("bin").join(tool)).unwrap();
         }
+        fs::copy(which("sha256sum"), root.join("bin/sha256sum")).unwrap();
         fs::copy(which("dash"), root.join("bin/dash")).unwrap();
         symlink("dash", root.join("bin/sh")).unwrap();
         for library in ["lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6"] {
@@ -150,7 +165,7 @@ impl Cell {
     /// Alters the file, runs it, and puts everything back. Returns what went wrong.
     pub fn try_out(&mut self, change: &Change, expect: Expect) -> Option<String> {
         self.alter(change);
-        let code = self.run();
+        let code = self.run(expect.words());
         let mut said = String::new();
         self.said.seek(SeekFrom::Start(0)).unwrap();
         let mut bytes = Vec::new();
@@ -219,7 +234,7 @@ impl Cell {
     }
 
     /// The exit code, 128 and the signal's number for one that was killed, or `None` for one that had to be.
-    fn run(&mut self) -> Option<i32> {
+    fn run(&mut self, words: &[&str]) -> Option<i32> {
         self.said.set_len(0).unwrap();
         self.said.seek(SeekFrom::Start(0)).unwrap();
         let mut command = match self.shell {
@@ -229,7 +244,7 @@ impl Cell {
         if self.shell == Shell::Busybox {
             command.arg("sh");
         }
-        command.args([FILE, "--yes", "--no-start", "--root", "/target"]);
+        command.arg(FILE).args(words);
         command.env_clear().env("PATH", "/bin").env("HOME", "/home").env("TMPDIR", "/scratch");
         command.current_dir("/scratch/cwd").stdin(Stdio::null());
         command.stdout(self.said.try_clone().unwrap()).stderr(self.said.try_clone().unwrap());

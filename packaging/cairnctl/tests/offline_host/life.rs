@@ -1,0 +1,138 @@
+//! The life of an installation: installed, used, rebooted, hurt, removed, brought back, purged. One machine, one boot
+//! and a reboot.
+
+use crate::host::{Host, UNITS, expect, paths};
+use crate::{https, preflight};
+
+/// What stays when everything but data is removed, folders with all that is in them.
+const KEPT: [&str; 4] = [
+    "/etc/cairn/tls",
+    "/var/lib/cairn/admin-password",
+    "/var/lib/cairn/receipt.json",
+    "/var/lib/cairn/server",
+];
+
+#[test]
+fn from_a_bare_host_and_back() {
+    let mut host = Host::boot();
+    let bare = host.listing();
+    let devices = host.says(["ip", "-brief", "link"]);
+    assert!(devices.starts_with("lo ") && devices.lines().count() == 1, "{devices}");
+    preflight::tells_everything(&host);
+    preflight::refuses_a_taken_port(&host);
+    preflight::refuses_an_ordinary_user(&host);
+
+    let password = installs(&host);
+    answers(&host, &password);
+    a_second_installation_changes_nothing(&host);
+    a_program_that_was_mended_is_running(&host);
+
+    host.0.reboot().unwrap();
+    host.assert_healthy();
+    assert_eq!(host.trouble(), "");
+    answers(&host, &password);
+    the_agent_comes_back(&host);
+
+    let removed = expect(&host.cairn(["uninstall", "--yes"]), 0, "uninstalled");
+    host.assert_nothing_runs();
+    for path in KEPT {
+        assert!(removed.contains(&format!("keep {path}: ")), "{path} is not named:\n{removed}");
+    }
+    let left = paths(&bare.diff(&host.listing()));
+    let is_data = |line: &String| {
+        let path = std::path::Path::new(line.strip_prefix("+ ").unwrap_or_else(|| panic!("{line}")));
+        KEPT.iter().any(|kept| path.starts_with(kept) || std::path::Path::new(kept).starts_with(path))
+    };
+    assert_eq!(left.iter().filter(|line| !is_data(line)).collect::<Vec<_>>(), [""; 0]);
+
+    expect(&host.cairn(["install", "--yes"]), 0, "with the password set earlier");
+    host.assert_healthy();
+    answers(&host, &password);
+
+    // By the tool on the host this time.
+    let purge = ["/opt/cairn/current/bin/cairnctl", "uninstall", "--yes", "--purge"];
+    expect(&host.run(purge), 0, "stop and disable cairn-server.service");
+    host.assert_nothing_runs();
+    assert_eq!(bare.diff(&host.listing()), "");
+    expect(&host.cairn(["uninstall", "--yes"]), 0, "nothing to do");
+}
+
+/// Installs unattended, and returns the password from its file.
+fn installs(host: &Host) -> String {
+    let said = expect(&host.cairn(["--yes"]), 0, "is installed");
+    for words in [
+        "https://host:8443/",
+        "/var/lib/cairn/admin-password",
+        "systemctl status cairn-server",
+        "cairnctl uninstall",
+    ] {
+        assert!(said.contains(words), "no `{words}` in:\n{said}");
+    }
+    host.assert_healthy();
+    assert_eq!(host.trouble(), "");
+    assert_eq!(host.says(["systemctl", "is-system-running"]), "running");
+    for unit in UNITS {
+        let verified = host.run(["systemd-analyze", "verify", &format!("/etc/systemd/system/{unit}")]);
+        assert_eq!(expect(&verified, 0, ""), "");
+    }
+    assert_eq!(host.says(["stat", "--format=%a %U", "/var/lib/cairn/admin-password"]), "600 root");
+    let password = host.says(["cat", "/var/lib/cairn/admin-password"]);
+    assert!(password.len() >= 10 && !said.contains(&password));
+    password
+}
+
+/// The page and the API answer over TLS that the host's own authority vouches for, and the password lets one in.
+fn answers(host: &Host, password: &str) {
+    let page = https::ask(host, "/", None, None);
+    assert!(page.status == 200 && page.text.contains("<html"), "{}", page.text);
+    assert_eq!(https::ask(host, "/api/v1/host/local", None, None).status, 401);
+    let wrong =
+        https::ask(host, "/api/v1/login", None, Some(r#"{"user":"admin","password":"not the password"}"#));
+    assert_eq!(wrong.status, 401, "{}", wrong.text);
+    let body = serde_json::json!({ "user": "admin", "password": password }).to_string();
+    let login = https::ask(host, "/api/v1/login", None, Some(&body));
+    assert_eq!(login.status, 200, "{}", login.text);
+    let (_, json) = login.text.split_once("\r\n\r\n").unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    // Through the server to the agent and back.
+    let local = https::ask(host, "/api/v1/host/local", json["token"].as_str(), None);
+    assert_eq!(local.status, 200, "{}", local.text);
+}
+
+fn a_second_installation_changes_nothing(host: &Host) {
+    let (files, runs) = (host.listing(), host.runs());
+    let said = expect(&host.cairn(["--yes"]), 0, "is already installed; nothing to do");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(files.diff(&host.listing()), "");
+    assert_eq!(host.runs(), runs);
+    // Also when told not to start what runs: the services stay, and stay known.
+    expect(&host.cairn(["--yes", "--no-start"]), 0, "nothing to do");
+    assert_eq!(host.runs(), runs);
+}
+
+/// A running service goes on with the program that it was started with, until it is restarted.
+fn a_program_that_was_mended_is_running(host: &Host) {
+    let files = host.listing();
+    let old = host.show(UNITS[1], "MainPID");
+    host.says([
+        "sh",
+        "-c",
+        "mv /opt/cairn/current/bin/cairn-agent /tmp/a && echo >/opt/cairn/current/bin/cairn-agent",
+    ]);
+    expect(&host.run(["/opt/cairn/current/bin/cairnctl", "verify"]), 2, "cairn-agent was changed");
+    expect(&host.cairn(["--yes"]), 0, "start cairn-agent.service ... ok");
+    assert_eq!(files.diff(&host.listing()), "");
+    assert_ne!(host.show(UNITS[1], "MainPID"), old);
+    host.assert_healthy();
+    host.says(["rm", "/tmp/a"]);
+}
+
+fn the_agent_comes_back(host: &Host) {
+    let old = host.show(UNITS[1], "MainPID");
+    host.says(["systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNITS[1]]);
+    host.wait_until(|host| {
+        host.show(UNITS[1], "NRestarts") == "1" && host.show(UNITS[1], "ActiveState") == "active"
+    });
+    assert_ne!(host.show(UNITS[1], "MainPID"), old);
+    host.assert_healthy();
+}

@@ -1,0 +1,139 @@
+//! File systems that are full, read-only, forbid programs or refuse direct I/O: in namespaces on a clone of the testbed.
+
+use xtask_testbed::{Bind, CloneOptions, Invocation, Listing, Mount, Output, Room, RootClone};
+
+use crate::support::{run_file, testbed};
+
+const FILE: &str = "/media/a disk/cairn.run";
+
+fn clone() -> RootClone {
+    RootClone::new(testbed().host(), CloneOptions::default()).unwrap()
+}
+
+/// A room with the packed file on a medium that is read-only, and these mounts.
+fn room<'a>(clone: &'a RootClone, mounts: &[Mount]) -> Room<'a> {
+    let mut all = mounts.to_vec();
+    all.push(Bind::read_only(run_file(), FILE).into());
+    clone.room(&all).unwrap()
+}
+
+/// `sh FILE WORDS`; with `--root /r --no-start --yes` for an installation.
+fn run(room: &Room<'_>, words: &[&str]) -> Output {
+    room.run(Invocation::new("sh").arg(FILE).args(words).dir("/root")).unwrap()
+}
+
+fn install(room: &Room<'_>) -> Output {
+    run(room, &["--root", "/r", "--no-start", "--yes"])
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, words: &str) {
+    let (out, err) = (output.stdout_text(), output.stderr_text());
+    assert_eq!(output.code(), Some(code), "{out}\n{err}");
+    assert!(out.contains(words) || err.contains(words), "`{words}` is not said:\n{out}\n{err}");
+}
+
+fn listing(room: &Room<'_>) -> Listing {
+    Listing::of(&room.path().join("r"), &[]).unwrap()
+}
+
+/// A root below which this folder is a mount, so that room and flags are its own.
+fn below(folder: &str, mount: impl Fn(String) -> Mount) -> Mount {
+    mount(format!("/r{folder}"))
+}
+
+#[test]
+fn no_room_is_4_and_changes_nothing() {
+    for folder in ["/opt", "/var/lib"] {
+        let clone = clone();
+        let room = room(&clone, &[below(folder, Mount::tmpfs).size_bytes(2 << 20)]);
+        let before = listing(&room);
+        expect(&install(&room), 4, "make room for");
+        assert_eq!(before.diff(&listing(&room)), "", "{folder}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_hit_meanwhile_is_4_and_rolled_back() {
+    let clone = clone();
+    // As with a quota, preflight has no figure to read. The helper stays below this limit, the server's program does not.
+    let room = room(&clone, &[]);
+    room.run(["mkdir", "/r"]).unwrap();
+    let before = listing(&room);
+    let small =
+        Invocation::sh("trap '' XFSZ; ulimit -f 8000; exec sh \"$1\" --root /r --no-start --yes").arg(FILE);
+    let output = room.run(small).unwrap();
+    expect(&output, 4, "everything was put back as it was");
+    assert_eq!(before.diff(&listing(&room)), "");
+}
+
+#[test]
+fn read_only_is_3_and_says_how_to_go_on() {
+    for folder in ["/opt", "/etc", "/var"] {
+        let clone = clone();
+        let room = room(&clone, &[below(folder, Mount::tmpfs).read_only()]);
+        let before = listing(&room);
+        expect(&install(&room), 3, &format!("remount,rw /r{folder}"));
+        assert_eq!(before.diff(&listing(&room)), "", "{folder}");
+    }
+}
+
+#[test]
+fn programs_that_may_not_run_are_3() {
+    let clone = clone();
+    let room = room(&clone, &[below("/opt", Mount::tmpfs).noexec()]);
+    let before = listing(&room);
+    expect(&install(&room), 3, "remount,exec /r/opt");
+    assert_eq!(before.diff(&listing(&room)), "");
+}
+
+#[test]
+fn another_scratch_folder_is_found() {
+    let clone = clone();
+    let room = room(&clone, &[Mount::tmpfs("/no").noexec(), Mount::tmpfs("/var/tmp").noexec()]);
+    room.run(["mkdir", "/r"]).unwrap();
+    let words =
+        Invocation::new("sh").arg(FILE).args(["--root", "/r", "--no-start", "--yes"]).env("TMPDIR", "/no");
+    expect(&room.run(words).unwrap(), 0, "is installed");
+    for folder in ["no", "var/tmp", "tmp"] {
+        let left = room.path().join(folder).read_dir().unwrap().count();
+        assert_eq!(left, 0, "/{folder} holds something");
+    }
+}
+
+#[test]
+fn with_sh_alone_it_still_checks_lists_and_extracts() {
+    let clone = clone();
+    let mounts = ["/var/tmp", "/tmp", "/root", "/data", "/media/a disk"].map(|at| Mount::tmpfs(at).noexec());
+    let room = room(&clone, &mounts);
+    for verb in ["--check", "verify"] {
+        expect(&run(&room, &[verb]), 0, "the bytes are those that were packed");
+    }
+    expect(&run(&room, &["--list"]), 0, "bin/cairn-server");
+    expect(&run(&room, &["--info"]), 0, "\"toolchain\"");
+    expect(&run(&room, &["extract", "out"]), 0, "");
+    expect(&run(&room, &["--noexec", "--target", "/data/out"]), 0, "");
+    let lists = ["root/out", "data/out"].map(|path| Listing::of(&room.path().join(path), &[]).unwrap());
+    assert_eq!(lists[0].diff(&lists[1]), "");
+    assert!(lists[0].to_string().contains("/bin/cairn-agent  file 0755"), "{}", lists[0]);
+    let before = Listing::of(&clone.path(), &["/root", "/data"]).unwrap();
+    for words in [&[][..], &["--yes"], &["install", "--yes"], &["uninstall", "--yes"]] {
+        expect(&run(&room, words), 3, "set TMPDIR to one that does");
+    }
+    assert_eq!(before.diff(&Listing::of(&clone.path(), &["/root", "/data"]).unwrap()), "");
+}
+
+#[test]
+fn a_volume_folder_without_direct_io_means_writeback() {
+    let clone = clone();
+    let room = room(&clone, &[below("/var/lib/cairn/volumes", Mount::ramfs)]);
+    let preflight = run(&room, &["preflight", "--root", "/r", "--no-start"]);
+    expect(&preflight, 0, "(ramfs): refused (EINVAL at open); volumes will use cache mode `writeback`");
+    expect(&install(&room), 0, "WARN  direct-io");
+    // Volumes on a file system of their own are emptied by a purge, and their mount stays.
+    room.run(Invocation::sh("echo x > /r/var/lib/cairn/volumes/disk")).unwrap();
+    expect(&run(&room, &["uninstall", "--root", "/r", "--yes"]), 0, "keep /r/var/lib/cairn/volumes: volumes");
+    expect(&run(&room, &["uninstall", "--root", "/r", "--yes", "--purge"]), 0, "uninstalled");
+    let left: Vec<_> = listing(&room).entries().map(|(path, _)| path.display().to_string()).collect();
+    assert_eq!(left, ["/var", "/var/lib", "/var/lib/cairn", "/var/lib/cairn/volumes"]);
+}
