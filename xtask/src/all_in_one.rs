@@ -58,7 +58,7 @@ pub fn command(args: &AllInOne) -> Result<()> {
             .jobs
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
     };
-    let outcome = runner.run(&mut Vec::new())?;
+    let outcome = runner.run()?;
     report(&outcome, &plan, &components, &progress);
     Ok(())
 }
@@ -122,6 +122,7 @@ fn announce(plan: &Plan, components: &[Resolved], toolchain: &RunningTree, progr
             "components": described(components),
             "toolchain": {"commit": toolchain.commit, "dirty": toolchain.dirty},
             "native": true,
+            "not-passed-on": environment::dropped(),
             "steps": plan.steps,
         }));
         return;

@@ -47,7 +47,8 @@ impl Cache {
         if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
             let mut owner = String::new();
             lock.read_to_string(&mut owner)?;
-            say(&format!("waiting for {} to leave `{}`", owner.trim(), folder.display()));
+            let owner = Some(owner.trim()).filter(|owner| !owner.is_empty()).unwrap_or("another build");
+            say(&format!("waiting for {owner} to leave `{}`", folder.display()));
             lock.lock().with_context(|| format!("cannot lock `{}`", path.display()))?;
         }
         lock.set_len(0)?;

@@ -2,6 +2,7 @@
 //! in the cache folder, the objects of an uncommitted tree included.
 
 use std::ffi::OsStr;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -43,24 +44,14 @@ impl Mirror {
     pub fn update(folder: &Path, source: &str) -> Result<Self> {
         let mirror = Self { folder: folder.to_owned() };
         if !folder.join("HEAD").exists() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create `{}`", folder.display()))?;
-            mirror.git(["init", "--quiet", "--bare", "."])?;
+            let made = mirror.init();
+            made.with_context(|| format!("cannot create `{}`", folder.display()))?;
         }
+        mirror.remove_locks()?;
         // HEAD stands apart from the branches: a checkout may be detached, and its commit on no branch.
         let refs = ["heads", "tags", "remotes"].map(|kind| format!("+refs/{kind}/*:refs/{kind}/*"));
-        let mut command = mirror.command();
-        command.args([
-            "-c",
-            "gc.auto=0",
-            "fetch",
-            "--quiet",
-            "--force",
-            "--prune",
-            "--no-tags",
-            "--update-shallow",
-        ]);
-        command.args(["--no-write-fetch-head", "--", source]).args(refs).arg("+HEAD:refs/cairn/HEAD");
+        let mut command = mirror.fetch();
+        command.args(["--force", "--prune", "--", source]).args(refs).arg("+HEAD:refs/cairn/HEAD");
         output(&mut command).map_err(|error| {
             Failure::usage(format!(
                 "cannot read the repository `{source}`: {error:#}; is it a git repository with a commit?"
@@ -69,13 +60,50 @@ impl Mirror {
         Ok(mirror)
     }
 
+    /// Makes the mirror beside its place first, so that one that is half made is never taken for whole.
+    fn init(&self) -> Result<()> {
+        let new = Self { folder: self.folder.with_extension("new") };
+        for folder in [&self.folder, &new.folder] {
+            if folder.exists() {
+                std::fs::remove_dir_all(folder)?;
+            }
+        }
+        std::fs::create_dir_all(&new.folder)?;
+        new.git(["init", "--quiet", "--bare", "."])?;
+        Ok(std::fs::rename(&new.folder, &self.folder)?)
+    }
+
+    /// The cache folder is held by one build, so a lock of git in it was left by one that was killed.
+    fn remove_locks(&self) -> Result<()> {
+        let mut open = vec![self.folder.clone(), self.folder.join("refs")];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() && folder != self.folder {
+                    open.push(entry.path());
+                } else if entry.path().extension() == Some(OsStr::new("lock")) {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch(&self) -> Command {
+        let mut command = self.command();
+        command.args(["-c", "gc.auto=0", "fetch", "--quiet", "--no-tags", "--update-shallow"]);
+        command.arg("--no-write-fetch-head");
+        command
+    }
+
     /// A mirror that an earlier [`Mirror::update`] made.
     pub fn existing(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
     }
 
-    /// The commit that a full ref name points at.
+    /// The commit that the ref with this full name points at. A name, and no expression such as `refs/tags/0.9~1`.
     pub fn reference(&self, name: &str) -> Option<String> {
+        self.git(["show-ref", "--verify", "--quiet", "--", name]).ok()?;
         self.git(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")]).ok()
     }
 
@@ -105,16 +133,7 @@ impl Mirror {
 
     /// Fetches a commit that no ref of the source reaches. Fails quietly: the caller knows what to say.
     pub fn fetch_commit(&self, source: &str, commit: &str) {
-        let mut command = self.command();
-        command.args([
-            "-c",
-            "gc.auto=0",
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--update-shallow",
-            "--no-write-fetch-head",
-        ]);
+        let mut command = self.fetch();
         command.arg("--upload-pack=git -c uploadpack.allowAnySHA1InWant=true upload-pack");
         command.args(["--", source]).arg(format!("+{commit}:refs/cairn/{commit}"));
         let _ = output(&mut command);
@@ -157,7 +176,7 @@ impl Mirror {
             let (meta, path) = line.split_once('\t').context("git ls-tree answered something unexpected")?;
             match &meta[..6] {
                 "100644" | "100755" => {
-                    files.push(Blob { path: path.to_owned(), executable: &meta[..6] == "100755" })
+                    files.push(Blob { path: path.to_owned(), executable: &meta[..6] == "100755" });
                 }
                 "120000" => bail!(Failure::usage(format!(
                     "`{path}` is a symbolic link; pack what it points to instead"
@@ -184,27 +203,38 @@ impl Mirror {
     /// If git cannot read the tree.
     pub fn snapshot(&self, top: &Path) -> Result<Snapshot> {
         let read = |arguments: &[&str]| output(git_in(top).args(arguments));
-        let objects = PathBuf::from(read(&["rev-parse", "--path-format=absolute", "--git-path", "objects"])?);
         let index = PathBuf::from(read(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?);
         let head = read(&["rev-parse", "--verify", "HEAD"])?;
         let own_index = tempfile::NamedTempFile::new_in(&self.folder)?.into_temp_path();
         if index.exists() {
             // With what git knows of unchanged files it need not read them all.
-            std::fs::copy(&index, &own_index)
+            copy_with_time(&index, &own_index)
                 .with_context(|| format!("cannot read `{}`", index.display()))?;
         } else {
             std::fs::remove_file(&own_index)?;
         }
+        // The source's own objects are no alternates: git would set the times of those that it meets again. All that
+        // `HEAD` needs is in the mirror.
         let write = |arguments: &[&str]| {
             let mut command = git_in(top);
+            command.args(["-c", "core.fsmonitor=false", "-c", "core.splitIndex=false"]).args(arguments);
+            command.env("GIT_INDEX_FILE", &own_index);
+            command.env("GIT_OBJECT_DIRECTORY", self.folder.join("objects"));
             command
-                .env("GIT_INDEX_FILE", &own_index)
-                .env("GIT_OBJECT_DIRECTORY", self.folder.join("objects"));
-            command.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &objects);
-            output(command.args(arguments))
         };
-        write(&["-c", "advice.addEmbeddedRepo=false", "add", "--all", "."])?;
-        let tree = write(&["write-tree"])?;
+        // What is staged and not committed is not in the mirror. It is taken from its files, as everything is.
+        let staged =
+            ["diff-index", "--cached", "--name-only", "--no-renames", "--diff-filter=d", "-z", "HEAD"];
+        let staged = raw_output(&mut write(&staged))?;
+        for change in [&["--force-remove"][..], &["--add", "--remove"]] {
+            let mut list = tempfile::tempfile_in(&self.folder)?;
+            list.write_all(&staged)?;
+            list.rewind()?;
+            let mut command = write(&["update-index"]);
+            output(command.args(change).args(["-z", "--stdin"]).stdin(list))?;
+        }
+        output(&mut write(&["-c", "advice.addEmbeddedRepo=false", "add", "--all", "."]))?;
+        let tree = output(&mut write(&["write-tree"]))?;
         let dirty = tree != read(&["rev-parse", "HEAD^{tree}"])?;
         let tree_commit = if dirty { self.commit_tree(&tree, &head)? } else { head.clone() };
         Ok(Snapshot { tree_commit, head, dirty })
@@ -229,19 +259,25 @@ impl Mirror {
     /// # Errors
     /// If git cannot write there.
     pub fn check_out(&self, commit: &str, folder: &Path) -> Result<()> {
-        if !folder.join(".git").exists() {
-            if folder.exists() {
-                std::fs::remove_dir_all(folder)?;
-            }
-            self.git(["worktree", "prune"])?;
-            let path = folder.to_str().context("the cache folder's path is not UTF-8")?;
-            self.git(["worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", path, commit])?;
+        if self.is_worktree(folder) && reset(commit, folder).is_ok() {
+            return Ok(());
         }
-        let git =
-            |arguments: &[&str]| output(git_in(folder).args(["-c", "core.autocrlf=false"]).args(arguments));
-        git(&["reset", "--quiet", "--hard", commit])?;
-        git(&["clean", "--quiet", "-d", "--force", "--force", "-x"])?;
-        Ok(())
+        // It is not there yet, its mirror was removed, or a build was killed while it made it.
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)
+                .with_context(|| format!("cannot remove `{}`", folder.display()))?;
+        }
+        self.git(["worktree", "prune"])?;
+        let path = folder.to_str().context("the cache folder's path is not UTF-8")?;
+        self.git(["worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", path, commit])?;
+        reset(commit, folder)
+    }
+
+    /// Whether `folder` is a worktree of this mirror. Asked without git, which would search for a repository above it.
+    fn is_worktree(&self, folder: &Path) -> bool {
+        let link = std::fs::read_to_string(folder.join(".git")).unwrap_or_default();
+        let link = link.strip_prefix("gitdir: ").map(|path| Path::new(path.trim_end()));
+        link.is_some_and(|path| path.starts_with(&self.folder) && path.join("HEAD").exists())
     }
 
     fn command(&self) -> Command {
@@ -255,17 +291,38 @@ impl Mirror {
     }
 }
 
-/// The top folder of the repository that holds `path`.
+/// Makes a worktree hold exactly the files of `commit`.
+fn reset(commit: &str, folder: &Path) -> Result<()> {
+    let git = |arguments: &[&str]| output(git_in(folder).args(["-c", "core.autocrlf=false"]).args(arguments));
+    git(&["reset", "--quiet", "--hard", commit])?;
+    git(&["clean", "--quiet", "-d", "--force", "--force", "-x"])?;
+    Ok(())
+}
+
+/// Copies an index. Git tells by its time which files may have changed in the moment after it was written.
+fn copy_with_time(from: &Path, to: &Path) -> std::io::Result<()> {
+    let modified = std::fs::metadata(from)?.modified()?;
+    std::fs::copy(from, to)?;
+    std::fs::File::options().write(true).open(to)?.set_modified(modified)
+}
+
+/// The top folder of the repository at `path`.
 ///
 /// # Errors
-/// If no repository does.
+/// If there is none, or `path` lies somewhere inside one: that is another repository than the one that was meant.
 pub fn top_of(path: &Path) -> Result<PathBuf> {
     let no_folder = || Failure::usage(format!("there is no folder `{}`", path.display()));
     let path = path.canonicalize().map_err(|_| no_folder())?;
     let top = output(git_in(&path).args(["rev-parse", "--show-toplevel"])).map_err(|error| {
         Failure::usage(format!("`{}` is in no git repository ({error:#}); clone it", path.display()))
     })?;
-    Ok(PathBuf::from(top))
+    if Path::new(&top) != path {
+        return Err(Failure::usage(format!(
+            "`{}` is no git repository, but a folder of the one at `{top}`; clone it, or name that one",
+            path.display()
+        )));
+    }
+    Ok(path)
 }
 
 /// Whether history ends early in the repository at `top`.
@@ -300,6 +357,11 @@ fn git_in(folder: &Path) -> Command {
 }
 
 fn output(command: &mut Command) -> Result<String> {
+    let text = String::from_utf8(raw_output(command)?).context("git answered something that is not UTF-8")?;
+    Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
+}
+
+fn raw_output(command: &mut Command) -> Result<Vec<u8>> {
     let output = command
         .output()
         .map_err(|error| Failure::unsupported(format!("cannot run `git` ({error}); install it")))?;
@@ -308,6 +370,5 @@ fn output(command: &mut Command) -> Result<String> {
         let said = said.trim().strip_prefix("fatal: ").unwrap_or(said.trim());
         bail!("git says: {said}");
     }
-    let text = String::from_utf8(output.stdout).context("git answered something that is not UTF-8")?;
-    Ok(text.strip_suffix('\n').map_or(text.clone(), str::to_owned))
+    Ok(output.stdout)
 }

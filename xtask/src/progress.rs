@@ -60,7 +60,7 @@ impl Progress {
             self.say(what);
         }
         let bar = self.bars.add(ProgressBar::new_spinner());
-        bar.set_style(style("{spinner} {msg}"));
+        bar.set_style(style("{spinner} {wide_msg}"));
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
         *self.lock() = Some(bar);
@@ -71,8 +71,8 @@ impl Progress {
         if let Some(bar) = &*self.lock() {
             if bar.length() != Some(total) {
                 bar.set_style(style(match unit {
-                    "bytes" => "{spinner} {msg} {wide_bar} {bytes}/{total_bytes}",
-                    _ => "{spinner} {msg} {wide_bar} {pos}/{len} {prefix}",
+                    "bytes" => "{spinner} {wide_msg} {bar:24} {bytes}/{total_bytes}",
+                    _ => "{spinner} {wide_msg} {bar:24} {pos}/{len} {prefix}",
                 }));
                 bar.set_prefix(unit.to_owned());
                 bar.set_length(total);

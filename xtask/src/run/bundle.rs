@@ -7,36 +7,38 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
+use super::Did;
 use crate::environment;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::refs::is_url;
 
-/// curl's exit code when a server does not continue a transfer.
+/// What curl's exit codes mean that another request can mend.
+const CUT_OFF: i32 = 18;
 const CANNOT_RESUME: i32 = 33;
 
 /// Makes sure that `folder` holds the file with this SHA-256. What an interrupted transfer left is continued.
 ///
 /// # Errors
-/// If it cannot be had, or is another file.
-pub fn fetch(name: &str, from: &str, sha256: &str, folder: &Path, progress: &Progress) -> Result<()> {
+/// If it cannot be had, or is another file: then nothing of it is kept.
+pub fn fetch(name: &str, from: &str, sha256: &str, folder: &Path, progress: &Progress) -> Result<Did> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let kept = folder.join(sha256);
     if kept.exists() && sha256_of(&kept)? == sha256 {
         progress.say(&format!("{name} is in the cache"));
-        return Ok(());
+        return Ok(Did::Fetched { cached: true });
     }
     let part = folder.join(format!("{sha256}.part"));
-    if is_url(from) {
-        download(name, from, &part)?;
-    } else {
-        fs::copy(from, &part).map_err(|error| {
-            Failure::usage(format!(
-                "cannot read bundle `{name}` at `{from}` ({error}); put it there, or mend its path"
-            ))
-        })?;
+    let mut continued = part.exists();
+    get(name, from, &part)?;
+    let mut found = sha256_of(&part)?;
+    if found != sha256 && continued && is_url(from) {
+        // The beginning may be of another file than the rest.
+        fs::remove_file(&part)?;
+        continued = false;
+        get(name, from, &part)?;
+        found = sha256_of(&part)?;
     }
-    let found = sha256_of(&part)?;
     if found != sha256 {
         fs::remove_file(&part)?;
         return Err(Failure::damaged(format!(
@@ -44,11 +46,28 @@ pub fn fetch(name: &str, from: &str, sha256: &str, folder: &Path, progress: &Pro
              find out which is right before you change either"
         )));
     }
-    fs::rename(&part, &kept).with_context(|| format!("cannot write `{}`", kept.display()))
+    if continued {
+        progress.say(&format!("{name} was continued where an earlier transfer ended"));
+    }
+    fs::rename(&part, &kept).with_context(|| format!("cannot write `{}`", kept.display()))?;
+    Ok(Did::Fetched { cached: false })
 }
 
+fn get(name: &str, from: &str, part: &Path) -> Result<()> {
+    if is_url(from) {
+        return download(name, from, part);
+    }
+    fs::copy(from, part).map(|_| ()).map_err(|error| {
+        Failure::usage(format!(
+            "cannot read bundle `{name}` at `{from}` ({error}); put it there, or mend its path"
+        ))
+    })
+}
+
+/// Asks again as long as there is a reason to: the transfer was cut off but brought something, or it has to start anew.
 fn download(name: &str, url: &str, part: &Path) -> Result<()> {
-    for attempt in 0..2 {
+    loop {
+        let before = fs::metadata(part).map(|metadata| metadata.len()).ok();
         let mut command = Command::new("curl");
         environment::restrict(&mut command);
         command.args(["--fail", "--location", "--silent", "--show-error", "--continue-at", "-", "--output"]);
@@ -58,20 +77,21 @@ fn download(name: &str, url: &str, part: &Path) -> Result<()> {
             .stdin(Stdio::null())
             .output()
             .map_err(|error| Failure::unsupported(format!("cannot run `curl` ({error}); install it")))?;
+        let after = fs::metadata(part).map(|metadata| metadata.len()).ok();
         match output.status.code() {
+            // A file without a byte is a file too, and curl does not make it.
+            Some(0) if after.is_none() => return fs::write(part, []).map_err(Into::into),
             Some(0) => return Ok(()),
-            // The server starts from the beginning only, or the part is already longer than the file.
-            Some(CANNOT_RESUME | 22) if attempt == 0 && part.exists() => fs::remove_file(part)?,
+            Some(CUT_OFF) if after > before => (),
+            // The server starts from the beginning only.
+            Some(CANNOT_RESUME) if before.is_some() => fs::remove_file(part)?,
             _ => {
                 let said = String::from_utf8_lossy(&output.stderr);
-                bail!(
-                    "cannot fetch bundle `{name}`: {}; what arrived is kept, build again to continue",
-                    said.trim()
-                );
+                let kept = if after.is_some() { "what arrived is kept, " } else { "" };
+                bail!("cannot fetch bundle `{name}`: {}; {kept}build again to continue", said.trim());
             }
         }
     }
-    bail!("cannot fetch bundle `{name}` from `{url}`")
 }
 
 fn sha256_of(path: &Path) -> Result<String> {

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::{DependencyKind, Message, MetadataCommand, PackageId};
 use xshell::{Shell, cmd};
 
+use super::Did;
 use crate::cache::Slot;
 use crate::elf;
 use crate::environment;
@@ -23,22 +24,8 @@ use crate::progress::Progress;
 ///
 /// # Errors
 /// With cargo's own words.
-pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress) -> Result<()> {
+pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress) -> Result<Did> {
     let manifest = slot.checkout.join("Cargo.toml");
-    if !manifest.exists() {
-        let sentence = format!(
-            "component `{}` has no Cargo.toml at its root; write kind = \"static\"",
-            compile.component
-        );
-        return Err(Failure::usage(sentence));
-    }
-    if !slot.checkout.join("Cargo.lock").exists() {
-        let sentence = format!(
-            "component `{}` has no Cargo.lock, so that nobody can say what it is built from; commit it",
-            compile.component
-        );
-        return Err(Failure::usage(sentence));
-    }
     let crates = crates(compile, slot, &manifest)?;
     let shell = Shell::new()?;
     let (package, profile, jobs) = (&compile.package, &compile.profile, jobs.to_string());
@@ -61,10 +48,12 @@ pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress)
         words
     });
     let mut seen = BTreeSet::new();
+    let (mut compiled, mut fresh) = (0, 0);
     let mut diagnostics = String::new();
     for message in Message::parse_stream(BufReader::new(stdout)) {
         match message.context("cannot read what cargo answers")? {
             Message::CompilerArtifact(artifact) => {
+                *(if artifact.fresh { &mut fresh } else { &mut compiled }) += 1;
                 seen.insert(artifact.package_id);
                 progress.at(seen.len() as u64, crates.max(seen.len()) as u64, "crates");
             }
@@ -85,7 +74,7 @@ pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress)
             }
         }
     }
-    Ok(())
+    Ok(Did::Compiled { compiled, fresh })
 }
 
 /// How many packages stand under the one that is built: what cargo does not say beforehand.
@@ -100,13 +89,11 @@ fn crates(compile: &Compile, slot: &Slot, manifest: &Path) -> Result<usize> {
         bail!("cargo cannot read component `{}`\n{}", compile.component, tail(&said, 60));
     }
     let metadata = MetadataCommand::parse(std::str::from_utf8(&output.stdout)?)?;
-    let resolve = metadata.resolve.context("cargo resolved nothing")?;
+    let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
     let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let root = metadata.packages.iter().find(|package| package.name.as_str() == compile.package);
-    let Some(root) = root else {
-        let names =
-            metadata.packages.iter().filter(|package| metadata.workspace_members.contains(&package.id));
-        let names: Vec<&str> = names.map(|package| package.name.as_str()).collect();
+    let members = metadata.workspace_packages();
+    let Some(root) = members.iter().find(|package| package.name.as_str() == compile.package) else {
+        let names: Vec<&str> = members.iter().map(|package| package.name.as_str()).collect();
         let remedy = crate::suggest::remedy(&compile.package, names);
         bail!("component `{}` has no package `{}`{remedy}", compile.component, compile.package);
     };

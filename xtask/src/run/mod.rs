@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use packaging_archive::{Build, Component, Compressed, Content, Description, Input, Toolchain};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::cache::Cache;
 use crate::elf;
 use crate::failure::Failure;
 use crate::git::Mirror;
-use crate::plan::{Origin, Plan, RunningTree, Stamp, Step, TARGET};
+use crate::plan::{Origin, Plan, RunningTree, Staged, Stamp, Step, TARGET};
 use crate::progress::Progress;
 use crate::refs::Resolved;
 
@@ -36,23 +35,50 @@ pub struct Runner<'a> {
     pub jobs: usize,
 }
 
-/// A step that was begun.
-#[derive(Clone, Debug, Serialize)]
-pub struct Entry {
-    /// The step.
-    pub step: Step,
-    /// How it ended.
-    pub state: State,
+/// A line of the journal: a step that was begun.
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    event: &'static str,
+    state: State,
+    step: &'a Step,
+    did: Option<Did>,
 }
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+enum State {
     /// Done.
     Done,
     /// Not done; nothing after it was begun.
     Failed,
+}
+
+/// What a step found to do, which the plan cannot know: how much of it the cache already held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Did {
+    /// What it says.
+    AsPlanned,
+    /// Results of the compiler, and how many of them were there before.
+    Compiled {
+        /// Made now.
+        compiled: usize,
+        /// Still good.
+        fresh: usize,
+    },
+    /// Members of the archive, and how many of them were there before.
+    Compressed {
+        /// All of them.
+        members: usize,
+        /// Taken from the cache.
+        reused: usize,
+    },
+    /// A bundled file, which may have been there before.
+    Fetched {
+        /// Whether it was.
+        cached: bool,
+    },
 }
 
 /// What came out.
@@ -76,8 +102,11 @@ struct Work {
 }
 
 impl Runner<'_> {
-    /// Does every step. The journal holds each step that was begun, also when one fails.
-    pub fn run(&self, journal: &mut Vec<Entry>) -> Result<Outcome> {
+    /// Does every step, and tells of each how it ended.
+    ///
+    /// # Errors
+    /// Naming the step that failed. Where results go, everything is then as it was.
+    pub fn run(&self) -> Result<Outcome> {
         let mut work = Work {
             stage: self.cache.stage()?,
             inputs: Vec::new(),
@@ -90,10 +119,10 @@ impl Runner<'_> {
             self.progress.begin(&format!("{number} {step}"));
             let result = self.step(step, &mut work);
             let state = if result.is_ok() { State::Done } else { State::Failed };
-            journal.push(Entry { step: step.clone(), state });
             self.progress
                 .end(&format!("{number} {step}: {}", if result.is_ok() { "done" } else { "failed" }));
-            self.progress.emit(&json!({"event": "step", "state": state, "step": step}));
+            let did = result.as_ref().ok().copied();
+            self.progress.emit(&serde_json::to_value(Entry { event: "step", state, step, did })?);
             result.with_context(|| format!("failed: {step}"))?;
         }
         std::fs::remove_dir_all(&work.stage)
@@ -101,65 +130,67 @@ impl Runner<'_> {
         work.outcome.context("the plan assembles nothing")
     }
 
-    fn step(&self, step: &Step, work: &mut Work) -> Result<()> {
+    fn step(&self, step: &Step, work: &mut Work) -> Result<Did> {
         match step {
             Step::CheckOut { source, commit, .. } => {
                 let slot = self.cache.slot(source);
-                Mirror::existing(&self.cache.mirror(source)).check_out(commit, &slot.checkout)
+                Mirror::existing(&self.cache.mirror(source)).check_out(commit, &slot.checkout)?;
             }
             Step::Compile(compile) => {
-                cargo::compile(compile, &self.cache.slot(&compile.source), self.jobs, self.progress)
+                return cargo::compile(compile, &self.cache.slot(&compile.source), self.jobs, self.progress);
             }
-            Step::CheckStamp { source, bins, stamp, component } => {
-                let profile = if component == crate::plan::TOOLCHAIN { "helper" } else { "release" };
-                bins.iter().try_for_each(|bin| check_stamp(&self.built(source, profile).join(bin), stamp))
+            Step::CheckStamp { source, profile, bins, stamp, .. } => {
+                bins.iter().try_for_each(|bin| check_stamp(&self.built(source, profile).join(bin), stamp))?;
             }
             Step::Fetch { bundle, from, sha256 } => {
-                bundle::fetch(bundle, from, sha256, &self.cache.bundles(), self.progress)
+                return bundle::fetch(bundle, from, sha256, &self.cache.bundles(), self.progress);
             }
-            Step::Stage { from, section, files, .. } => {
-                let origin = match from {
-                    Origin::Checkout { source } => self.cache.slot(source).checkout,
-                    Origin::Built { source, profile } => self.built(source, profile),
-                    Origin::Bundle { sha256 } => self.cache.bundles().join(sha256),
-                };
-                for file in files {
-                    let source = if file.from.is_empty() { origin.clone() } else { origin.join(&file.from) };
-                    let to = file.to.below(&work.stage);
-                    copy(&source, &to)?;
-                    if matches!(from, Origin::Built { .. }) {
-                        work.glibc = elf::later(work.glibc.take(), elf::glibc(&to)?);
-                    }
-                    work.inputs.push(Input {
-                        path: file.to.clone(),
-                        section: section.clone(),
-                        mode: file.mode,
-                        content: Content::File(to),
-                    });
-                }
-                Ok(())
-            }
+            Step::Stage { from, section, files, .. } => self.stage(from, section, files, work)?,
             Step::Compress { .. } => {
                 let inputs = std::mem::take(&mut work.inputs);
-                work.compressed =
-                    Some(pack::compress(inputs, self.plan, &self.cache.members(), self.jobs, self.progress)?);
-                Ok(())
+                let compressed =
+                    pack::compress(inputs, self.plan, &self.cache.members(), self.jobs, self.progress)?;
+                let (members, reused) = (compressed.members(), compressed.reused);
+                work.compressed = Some(compressed);
+                return Ok(Did::Compressed { members, reused });
             }
             Step::Assemble { file } => {
                 let compressed = work.compressed.as_ref().context("nothing was compressed")?;
                 let mirror = Mirror::existing(&self.cache.mirror(&self.toolchain.source));
                 let stub = mirror.show(&self.toolchain.tree, "packaging/stub.sh")?;
                 let stub = stub.context("the running tree has no packaging/stub.sh")?;
-                work.outcome = Some(pack::assemble(
-                    &stub,
-                    self.description(work.glibc.clone()),
-                    compressed,
-                    Path::new(file),
-                )?);
-                Ok(())
+                let description = self.description(work.glibc.clone());
+                work.outcome = Some(pack::assemble(&stub, description, compressed, Path::new(file))?);
             }
-            Step::Verify { file } => pack::verify(Path::new(file)),
+            Step::Verify { file } => {
+                let outcome = work.outcome.as_ref().context("nothing was assembled")?;
+                pack::verify(Path::new(file), outcome)?;
+            }
         }
+        Ok(Did::AsPlanned)
+    }
+
+    fn stage(&self, from: &Origin, section: &str, files: &[Staged], work: &mut Work) -> Result<()> {
+        let origin = match from {
+            Origin::Checkout { source } => self.cache.slot(source).checkout,
+            Origin::Built { source, profile } => self.built(source, profile),
+            Origin::Bundle { sha256 } => self.cache.bundles().join(sha256),
+        };
+        for file in files {
+            let source = if file.from.is_empty() { origin.clone() } else { origin.join(&file.from) };
+            let to = file.to.below(&work.stage);
+            copy(&source, &to)?;
+            if matches!(from, Origin::Built { .. }) {
+                work.glibc = elf::later(work.glibc.take(), elf::glibc(&to)?);
+            }
+            work.inputs.push(Input {
+                path: file.to.clone(),
+                section: section.to_owned(),
+                mode: file.mode,
+                content: Content::File(to),
+            });
+        }
+        Ok(())
     }
 
     fn built(&self, source: &str, profile: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Staged files to the finished archive, through `packaging-archive`.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,26 +38,36 @@ fn size(input: &Input) -> u64 {
     }
 }
 
-/// Writes the archive, and beside it its SHA-256 as `sha256sum --check` reads it.
+/// Writes the archive into a folder of its own beside its place, where it waits for [`verify`].
 pub fn assemble(
     stub: &str,
     description: Description,
     compressed: &Compressed,
     file: &Path,
 ) -> Result<Outcome> {
-    let (trailer, sha256) = packaging_archive::assemble(stub, description, compressed, file)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let beside = file.with_file_name(format!("{name}.sha256"));
-    std::fs::write(&beside, format!("{sha256}  {name}\n"))
-        .with_context(|| format!("cannot write `{}`", beside.display()))?;
-    Ok(Outcome { file: file.to_owned(), size: trailer.file_bytes, sha256 })
+    let unfinished = unfinished(file);
+    remove(&unfinished)?;
+    match packaging_archive::assemble(stub, description, compressed, &unfinished.join(name(file))) {
+        Ok((trailer, sha256)) => Ok(Outcome { file: file.to_owned(), size: trailer.file_bytes, sha256 }),
+        Err(error) => {
+            let _ = remove(&unfinished);
+            Err(error.into())
+        }
+    }
 }
 
-/// Reads the archive back, every entry, and runs it once.
-pub fn verify(file: &Path) -> Result<()> {
+/// Reads the archive back, every entry, runs it once, and only then moves it to its place. Beside it comes its SHA-256 as
+/// `sha256sum --check` reads it.
+pub fn verify(file: &Path, outcome: &Outcome) -> Result<()> {
+    let unfinished = unfinished(file);
+    let verified = check(&unfinished.join(name(file))).and_then(|()| publish(&unfinished, file, outcome));
+    let removed = remove(&unfinished);
+    verified.and(removed)
+}
+
+fn check(file: &Path) -> Result<()> {
     Archive::open(file)?.verify_contents(&mut |_| ())?;
-    let file = file.canonicalize()?;
-    let output = Command::new(&file)
+    let output = Command::new(file)
         .args(["--quiet", "--check"])
         .stdin(Stdio::null())
         .output()
@@ -65,4 +76,35 @@ pub fn verify(file: &Path) -> Result<()> {
         bail!("`{} --check` failed: {}", file.display(), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+/// An old digest never lies beside a new file: it goes first, and the new one comes last.
+fn publish(unfinished: &Path, file: &Path, outcome: &Outcome) -> Result<()> {
+    let digest = format!("{}.sha256", name(file));
+    let place = file.with_file_name(&digest);
+    let publish = || -> std::io::Result<()> {
+        fs::write(unfinished.join(&digest), format!("{}  {}\n", outcome.sha256, name(file)))?;
+        if place.exists() {
+            fs::remove_file(&place)?;
+        }
+        fs::rename(unfinished.join(name(file)), file)?;
+        fs::rename(unfinished.join(&digest), &place)
+    };
+    publish().with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+/// Where an archive is until it is known to be good: on the file system where it will be, so that a rename suffices.
+fn unfinished(file: &Path) -> PathBuf {
+    file.with_file_name(format!(".{}.unfinished", name(file)))
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove `{}`", folder.display()))?;
+    }
+    Ok(())
+}
+
+fn name(file: &Path) -> &str {
+    file.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

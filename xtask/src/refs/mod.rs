@@ -1,20 +1,24 @@
 //! From what was asked for to exact commits: which ref each component is built at, and what that ref is.
 //!
 //! A ref is looked up, per component, as `worktree`; the pin of that component in a release of that name; a tag; a
-//! branch; a commit. Nothing is guessed: what is not found is refused with the nearest name, and what is found twice with
-//! different meanings is refused with both.
+//! branch; a commit. Nothing is guessed: what is not found is refused with the nearest name, and a pin whose tag has moved
+//! is refused with both commits.
+
+mod checkout;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use packaging_archive::Origin;
 
-use crate::buildfile::{self, BuildFile, Component, Pin, Recipe};
+use crate::buildfile::{BuildFile, Component, Pin, Recipe};
 use crate::cache::Cache;
 use crate::failure::Failure;
 use crate::git::{self, Mirror};
 use crate::suggest;
-use packaging_archive::Origin;
+
+pub use checkout::toolchain_of;
 
 /// The ref that means the files as they lie there now.
 pub const WORKTREE: &str = "worktree";
@@ -144,26 +148,21 @@ fn resolve_one(
         (Some(_), Some(pin)) => lookup.pinned(pin)?.commit != found.commit || found.dirty,
         _ => false,
     };
-    let (recipe, origin) = recipe(name, component, &mirror, &found.tree)?;
-    let files = carried(name, &recipe, file, &mirror, &found.tree)?;
-    let version = recipe
-        .version_file
-        .as_deref()
-        .map(|path| own_version(name, path, &mirror, &found.tree))
-        .transpose()?;
+    let checkout = checkout::read(name, component, &file.archive.layout, &mirror, &found.tree)
+        .with_context(|| format!("component `{name}` at {}", found.tree))?;
     Ok(Resolved {
         name: name.to_owned(),
-        toolchain: toolchain_of(&mirror, &found.tree)?,
+        toolchain: checkout.toolchain,
         time: mirror.time(&found.commit)?,
         source,
         reference: found.reference,
         commit: found.commit,
         tree: found.tree,
         dirty: found.dirty,
-        recipe,
-        origin,
-        files,
-        version,
+        recipe: checkout.recipe,
+        origin: checkout.origin,
+        files: checkout.files,
+        version: checkout.version,
         differs_from_pin,
     })
 }
@@ -234,20 +233,28 @@ impl Lookup<'_> {
         if let Some(commit) = commit {
             return Ok(Found { tree: commit.clone(), commit, dirty: false, reference: reference.to_owned() });
         }
-        if reference.len() == 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            self.mirror.fetch_commit(self.source, reference);
+        if reference.len() >= 7 && reference.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let full = reference.len() == 40;
+            if full {
+                self.mirror.fetch_commit(self.source, reference);
+            }
             return match self.mirror.commit(reference)? {
                 Some(commit) => {
                     Ok(Found { tree: commit.clone(), commit, dirty: false, reference: reference.to_owned() })
                 }
-                None => Err(self.missing(reference)),
+                None if full || self.is_shallow() => Err(self.missing(reference)),
+                None => Err(self.unknown(reference)),
             };
         }
+        Err(self.unknown(reference))
+    }
+
+    fn unknown(&self, reference: &str) -> anyhow::Error {
         let mut names = self.mirror.names();
         names.extend(self.file.releases.keys().cloned());
         names.push(WORKTREE.to_owned());
         let remedy = suggest::remedy(reference, names.iter().map(String::as_str));
-        Err(Failure::usage(format!("`{}` has no tag, branch or commit `{reference}`{remedy}", self.source)))
+        Failure::usage(format!("`{}` has no tag, branch or commit `{reference}`{remedy}", self.source))
     }
 
     fn tag_or_branch(&self, name: &str) -> Option<(&'static str, String)> {
@@ -256,115 +263,18 @@ impl Lookup<'_> {
             .find_map(|(kind, prefix)| Some((kind, self.mirror.reference(&format!("{prefix}{name}"))?)))
     }
 
+    fn is_shallow(&self) -> bool {
+        !is_url(self.source) && git::is_shallow(Path::new(self.source))
+    }
+
     fn missing(&self, commit: &str) -> anyhow::Error {
-        let remedy = if !is_url(self.source) && git::is_shallow(Path::new(self.source)) {
+        let remedy = if self.is_shallow() {
             format!("its history is cut short: run git -C {} fetch --unshallow", self.source)
         } else {
             format!("fetch it into `{}` first", self.source)
         };
         Failure::usage(format!("`{}` has no commit {commit}; {remedy}", self.source))
     }
-}
-
-fn recipe(name: &str, component: &Component, mirror: &Mirror, tree: &str) -> Result<(Recipe, Origin)> {
-    if let Some(text) = mirror.show(tree, buildfile::NAME)? {
-        let own = buildfile::recipe_in(&text, name)
-            .with_context(|| format!("component `{name}`: its own {} at {tree}", buildfile::NAME))?;
-        if let Some(own) = own {
-            return Ok((own, Origin::Checkout));
-        }
-    }
-    if component.recipe.kind.is_none() {
-        let sentence = format!(
-            "component `{name}` has no recipe: add `kind` to `[component.{name}]`, here or in its own build.toml"
-        );
-        return Err(Failure::usage(sentence));
-    }
-    Ok((component.recipe.clone(), Origin::Manifest))
-}
-
-/// Every file that the recipe names, with folders replaced by what the commit holds in them.
-fn carried(
-    name: &str,
-    recipe: &Recipe,
-    file: &BuildFile,
-    mirror: &Mirror,
-    tree: &str,
-) -> Result<Vec<CarriedFile>> {
-    let layout = &file.archive.layout;
-    let mut rules: Vec<(String, String)> = Vec::new();
-    for unit in &recipe.units {
-        rules.push((unit.clone(), format!("{}/{}", layout.units, last_part(unit))));
-    }
-    for config in &recipe.config {
-        rules.push((config.clone(), format!("{}/{}", layout.config, last_part(config))));
-    }
-    for rule in &recipe.files {
-        let (from, to) = match rule {
-            buildfile::FileRule::Path(path) => (path.clone(), last_part(path).to_owned()),
-            buildfile::FileRule::Renamed { from, to } => (from.clone(), to.clone()),
-        };
-        rules.push((from, format!("{}/{to}", layout.files)));
-    }
-    let mut carried = Vec::new();
-    for (from, to) in rules {
-        let from = from.trim_end_matches('/');
-        let files = mirror.files(tree, from).with_context(|| format!("component `{name}`"))?;
-        if files.is_empty() {
-            return Err(Failure::usage(format!(
-                "component `{name}`: there is no `{from}` at {tree}; mend its recipe"
-            )));
-        }
-        for blob in files {
-            let below = if from == "." { Some(blob.path.as_str()) } else { blob.path.strip_prefix(from) };
-            let below = below.unwrap_or_default().trim_start_matches('/');
-            let to = if below.is_empty() { to.clone() } else { format!("{to}/{below}") };
-            carried.push(CarriedFile { from: blob.path.clone(), to, executable: blob.executable });
-        }
-    }
-    Ok(carried)
-}
-
-fn own_version(name: &str, path: &str, mirror: &Mirror, tree: &str) -> Result<String> {
-    let text = mirror.show(tree, path)?.ok_or_else(|| {
-        Failure::usage(format!(
-            "component `{name}`: there is no version file `{path}` at {tree}; mend its recipe"
-        ))
-    })?;
-    if !path.ends_with(".json") {
-        return Ok(text.trim().to_owned());
-    }
-    let json: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format!("component `{name}`: `{path}`: {error}")))?;
-    let version = json["version"].as_str().map(str::to_owned);
-    version.ok_or_else(|| Failure::usage(format!("component `{name}`: `{path}` has no text `version`")))
-}
-
-/// The channel in a tree's toolchain file, in either of its two spellings.
-pub fn toolchain_of(mirror: &Mirror, tree: &str) -> Result<Option<String>> {
-    for file in ["rust-toolchain.toml", "rust-toolchain"] {
-        if let Some(text) = mirror.show(tree, file)? {
-            return channel_in(&text).map(Some).ok_or_else(|| {
-                Failure::usage(format!(
-                    "`{file}` at {tree} names no channel; only toolchains of rustup can be built with"
-                ))
-            });
-        }
-    }
-    Ok(None)
-}
-
-fn channel_in(text: &str) -> Option<String> {
-    match text.parse::<toml::Table>() {
-        Ok(table) => Some(table.get("toolchain")?.get("channel")?.as_str()?.to_owned()),
-        // The old spelling is the bare name.
-        Err(_) => Some(text.trim().to_owned())
-            .filter(|name| !name.is_empty() && !name.contains(char::is_whitespace)),
-    }
-}
-
-fn last_part(path: &str) -> &str {
-    path.trim_end_matches('/').rsplit('/').next().unwrap_or(path)
 }
 
 /// Whether a source is a URL: a scheme, or git's short spelling `host:path`.
@@ -385,12 +295,5 @@ mod tests {
         for path in [".", "../agent", "/srv/a:b", "a/b:c"] {
             assert!(!is_url(path), "{path}");
         }
-    }
-
-    #[test]
-    fn both_toolchain_files_name_a_channel() {
-        assert_eq!(channel_in("[toolchain]\nchannel = \"1.95.0\"\n").as_deref(), Some("1.95.0"));
-        assert_eq!(channel_in("stable\n").as_deref(), Some("stable"));
-        assert_eq!(channel_in("[toolchain]\npath = \"/x\"\n"), None);
     }
 }

@@ -1,8 +1,11 @@
 //! From exact commits to typed steps: a pure function, so that the plan can be printed, tested and trusted. Nothing that
 //! could be decided here is decided while running.
 
+mod step;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use anyhow::Result;
 use packaging_archive::{EntryPath, HELPER, Mode};
@@ -13,6 +16,8 @@ use crate::failure::Failure;
 use crate::refs::{Resolved, WORKTREE};
 use crate::version::Version;
 
+pub use step::{Compile, Origin, Staged, Stamp, Step, short};
+
 /// The name of the component that every package has: the stub, the scripts and the helper, from the running tree.
 pub const TOOLCHAIN: &str = "toolchain";
 
@@ -21,6 +26,12 @@ pub const CORE: &str = "core";
 
 /// The machine that is built for.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The cargo profile of components.
+const PROFILE: &str = "release";
+
+/// The cargo profile of the helper.
+const HELPER_PROFILE: &str = "helper";
 
 /// The machine's name in the file's name.
 const ARCHITECTURE: &str = "x86_64";
@@ -71,86 +82,6 @@ pub struct Plan {
     pub sections: Vec<(String, Vec<String>)>,
     /// The steps.
     pub steps: Vec<Step>,
-}
-
-/// One step. [`crate::run`] matches on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "step", rename_all = "kebab-case")]
-pub enum Step {
-    /// The files of a commit into the source's slot.
-    CheckOut { source: String, commit: String, components: Vec<String> },
-    /// One call of cargo.
-    Compile(Compile),
-    /// What the programs say of themselves, read from their files.
-    CheckStamp { component: String, source: String, bins: Vec<String>, stamp: Stamp },
-    /// A bundled file into the cache, and its digest compared.
-    Fetch { bundle: String, from: String, sha256: String },
-    /// Files to where the archive is put together.
-    Stage { component: String, from: Origin, section: String, files: Vec<Staged> },
-    /// Staged files to gzip members.
-    Compress { sections: Vec<String> },
-    /// Stub, manifest and members to one file.
-    Assemble { file: String },
-    /// The file read back, and run once.
-    Verify { file: String },
-}
-
-/// A call of cargo.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Compile {
-    /// For which component.
-    pub component: String,
-    /// In whose slot.
-    pub source: String,
-    /// The package.
-    pub package: String,
-    /// Its programs.
-    pub bins: Vec<String>,
-    /// Its features.
-    pub features: Vec<String>,
-    /// The cargo profile.
-    pub profile: String,
-    /// Whether the C library is linked in.
-    pub static_libc: bool,
-    /// The rustup toolchain.
-    pub channel: String,
-    /// What the programs will say of themselves.
-    pub stamp: Stamp,
-}
-
-/// What a program says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Stamp {
-    /// The ref.
-    #[serde(rename = "ref")]
-    pub reference: String,
-    /// The commit.
-    pub commit: String,
-    /// Whether the tree had changes.
-    pub dirty: bool,
-}
-
-/// Where staged files come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// The checkout in a source's slot.
-    Checkout { source: String },
-    /// What cargo built in a source's slot, with this profile.
-    Built { source: String, profile: String },
-    /// A bundled file in the cache.
-    Bundle { sha256: String },
-}
-
-/// A file on its way to the archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Staged {
-    /// Path below the origin.
-    pub from: String,
-    /// Path in the archive.
-    pub to: EntryPath,
-    /// Its permissions there.
-    pub mode: Mode,
 }
 
 impl Plan {
@@ -289,15 +220,21 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
         package: "cairnctl".into(),
         bins: bins.clone(),
         features: Vec::new(),
-        profile: "helper".into(),
+        profile: HELPER_PROFILE.into(),
         static_libc: true,
         channel: tree.channel.clone(),
         stamp: stamp.clone(),
     }));
-    steps.push(Step::CheckStamp { component: TOOLCHAIN.into(), source: tree.source.clone(), bins, stamp });
+    steps.push(Step::CheckStamp {
+        component: TOOLCHAIN.into(),
+        source: tree.source.clone(),
+        profile: HELPER_PROFILE.into(),
+        bins,
+        stamp,
+    });
     steps.push(Step::Stage {
         component: TOOLCHAIN.into(),
-        from: Origin::Built { source: tree.source.clone(), profile: "helper".into() },
+        from: Origin::Built { source: tree.source.clone(), profile: HELPER_PROFILE.into() },
         section: CORE.into(),
         files: vec![staged("cairnctl", HELPER, true)?],
     });
@@ -333,19 +270,24 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
                 package: recipe.package.clone().unwrap_or_else(|| component.name.clone()),
                 bins: recipe.bins.clone(),
                 features: recipe.features.clone(),
-                profile: "release".into(),
+                profile: PROFILE.into(),
                 static_libc: false,
                 channel: component.toolchain.clone().unwrap_or_else(|| inputs.toolchain.channel.clone()),
                 stamp: stamp.clone(),
             }));
             if recipe.stamp {
-                let (name, source) = (component.name.clone(), component.source.clone());
-                steps.push(Step::CheckStamp { component: name, source, bins: recipe.bins.clone(), stamp });
+                steps.push(Step::CheckStamp {
+                    component: component.name.clone(),
+                    source: component.source.clone(),
+                    profile: PROFILE.into(),
+                    bins: recipe.bins.clone(),
+                    stamp,
+                });
             }
             let bins = recipe.bins.iter().map(|bin| staged(bin, &format!("{}/{bin}", layout.bins), true));
             steps.push(Step::Stage {
                 component: component.name.clone(),
-                from: Origin::Built { source: component.source.clone(), profile: "release".into() },
+                from: Origin::Built { source: component.source.clone(), profile: PROFILE.into() },
                 section: section.clone(),
                 files: bins.collect::<Result<_>>()?,
             });
@@ -395,44 +337,4 @@ fn refuse_doubles(steps: &[Step]) -> Result<()> {
         ))),
         None => Ok(()),
     }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CheckOut { source, commit, components } => {
-                write!(f, "check out {} of {source} for {}", short(commit), components.join(", "))
-            }
-            Self::Compile(compile) => {
-                let how = if compile.static_libc { ", static" } else { ", native" };
-                write!(
-                    f,
-                    "compile {} ({}, profile {}{how}, toolchain {})",
-                    compile.component,
-                    compile.bins.join(", "),
-                    compile.profile,
-                    compile.channel
-                )
-            }
-            Self::CheckStamp { component, stamp, .. } => {
-                write!(f, "check that {component} says {} {}", stamp.reference, short(&stamp.commit))
-            }
-            Self::Fetch { bundle, from, .. } => write!(f, "fetch {bundle} from {from}"),
-            Self::Stage { component, section, files, .. } => {
-                write!(f, "stage {} of {component} in section {section}", count(files.len(), "file"))
-            }
-            Self::Compress { sections } => write!(f, "compress {}", count(sections.len(), "section")),
-            Self::Assemble { file } => write!(f, "assemble {file}"),
-            Self::Verify { file } => write!(f, "verify {file}"),
-        }
-    }
-}
-
-/// The first digits of a commit, for people.
-pub fn short(commit: &str) -> &str {
-    &commit[..commit.len().min(12)]
-}
-
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -1,0 +1,126 @@
+//! The steps, as types and as sentences for people.
+
+use std::fmt;
+
+use packaging_archive::{EntryPath, Mode};
+use serde::Serialize;
+
+/// One step. [`crate::run`] matches on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// The files of a commit into the source's slot.
+    CheckOut { source: String, commit: String, components: Vec<String> },
+    /// One call of cargo.
+    Compile(Compile),
+    /// What the programs say of themselves, read from their files.
+    CheckStamp { component: String, source: String, profile: String, bins: Vec<String>, stamp: Stamp },
+    /// A bundled file into the cache, and its digest compared.
+    Fetch { bundle: String, from: String, sha256: String },
+    /// Files to where the archive is put together.
+    Stage { component: String, from: Origin, section: String, files: Vec<Staged> },
+    /// Staged files to gzip members.
+    Compress { sections: Vec<String> },
+    /// Stub, manifest and members to one file.
+    Assemble { file: String },
+    /// The file read back, and run once.
+    Verify { file: String },
+}
+
+/// A call of cargo.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Compile {
+    /// For which component.
+    pub component: String,
+    /// In whose slot.
+    pub source: String,
+    /// The package.
+    pub package: String,
+    /// Its programs.
+    pub bins: Vec<String>,
+    /// Its features.
+    pub features: Vec<String>,
+    /// The cargo profile.
+    pub profile: String,
+    /// Whether the C library is linked in.
+    pub static_libc: bool,
+    /// The rustup toolchain.
+    pub channel: String,
+    /// What the programs will say of themselves.
+    pub stamp: Stamp,
+}
+
+/// What a program says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stamp {
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// The commit.
+    pub commit: String,
+    /// Whether the tree had changes.
+    pub dirty: bool,
+}
+
+/// Where staged files come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The checkout in a source's slot.
+    Checkout { source: String },
+    /// What cargo built in a source's slot, with this profile.
+    Built { source: String, profile: String },
+    /// A bundled file in the cache.
+    Bundle { sha256: String },
+}
+
+/// A file on its way to the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Staged {
+    /// Path below the origin.
+    pub from: String,
+    /// Path in the archive.
+    pub to: EntryPath,
+    /// Its permissions there.
+    pub mode: Mode,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CheckOut { source, commit, components } => {
+                write!(f, "check out {} of {source} for {}", short(commit), components.join(", "))
+            }
+            Self::Compile(compile) => {
+                let how = if compile.static_libc { ", static" } else { ", native" };
+                write!(
+                    f,
+                    "compile {} ({}, profile {}{how}, toolchain {})",
+                    compile.component,
+                    compile.bins.join(", "),
+                    compile.profile,
+                    compile.channel
+                )
+            }
+            Self::CheckStamp { component, stamp, .. } => {
+                write!(f, "check that {component} says {} {}", stamp.reference, short(&stamp.commit))
+            }
+            Self::Fetch { bundle, from, .. } => write!(f, "fetch {bundle} from {from}"),
+            Self::Stage { component, section, files, .. } => {
+                write!(f, "stage {} of {component} in section {section}", count(files.len(), "file"))
+            }
+            Self::Compress { sections } => write!(f, "compress {}", count(sections.len(), "section")),
+            Self::Assemble { file } => write!(f, "assemble {file}"),
+            Self::Verify { file } => write!(f, "verify {file}"),
+        }
+    }
+}
+
+/// The first digits of a commit, for people.
+pub fn short(commit: &str) -> &str {
+    &commit[..commit.len().min(12)]
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}

@@ -1,0 +1,50 @@
+//! Two builds at once wait for each other, and one that was killed leaves nothing that a later one stumbles over.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+
+use crate::support::{Gate, Packed, World};
+
+#[test]
+fn a_second_build_waits_and_says_for_whom() {
+    let world = World::new();
+    let gate = Gate::in_package(&world, &world.agent, "agent", "gated");
+    world.agent.release("gated");
+    let mut first = world.all_in_one(["--version=0.9fix", "--component=agent=gated"]).spawn();
+    gate.wait();
+
+    let mut second = world.all_in_one(["--version=0.9", "--name=second"]).spawn();
+    let mut told = BufReader::new(second.stderr.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    let owner = format!("waiting for process {} (all-in-one of 0.9fix) to leave `", first.id());
+    assert!(line.starts_with(&owner), "{line}");
+    assert!(second.try_wait().unwrap().is_none());
+
+    gate.open();
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(second.wait().unwrap().success(), "{rest}");
+    let packed = |name: &str| Packed::open(&world.out().join(format!("trio-all-in-one-{name}-x86_64.run")));
+    assert_eq!(packed("0.9fix").run("bin/agent"), "gated\n");
+    assert_eq!(packed("0.9-second").run("bin/agent"), "agent of 0.9\n");
+}
+
+#[test]
+fn a_build_that_was_killed_leaves_a_cache_that_still_serves() {
+    let world = World::new();
+    let gate = Gate::in_package(&world, &world.agent, "agent", "gated");
+    world.agent.release("gated");
+    let arguments = ["--version=0.9fix", "--component=agent=gated"];
+    let mut killed = world.all_in_one(arguments).spawn();
+    gate.wait();
+    killed.kill().unwrap();
+    assert!(!killed.wait().unwrap().success());
+    assert!(!world.out().exists(), "half a build has left something where results go");
+
+    // Its cargo is still at work: the next build has to get along with that.
+    gate.open();
+    let packed = world.build(arguments);
+    assert_eq!(packed.run("bin/agent"), "gated\n");
+    assert_eq!(packed.run("bin/server"), "server of 0.9fix\n");
+}

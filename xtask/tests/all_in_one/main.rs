@@ -1,0 +1,25 @@
+//! `cargo xtask all-in-one` as its users know it: the real program builds packages from repositories that each test makes,
+//! and what it packed is read back.
+//!
+//! All tests share one cache folder, so that the helper of the running tree is compiled once; a test takes a cache of its
+//! own only where the cache is what it is about.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod support;
+
+mod bundles;
+mod cached;
+mod concurrent;
+mod exact_refs;
+mod journal;
+mod names;
+mod pins;
+mod recipes;
+mod refused_manifests;
+mod refused_options;
+mod same_bytes;
+mod stamps;
+mod surroundings;
+mod verified;
+mod worktrees;

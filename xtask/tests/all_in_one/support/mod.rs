@@ -1,0 +1,18 @@
+//! What the tests stand on: repositories to build from, calls of the real program, and packed files to look into.
+
+mod gate;
+mod listing;
+mod packed;
+pub mod project;
+mod repository;
+mod server;
+mod world;
+mod xtask;
+
+pub use gate::Gate;
+pub use listing::listing;
+pub use packed::Packed;
+pub use repository::Repository;
+pub use server::{Reply, Server};
+pub use world::{MANIFEST, World, forget, in_shared_cache, shared_cache};
+pub use xtask::{Ran, Xtask};

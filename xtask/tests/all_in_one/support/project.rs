@@ -1,0 +1,59 @@
+//! The text of tiny cargo projects: no dependencies, and programs that say what they were made of.
+
+use super::Repository;
+
+/// The Cargo.toml of a package that stands alone.
+pub fn manifest(package: &str) -> String {
+    format!("[package]\nname = \"{package}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n")
+}
+
+/// Writes a package whose program, of the same name, prints `says`.
+pub fn program(repository: &Repository, package: &str, says: &str) {
+    project(repository, package, &format!("fn main() {{\n    println!(\"{says}\");\n}}\n"));
+}
+
+/// Writes a package as [`program`] does, with the stamp that this product's own programs carry.
+pub fn stamped(repository: &Repository, package: &str, says: &str) {
+    stamped_as(repository, package, says, "env!(\"CAIRN_STAMP_REF\")");
+}
+
+/// Writes a stamped package whose ref is what the expression `reference` says.
+pub fn stamped_as(repository: &Repository, package: &str, says: &str, reference: &str) {
+    let text = STAMPED.replace("@REF@", reference).replace("@SAYS@", says);
+    project(repository, package, &text);
+}
+
+fn project(repository: &Repository, package: &str, main: &str) {
+    repository.write("Cargo.toml", &manifest(package));
+    repository.write("Cargo.lock", &lock(package));
+    repository.write("src/main.rs", main);
+}
+
+fn lock(package: &str) -> String {
+    format!("version = 4\n\n[[package]]\nname = \"{package}\"\nversion = \"0.1.0\"\n")
+}
+
+const STAMPED: &str = r#"
+const TEXT: &str = concat!(
+    "ref=", @REF@,
+    "\ncommit=", env!("CAIRN_STAMP_COMMIT"),
+    "\ndirty=", env!("CAIRN_STAMP_DIRTY"),
+    "\n"
+);
+
+#[used]
+#[link_section = ".cairn.stamp"]
+static STAMP: [u8; 512] = {
+    let mut record = [0; 512];
+    let mut at = 0;
+    while at < TEXT.len() {
+        record[at] = TEXT.as_bytes()[at];
+        at += 1;
+    }
+    record
+};
+
+fn main() {
+    println!("@SAYS@");
+}
+"#;
