@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::plan::TOOLCHAIN;
 use crate::suggest;
 use crate::version::Version;
 
@@ -239,6 +240,11 @@ impl BuildFile {
                     "`{name}` is not a name; use lower-case letters, digits and `-`"
                 )));
             }
+            if name == TOOLCHAIN {
+                return Err(Failure::usage(format!(
+                    "`{name}` is what every package brings; choose another name"
+                )));
+            }
         }
         for (release, pins) in &self.releases {
             release.parse::<Version>().map_err(Failure::usage)?;
@@ -349,6 +355,12 @@ mod tests {
             refusal("[release.\"1\"]\nagnt='1'")
                 .ends_with("there is no component `agnt`; did you mean `agent`?")
         );
+    }
+
+    #[test]
+    fn a_name_is_plain_and_not_taken() {
+        assert!(refusal("[component.Web]").ends_with("use lower-case letters, digits and `-`"));
+        assert!(refusal("[component.toolchain]").ends_with("; choose another name"));
     }
 
     #[test]

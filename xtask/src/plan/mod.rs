@@ -8,7 +8,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use packaging_archive::{EntryPath, HELPER, Mode};
+use packaging_archive::{EntryPath, HELPER, MANIFEST, Mode};
 use serde::Serialize;
 
 use crate::buildfile::{BuildFile, Bundle, Kind};
@@ -317,7 +317,8 @@ fn staged(from: &str, to: &str, executable: bool) -> Result<Staged> {
 }
 
 fn refuse_doubles(steps: &[Step]) -> Result<()> {
-    let mut owners: BTreeMap<&EntryPath, &str> = BTreeMap::new();
+    let table_of_contents = EntryPath::new(MANIFEST).map_err(Failure::usage)?;
+    let mut owners: BTreeMap<&EntryPath, &str> = BTreeMap::from([(&table_of_contents, TOOLCHAIN)]);
     let mut folders: BTreeSet<&str> = BTreeSet::new();
     for step in steps {
         let Step::Stage { component, files, .. } = step else { continue };

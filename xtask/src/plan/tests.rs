@@ -1,1 +1,264 @@
-//! x
+//! Plans as people read them.
+
+use packaging_archive::Origin as RecipeOrigin;
+
+use super::*;
+use crate::buildfile::Recipe;
+use crate::refs::CarriedFile;
+
+const MANIFEST: &str = "
+[archive]
+product = 'p'
+version = '1'
+[component.server]
+kind = 'cargo'
+bins = ['server', 'tool']
+roles = ['server']
+stamp = true
+[component.agent]
+kind = 'cargo'
+package = 'the-agent'
+bins = ['agent']
+section = 'node'
+[component.web]
+kind = 'static'
+files = ['web']
+";
+
+/// The running tree stands on commit 7777...
+fn running_tree() -> RunningTree {
+    RunningTree {
+        source: "/src".into(),
+        commit: "7".repeat(40),
+        tree: "7".repeat(40),
+        dirty: false,
+        channel: "1.95.0".into(),
+    }
+}
+
+/// Every component of the manifest, at a commit of which every digit is the same.
+fn resolved(file: &BuildFile, source: &str, reference: &str, digit: &str) -> Vec<Resolved> {
+    let one = |(name, component): (&String, &crate::buildfile::Component)| Resolved {
+        name: name.clone(),
+        source: source.to_owned(),
+        reference: reference.to_owned(),
+        commit: digit.repeat(40),
+        tree: digit.repeat(40),
+        dirty: false,
+        time: digit.parse().unwrap(),
+        recipe: component.recipe.clone(),
+        origin: RecipeOrigin::Manifest,
+        files: carried(&component.recipe),
+        version: None,
+        toolchain: None,
+        differs_from_pin: false,
+    };
+    file.components.iter().map(one).collect()
+}
+
+fn carried(recipe: &Recipe) -> Vec<CarriedFile> {
+    if recipe.files.is_empty() {
+        return Vec::new();
+    }
+    let file = |name: &str| CarriedFile {
+        from: format!("web/{name}"),
+        to: format!("share/web/{name}"),
+        executable: false,
+    };
+    vec![file("app.js"), file("index.html")]
+}
+
+fn made(
+    file: &BuildFile,
+    components: &[Resolved],
+    version: Option<&str>,
+    name: Option<&str>,
+) -> Result<Plan> {
+    let version: Option<Version> = version.map(|version| version.parse().unwrap());
+    plan(&Inputs {
+        file,
+        components,
+        toolchain: &running_tree(),
+        version: version.as_ref(),
+        name,
+        manifest_folder: "/manifest",
+        out: "/out/",
+    })
+}
+
+fn sentences(plan: &Plan) -> String {
+    plan.steps.iter().map(|step| format!("{step}\n")).collect()
+}
+
+fn refusal(manifest: &str) -> String {
+    let file = BuildFile::parse(manifest).unwrap();
+    let components = resolved(&file, "/src", "0.9", "1");
+    format!("{:#}", made(&file, &components, Some("0.9"), None).unwrap_err())
+}
+
+#[test]
+fn a_release_is_checked_out_once_for_all_its_components() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let plan = made(&file, &resolved(&file, "/src", "0.9", "1"), Some("0.9"), None).unwrap();
+    assert_eq!(
+        sentences(&plan),
+        "\
+check out 777777777777 of /src for toolchain
+compile toolchain (cairnctl, profile helper, static, toolchain 1.95.0)
+check that toolchain says worktree 777777777777
+stage 1 file of toolchain in section core
+stage 2 files of toolchain in section core
+check out 111111111111 of /src for agent, server, web
+compile agent (agent, profile release, native, toolchain 1.95.0)
+stage 1 file of agent in section node
+compile server (server, tool, profile release, native, toolchain 1.95.0)
+check that server says 0.9 111111111111
+stage 2 files of server in section server
+stage 2 files of web in section web
+compress 4 sections
+assemble /out/p-all-in-one-0.9-x86_64.run
+verify /out/p-all-in-one-0.9-x86_64.run
+"
+    );
+}
+
+#[test]
+fn what_stands_on_the_running_trees_commit_is_built_while_that_is_checked_out() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let mut components = resolved(&file, "/src", "worktree", "7");
+    components[0] = resolved(&file, "/src", "0.9", "1").remove(0);
+    components[1].toolchain = Some("1.80".into());
+    let plan = made(&file, &components, None, Some("qa")).unwrap();
+    assert_eq!(
+        sentences(&plan),
+        "\
+check out 777777777777 of /src for toolchain
+compile toolchain (cairnctl, profile helper, static, toolchain 1.95.0)
+check that toolchain says worktree 777777777777
+stage 1 file of toolchain in section core
+stage 2 files of toolchain in section core
+compile server (server, tool, profile release, native, toolchain 1.80)
+check that server says worktree 777777777777
+stage 2 files of server in section server
+stage 2 files of web in section web
+check out 111111111111 of /src for agent
+compile agent (agent, profile release, native, toolchain 1.95.0)
+stage 1 file of agent in section node
+compress 4 sections
+assemble /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run
+verify /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run
+"
+    );
+}
+
+#[test]
+fn sources_of_their_own_have_slots_of_their_own() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let mut components = resolved(&file, "/src/b", "0.9", "1");
+    components[2].source = "https://host/a.git".into();
+    let plan = made(&file, &components, Some("0.9"), None).unwrap();
+    let checked_out: Vec<String> = plan
+        .steps
+        .iter()
+        .filter(|step| matches!(step, Step::CheckOut { .. }))
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        checked_out,
+        [
+            "check out 777777777777 of /src for toolchain",
+            "check out 111111111111 of /src/b for agent, server",
+            "check out 111111111111 of https://host/a.git for web",
+        ]
+    );
+}
+
+#[test]
+fn bundles_are_fetched_first_and_staged_last() {
+    let digest = "AB".repeat(32);
+    let bundles = format!(
+        "[bundle.one]\npath='lib/one.bin'\nsha256='{digest}'\nto='lib/one.bin'\nsection='node'\n\
+         [bundle.two]\nurl='https://host/two'\nsha256='{digest}'\nto='bin/two'\nexecutable=true\nroles=['agent']\n"
+    );
+    let file = BuildFile::parse(&format!("{MANIFEST}{bundles}")).unwrap();
+    let plan = made(&file, &resolved(&file, "/src", "0.9", "1"), Some("0.9"), None).unwrap();
+    let sentences = sentences(&plan);
+    assert!(
+        sentences.starts_with(
+            "fetch one from /manifest/lib/one.bin\nfetch two from https://host/two\ncheck out 7"
+        ),
+        "{sentences}"
+    );
+    let [.., one, two, _, _, _] = &plan.steps[..] else { panic!("{sentences}") };
+    assert_eq!(one.to_string(), "stage 1 file of one in section node");
+    let Step::Stage { from, files, section, .. } = two else { panic!("{two}") };
+    assert_eq!(*from, Origin::Bundle { sha256: digest.to_lowercase() });
+    assert_eq!((files[0].to.as_str(), files[0].mode, section.as_str()), ("bin/two", Mode::Executable, "two"));
+    let sections: Vec<String> =
+        plan.sections.iter().map(|(name, roles)| format!("{name} {}", roles.join(" "))).collect();
+    assert_eq!(sections, ["core ", "node ", "server server", "web ", "two agent"]);
+}
+
+#[test]
+fn the_version_says_what_is_not_committed_and_what_differs() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let mut components = resolved(&file, "/src", "worktree", "7");
+    let version = |components: &[Resolved], version, name| {
+        made(&file, components, version, name).map(|plan| plan.version.to_string())
+    };
+    assert_eq!(version(&components, None, None).unwrap(), "1-dev.77777777");
+    assert_eq!(version(&components, Some("0.9"), Some("qa")).unwrap(), "0.9-qa");
+    components[0].dirty = true;
+    assert_eq!(version(&components, None, None).unwrap(), "1-dev.77777777.dirty");
+    components[1].differs_from_pin = true;
+    components[1].reference = "topic/x".into();
+    assert_eq!(version(&components, Some("0.9"), None).unwrap(), "0.9+server.topic_x");
+    let refusal = version(&components, None, Some("a/b")).unwrap_err().to_string();
+    assert_eq!(refusal, "`a/b` cannot be part of a version; use letters, digits and `.+_-` for --name");
+}
+
+#[test]
+fn the_package_is_as_old_as_its_newest_commit() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let mut components = resolved(&file, "/src", "0.9", "1");
+    components[1].time = 5;
+    assert_eq!(made(&file, &components, Some("0.9"), None).unwrap().created, 5);
+}
+
+#[test]
+fn a_path_has_one_owner() {
+    let twice = format!("{MANIFEST}[component.web2]\nkind='static'\nfiles=['web']\n");
+    assert_eq!(refusal(&twice), "`share/web/app.js` is brought by web and by web2; rename one of them");
+    let digest = "0".repeat(64);
+    let bundle = |to: &str| format!("{MANIFEST}[bundle.b]\npath='x'\nsha256='{digest}'\nto='{to}'\n");
+    assert_eq!(
+        refusal(&bundle("bin/cairnctl")),
+        "`bin/cairnctl` is brought by toolchain and by b; rename one of them"
+    );
+    assert_eq!(
+        refusal(&bundle("share/web")),
+        "`share/web` of b is a file, and others lie in it; rename one of them"
+    );
+    assert_eq!(
+        refusal(&bundle("manifest.json")),
+        "`manifest.json` is brought by toolchain and by b; rename one of them"
+    );
+    assert!(refusal(&bundle("../x")).starts_with("the path `../x` is absolute"));
+}
+
+#[test]
+fn a_section_has_one_set_of_roles() {
+    let text = MANIFEST.replace("section = 'node'", "section = 'server'");
+    assert_eq!(
+        refusal(&text),
+        "section `server` is given different roles; name them alike, or use two sections"
+    );
+}
+
+#[test]
+fn kind_and_programs_fit() {
+    let none = MANIFEST.replace("bins = ['agent']", "bins = []");
+    assert_eq!(refusal(&none), "component `agent` builds no program; add `bins` to its recipe");
+    let some = MANIFEST.replace("files = ['web']", "files = ['web']\nbins = ['web']");
+    assert_eq!(refusal(&some), "component `web` is static and names `bins`; write kind = \"cargo\"");
+}
