@@ -122,7 +122,7 @@ fn announce(plan: &Plan, components: &[Resolved], toolchain: &RunningTree, progr
             "components": described(components),
             "toolchain": {"commit": toolchain.commit, "dirty": toolchain.dirty},
             "native": true,
-            "not-passed-on": environment::dropped(),
+            "not_passed_on": environment::dropped(),
             "steps": plan.steps,
         }));
         return;

@@ -203,7 +203,7 @@ impl Mirror {
     /// If git cannot read the tree.
     pub fn snapshot(&self, top: &Path) -> Result<Snapshot> {
         let read = |arguments: &[&str]| output(git_in(top).args(arguments));
-        let index = PathBuf::from(read(&["rev-parse", "--path-format=absolute", "--git-path", "index"])?);
+        let index = top.join(read(&["rev-parse", "--git-path", "index"])?);
         let head = read(&["rev-parse", "--verify", "HEAD"])?;
         let own_index = tempfile::NamedTempFile::new_in(&self.folder)?.into_temp_path();
         if index.exists() {
@@ -227,6 +227,9 @@ impl Mirror {
             ["diff-index", "--cached", "--name-only", "--no-renames", "--diff-filter=d", "-z", "HEAD"];
         let staged = raw_output(&mut write(&staged))?;
         for change in [&["--force-remove"][..], &["--add", "--remove"]] {
+            if staged.is_empty() {
+                break;
+            }
             let mut list = tempfile::tempfile_in(&self.folder)?;
             list.write_all(&staged)?;
             list.rewind()?;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use packaging_archive::Archive;
 
 use crate::cli::Inspect;
+use crate::failure::Failure;
 use crate::progress::Format;
 
 /// Checks every byte and every entry.
@@ -14,7 +15,7 @@ use crate::progress::Format;
 /// # Errors
 /// Exit code 2 for a file that is not as it was packed.
 pub fn verify(file: &Path) -> Result<()> {
-    let archive = Archive::open(file)?;
+    let archive = open(file)?;
     archive.verify_contents(&mut |_| ())?;
     let manifest = archive.manifest();
     println!(
@@ -31,11 +32,21 @@ pub fn verify(file: &Path) -> Result<()> {
 /// # Errors
 /// If it cannot be read.
 pub fn inspect(args: &Inspect) -> Result<()> {
-    let archive = Archive::open(&args.file)?;
+    let archive = open(&args.file)?;
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => out.write_all(archive.manifest_json())?,
         Format::Human => write!(out, "{}", archive.manifest())?,
     }
     Ok(())
+}
+
+fn open(file: &Path) -> Result<Archive> {
+    if !file.exists() {
+        return Err(Failure::usage(format!(
+            "there is no file `{}`; name one that cargo xtask all-in-one has made",
+            file.display()
+        )));
+    }
+    Ok(Archive::open(file)?)
 }

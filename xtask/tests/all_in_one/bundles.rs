@@ -6,7 +6,7 @@ use packaging_archive::Mode;
 
 use crate::support::{Packed, Reply, Server, World, shared_cache};
 
-const HALF: usize = 40_000;
+const HALF: usize = 4096;
 
 /// Bytes that do not repeat, and that no other test bundles: the cache knows files by their digest.
 fn content(name: &str) -> Vec<u8> {

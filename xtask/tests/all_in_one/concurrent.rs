@@ -1,5 +1,6 @@
 //! Two builds at once wait for each other, and one that was killed leaves nothing that a later one stumbles over.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 
 use crate::support::{Gate, Packed, World};
@@ -47,4 +48,17 @@ fn a_build_that_was_killed_leaves_a_cache_that_still_serves() {
     let packed = world.build(arguments);
     assert_eq!(packed.run("bin/agent"), "gated\n");
     assert_eq!(packed.run("bin/server"), "server of 0.9fix\n");
+}
+
+#[test]
+fn what_a_killed_build_left_where_results_go_is_cleared_away() {
+    let world = World::new();
+    let name = "trio-all-in-one-0.9fix-x86_64.run";
+    let left = world.out().join(format!(".{name}.unfinished"));
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join(name), "half").unwrap();
+    fs::write(left.join(".tmp123456"), "less than half").unwrap();
+    fs::write(world.out().join(format!("{name}.sha256")), "of an earlier file").unwrap();
+    world.build(["--version=0.9fix"]);
+    assert_eq!(world.results(), [name.to_owned(), format!("{name}.sha256")]);
 }

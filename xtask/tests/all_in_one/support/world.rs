@@ -123,10 +123,19 @@ impl World {
         ran.events("plan").remove(0)
     }
 
+    /// Names of everything that lies where results go.
+    pub fn results(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.out()).into_iter().flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     /// Makes sure that a call failed with this code and left nothing where results go.
     pub fn nothing_came_out(&self, ran: &Ran, code: i32) {
         assert_eq!(ran.code, Some(code), "{}", ran.stderr);
-        assert!(!self.out().exists() || fs::read_dir(self.out()).unwrap().next().is_none());
+        assert!(self.results().is_empty(), "{:?}", self.results());
     }
 }
 
