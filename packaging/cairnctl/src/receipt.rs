@@ -69,7 +69,7 @@ impl Receipt {
         let path = layout.receipt();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
         };
         let damaged = |what: String| {
@@ -92,6 +92,11 @@ impl Receipt {
         json.push(b'\n');
         Ok(json)
     }
+}
+
+/// A file where one of the folders should be means that there is no record either; preflight says what to do about it.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// A path of the host, without the root that it lies below now.

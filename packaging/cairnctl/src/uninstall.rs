@@ -47,6 +47,9 @@ pub fn command(args: &UninstallArgs, quiet: bool) -> Result<Code> {
     if args.dry_run {
         return Ok(Code::Ok);
     }
+    if root.layout().is_host() && !rustix::process::geteuid().is_root() {
+        return Err(Exit::error(Code::Unsupported, "this needs the superuser; run it again as root"));
+    }
     if ask && !install::confirmed("Uninstall?")? {
         return Err(Exit::error(Code::Interrupted, "nothing was changed"));
     }
@@ -123,7 +126,7 @@ impl Plan {
         for file in &receipt.configuration {
             self.unless_changed(below_root(layout, &file.path), &file.sha256, purge);
         }
-        self.services.retain(|unit| install::is_running(unit) || install::is_enabled(unit));
+        self.services.retain(|unit| !install::is_idle(unit) || install::is_enabled(unit));
         self.files.push(layout.current());
         self.files.push(layout.archives().join(format!("{}.run", receipt.version)));
         self.trees.push(layout.versions().join(&receipt.version));
@@ -199,8 +202,13 @@ impl Plan {
     fn perform(&self, layout: &Layout) -> Result<()> {
         layout.written().iter().try_for_each(|folder| host::sweep(folder))?;
         for service in &self.services {
-            install::stop(service)?;
-            install::disable(service)?;
+            if !install::is_idle(service) {
+                install::stop(service)?;
+            }
+            // A unit whose file is gone cannot be disabled, and need not be.
+            if install::is_enabled(service) {
+                install::disable(service)?;
+            }
         }
         for path in &self.files {
             host::remove(path)?;

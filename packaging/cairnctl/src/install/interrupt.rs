@@ -1,29 +1,41 @@
-//! Signals that ask to stop. A change that is under way ends at the next step, and what was done is put back.
+//! Signals that ask to stop. Before anything is changed they end the program; a change that is under way ends at the next
+//! step, and what was done is put back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::exit::{Code, Exit};
 
-/// Whether a signal came since it was made.
-pub struct Interrupt(Arc<AtomicBool>);
+/// The signals that came, and what they do.
+pub struct Interrupt {
+    came: Arc<AtomicBool>,
+    ends: Arc<AtomicBool>,
+}
 
 impl Interrupt {
-    /// From now on a signal is only noted.
-    pub fn watch() -> Result<Self> {
-        let came = Arc::new(AtomicBool::new(false));
+    /// From now on a signal ends the program with its own exit code.
+    pub fn new() -> Result<Self> {
+        let (came, ends) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
         for signal in [SIGHUP, SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&came)).context("cannot watch for signals")?;
+            flag::register_conditional_shutdown(signal, Code::Interrupted as i32, Arc::clone(&ends))
+                .and_then(|_| flag::register(signal, Arc::clone(&came)))
+                .context("cannot watch for signals")?;
         }
-        Ok(Self(came))
+        Ok(Self { came, ends })
+    }
+
+    /// From now on a signal is only noted.
+    pub fn only_note(&self) {
+        self.ends.store(false, Ordering::SeqCst);
     }
 
     /// Whether a signal came.
     pub fn came(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.came.load(Ordering::SeqCst)
     }
 
     /// An error once a signal came.

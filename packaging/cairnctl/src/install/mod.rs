@@ -29,7 +29,7 @@ use crate::say::{self, say};
 use crate::show::keep_in;
 use crate::source::Source;
 
-pub use systemd::{disable, is_booted, is_enabled, is_running, reload, stop};
+pub use systemd::{disable, is_booted, is_enabled, is_idle, reload, stop};
 
 use interrupt::Interrupt;
 use step::{Context, Step};
@@ -40,6 +40,7 @@ use undo::Undo;
 /// # Errors
 /// With the exit code that belongs to the failure; what was done has then been undone, or the message says what was not.
 pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Result<Code> {
+    let interrupt = Interrupt::new()?;
     let source = source(args, archive, quiet)?;
     let manifest = source.manifest();
     let root = Root::make(&args.host.root)?;
@@ -104,7 +105,7 @@ pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Res
         say!("installing {} {}:", manifest.product, manifest.version);
         tell_foreign_configuration(&context);
     }
-    perform(&context, &steps, quiet)?;
+    perform(&context, &steps, &interrupt, quiet)?;
     summary::tell(&context, quiet);
     Ok(Code::Ok)
 }
@@ -173,14 +174,14 @@ pub fn no_terminal(confirm: bool) -> anyhow::Error {
 }
 
 /// Does the steps in order. When one fails, those before it are undone, last first.
-fn perform(context: &Context<'_>, steps: &[Step], quiet: bool) -> Result<()> {
-    let interrupt = Interrupt::watch()?;
+fn perform(context: &Context<'_>, steps: &[Step], interrupt: &Interrupt, quiet: bool) -> Result<()> {
+    interrupt.only_note();
     context.layout.written().iter().try_for_each(|folder| host::sweep(folder))?;
     let mut undo: Vec<Undo> = Vec::new();
     for step in steps {
         // A service that runs and is restarted: the old one runs again when all else has been put back.
         if let Step::Start { unit } = step
-            && is_running(unit)
+            && systemd::is_running(unit)
         {
             undo.insert(0, Undo::Start(unit.clone()));
         }
@@ -210,7 +211,7 @@ fn roll_back(error: &anyhow::Error, undo: Vec<Undo>) -> anyhow::Error {
         .map(|error| format!("{error:#}"))
         .collect();
     if !failures.is_empty() {
-        let sentence = format!("{error:#}; not everything could be put back: {}", failures.join(", "));
+        let sentence = format!("{error:#}\nnot everything could be put back: {}", failures.join("\n"));
         return Exit::error(Code::Failed, sentence);
     }
     // What says more than that it failed is kept.
@@ -218,5 +219,5 @@ fn roll_back(error: &anyhow::Error, undo: Vec<Undo>) -> anyhow::Error {
         code @ (Code::NoSpace | Code::Damaged | Code::Interrupted) => code,
         _ => Code::RolledBack,
     };
-    Exit::error(code, format!("{error:#}; everything was put back as it was"))
+    Exit::error(code, format!("{error:#}\neverything was put back as it was"))
 }

@@ -26,8 +26,11 @@ pub fn disable(unit: &str) -> Result<()> {
 /// With the last words of the service, and where to find the others.
 pub fn start(unit: &str) -> Result<()> {
     let Err(error) = systemctl(&["restart", unit]) else { return Ok(()) };
-    let said = last_words(unit).map_or(String::new(), |words| format!(" (it said: {words})"));
-    Err(error.context(format!("`{unit}` did not start{said}; for more: journalctl --unit {unit}")))
+    let more = format!("for more: journalctl --unit {unit}");
+    Err(match last_words(unit) {
+        Some(words) => anyhow::anyhow!("it said `{words}`; {more}"),
+        None => error.context(more),
+    })
 }
 
 /// What the service itself said last, without systemd's own words about it.
@@ -50,6 +53,12 @@ pub fn stop(unit: &str) -> Result<()> {
 /// Whether the service starts at boot.
 pub fn is_enabled(unit: &str) -> bool {
     quiet(&["is-enabled", "--quiet", unit])
+}
+
+/// Whether systemd has nothing to do with the service: it neither runs nor is about to, nor has it failed.
+pub fn is_idle(unit: &str) -> bool {
+    let state = run("systemctl", &["show", "--value", "--property=ActiveState", unit]);
+    state.is_ok_and(|state| state.trim() == "inactive")
 }
 
 /// Whether the service runs.

@@ -63,7 +63,7 @@ impl Undo {
             Self::Reload => systemd::reload(),
             Self::Disable(unit) => systemd::disable(&unit),
             Self::Stop(unit) => systemd::stop(&unit),
-            Self::Start(unit) => systemd::start(&unit),
+            Self::Start(unit) => systemd::start(&unit).with_context(|| format!("cannot start {unit} again")),
         }
     }
 

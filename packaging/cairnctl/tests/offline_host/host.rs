@@ -52,6 +52,12 @@ impl Host {
         Listing::of(&self.0.path(), &RESTLESS).unwrap()
     }
 
+    /// The version that is installed.
+    pub fn version(&self) -> String {
+        let target = self.says(["readlink", "/opt/cairn/current"]);
+        target.strip_prefix("versions/").unwrap().to_owned()
+    }
+
     /// Whether a path is there.
     pub fn has(&self, path: &str) -> bool {
         self.run(["test", "-e", path]).success()
@@ -90,8 +96,9 @@ impl Host {
     pub fn assert_nothing_runs(&self) {
         assert_eq!(self.run(["pgrep", "--list-name", "cairn"]).stdout_text(), "");
         for list in ["list-units", "list-unit-files"] {
-            let known = self.says(["systemctl", list, "--all", "--plain", "--no-legend", "cairn*"]);
-            assert_eq!(known, "", "systemctl {list}");
+            // Its code says whether something was found.
+            let known = self.run(["systemctl", list, "--all", "--plain", "--no-legend", "cairn*"]);
+            assert_eq!(known.stdout_text(), "", "systemctl {list}");
         }
         assert!(!self.has("/run/cairn"));
         assert_eq!(self.run(["systemctl", "is-system-running"]).stdout_text(), "running");

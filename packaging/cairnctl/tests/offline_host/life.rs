@@ -55,6 +55,21 @@ fn from_a_bare_host_and_back() {
     host.assert_nothing_runs();
     assert_eq!(bare.diff(&host.listing()), "");
     expect(&host.cairn(["uninstall", "--yes"]), 0, "nothing to do");
+
+    each_role_alone(&host);
+    assert_eq!(bare.diff(&host.listing()), "");
+}
+
+fn each_role_alone(host: &Host) {
+    for (role, [own, other]) in [("server", UNITS), ("agent", [UNITS[1], UNITS[0]])] {
+        expect(&host.cairn(["--yes", "--role", role]), 0, &format!("systemctl status cairn-{role}\n"));
+        assert_eq!(host.run(["systemctl", "is-active", own]).stdout_text(), "active");
+        assert!(!host.has(&format!("/etc/systemd/system/{other}")));
+        let program = format!("/opt/cairn/current/bin/cairn-{role}");
+        expect(&host.run([&program, "health", "--json"]), 0, "\"healthy\":true");
+        expect(&host.cairn(["uninstall", "--yes", "--purge"]), 0, "uninstalled");
+        host.assert_nothing_runs();
+    }
 }
 
 /// Installs unattended, and returns the password from its file.
@@ -114,17 +129,15 @@ fn a_second_installation_changes_nothing(host: &Host) {
 fn a_program_that_was_mended_is_running(host: &Host) {
     let files = host.listing();
     let old = host.show(UNITS[1], "MainPID");
-    host.says([
-        "sh",
-        "-c",
-        "mv /opt/cairn/current/bin/cairn-agent /tmp/a && echo >/opt/cairn/current/bin/cairn-agent",
-    ]);
+    host.says(["rm", "/opt/cairn/current/bin/cairn-agent"]);
+    host.0
+        .write(format!("/opt/cairn/versions/{}/bin/cairn-agent", host.version()), 0o755, "damage")
+        .unwrap();
     expect(&host.run(["/opt/cairn/current/bin/cairnctl", "verify"]), 2, "cairn-agent was changed");
     expect(&host.cairn(["--yes"]), 0, "start cairn-agent.service ... ok");
     assert_eq!(files.diff(&host.listing()), "");
     assert_ne!(host.show(UNITS[1], "MainPID"), old);
     host.assert_healthy();
-    host.says(["rm", "/tmp/a"]);
 }
 
 fn the_agent_comes_back(host: &Host) {

@@ -15,6 +15,15 @@ fn a_service_that_does_not_start_takes_the_installation_back() {
     expect(&host.cairn(["--yes"]), 0, "is installed");
     host.assert_healthy();
     a_repair_that_fails_leaves_services_running(&host);
+    let user = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"];
+    let tool = "/opt/cairn/current/bin/cairnctl";
+    let [a, b, c, d] = user;
+    expect(&host.run([a, b, c, d, tool, "uninstall", "--yes"]), 3, "run it again as root");
+    host.assert_healthy();
+    // One that failed is removed as well.
+    host.0.write("/etc/cairn/agent.toml", 0o644, "lissten = 1\n").unwrap();
+    assert!(!host.run(["systemctl", "restart", UNITS[1]]).success());
+    assert_eq!(host.show(UNITS[1], "ActiveState"), "failed", "it is not started again and again");
     expect(&host.cairn(["uninstall", "--yes", "--purge"]), 0, "uninstalled");
     host.assert_nothing_runs();
     assert_eq!(clean.diff(&host.listing()), "");
@@ -28,7 +37,7 @@ fn unlucky(host: &Host, unit: &str, configuration: &str) {
     let said = expect(&host.cairn(["--yes"]), 6, "everything was put back as it was");
     assert!(said.contains(&format!("failed: start {unit}")), "{said}");
     assert!(said.contains(&format!("journalctl --unit {unit}")), "{said}");
-    assert!(said.contains("it said: "), "the service's own words are missing: {said}");
+    assert!(said.contains("it said `cairn-"), "the service's own words are missing: {said}");
     assert_eq!(before.diff(&host.listing()), "");
     host.assert_nothing_runs();
     let log = host.says(["journalctl", "--unit", unit, "--output=cat"]);
@@ -42,7 +51,10 @@ fn a_repair_that_fails_leaves_services_running(host: &Host) {
     let before = host.listing();
     // The agent would not start again with this configuration, so it cannot be put back either, and this is said.
     let said = expect(&host.cairn(["--yes"]), 7, "not everything could be put back");
-    assert!(said.contains("cairn-agent.service` did not start"), "{said}");
+    assert!(
+        said.contains("cannot start cairn-agent.service again: it said `cairn-agent: cannot listen"),
+        "{said}"
+    );
     assert_eq!(before.diff(&host.listing()), "");
     assert_eq!(host.run(["systemctl", "is-active", UNITS[0]]).stdout_text(), "active");
     host.0.write("/etc/cairn/agent.toml", 0o644, "").unwrap();

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::passwords::opens;
@@ -17,8 +18,19 @@ struct Seen {
     text: String,
 }
 
+/// What a person does when asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// There is no question.
+    None,
+    /// Types this.
+    Typed(&'static str),
+    /// Sends a signal.
+    Signal(Signal),
+}
+
 /// Runs `sh FILE.run --root ROOT --no-start MORE` at a terminal of its own, and answers the question.
-fn at_a_terminal(site: &Site, more: &[&str], answer: &str) -> Seen {
+fn at_a_terminal(site: &Site, more: &[&str], answer: Answer) -> Seen {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -38,11 +50,15 @@ fn at_a_terminal(site: &Site, more: &[&str], answer: &str) -> Seen {
     while let Ok(count @ 1..) = master.read(&mut buffer) {
         text.push_str(&String::from_utf8_lossy(&buffer[..count]));
         if !answered && text.contains("[y/N] ") {
-            master.write_all(answer.as_bytes()).unwrap();
+            match answer {
+                Answer::Typed(text) => master.write_all(text.as_bytes()).unwrap(),
+                Answer::Signal(signal) => kill_process(Pid::from_child(&child), signal).unwrap(),
+                Answer::None => panic!("a question: {text}"),
+            }
             answered = true;
         }
     }
-    assert_eq!(answered, !answer.is_empty(), "{text}");
+    assert_eq!(answered, answer != Answer::None, "{text}");
     Seen { code: child.wait().unwrap().code(), text }
 }
 
@@ -51,7 +67,7 @@ fn anything_but_yes_changes_nothing() {
     let site = Site::new();
     let before = site.untouched();
     for answer in ["n\n", "\n", "perhaps\n", "\u{4}"] {
-        let seen = at_a_terminal(&site, &[], answer);
+        let seen = at_a_terminal(&site, &[], Answer::Typed(answer));
         assert_eq!(seen.code, Some(9), "{}", seen.text);
         assert!(
             seen.text.contains("plan for cairn") && seen.text.contains("nothing was changed"),
@@ -60,14 +76,17 @@ fn anything_but_yes_changes_nothing() {
         );
         assert_eq!(site.untouched(), before);
     }
-    assert_eq!(at_a_terminal(&site, &["--yes", "--confirm"], "n\n").code, Some(9));
+    assert_eq!(at_a_terminal(&site, &["--yes", "--confirm"], Answer::Typed("n\n")).code, Some(9));
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        assert_eq!(at_a_terminal(&site, &[], Answer::Signal(signal)).code, Some(9));
+    }
     assert_eq!(site.untouched(), before);
 }
 
 #[test]
 fn yes_installs_and_shows_the_password_once() {
     let site = Site::new();
-    let seen = at_a_terminal(&site, &[], "y\n");
+    let seen = at_a_terminal(&site, &[], Answer::Typed("y\n"));
     assert_eq!(seen.code, Some(0), "{}", seen.text);
     let (_, password) = seen.text.split_once("which is shown only once: ").unwrap();
     let password = password.split_whitespace().next().unwrap();
@@ -81,7 +100,7 @@ fn yes_installs_and_shows_the_password_once() {
 #[test]
 fn an_unattended_one_asks_nothing_there_and_shows_no_password() {
     let site = Site::new();
-    let seen = at_a_terminal(&site, &["--yes"], "");
+    let seen = at_a_terminal(&site, &["--yes"], Answer::None);
     assert_eq!(seen.code, Some(0), "{}", seen.text);
     let password = std::fs::read_to_string(site.at("/var/lib/cairn/admin-password")).unwrap();
     assert!(!seen.text.contains(password.trim_end()), "{}", seen.text);
