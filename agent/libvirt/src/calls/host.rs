@@ -120,8 +120,6 @@ impl Decode for NodeInfo {
         }
         let memory_kib = u64::decode(from)?;
         let (cpus, mhz, nodes, sockets, cores, threads) = Decode::decode(from)?;
-        // The size of a cache that no driver fills in.
-        let _cache = i32::decode(from)?;
         Ok(Self { model, memory_kib, cpus, mhz, nodes, sockets, cores, threads })
     }
 }

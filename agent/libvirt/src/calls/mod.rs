@@ -11,6 +11,7 @@ mod interfaces;
 mod lifecycle;
 mod memory;
 mod qemu;
+mod reason;
 mod state;
 mod stats;
 
@@ -23,8 +24,6 @@ pub use interfaces::{AddressSource, Interface, InterfaceAddress, InterfaceStats}
 pub use lifecycle::{CreateFlags, DestroyFlags, RebootFlags, ShutdownFlags};
 pub use memory::{AffectFlags, MemoryFlags, MemoryStatistic, MemoryStatisticTag, VcpuFlags};
 pub use qemu::AgentTimeout;
-pub use state::{
-    CrashedReason, DomainInfo, DomainState, PausedReason, RunningReason, ShutdownReason, ShutoffReason,
-    StateNumber,
-};
+pub use reason::{CrashedReason, PausedReason, RunningReason, ShutdownReason, ShutoffReason};
+pub use state::{DomainInfo, DomainState, StateNumber};
 pub use stats::{DomainStats, StatsGroups};

@@ -4,6 +4,7 @@
 mod inbox;
 mod read;
 mod shared;
+mod state;
 mod write;
 
 pub(crate) use inbox::Inbox;

@@ -1,15 +1,15 @@
-//! What the two tasks and all callers of a connection share: who waits for which serial, and how it all ended.
+//! What the two tasks and all callers of a connection share, and how calls, streams and the end pass through it.
 
 use super::inbox::Inbox;
+use super::state::{Call, OpenStream, State};
 use crate::error::{End, Error};
 use crate::events::DomainEvent;
 use crate::wire::frame::{EMPTY_BYTES, Frame, Header, MAX_BYTES, MessageStatus, MessageType};
 use crate::wire::keepalive::Keepalive;
 use crate::wire::{Direction, FrameObserver, Procedure, SeenFrame};
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 /// The bounds of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -30,28 +30,6 @@ pub(crate) struct Shared {
     pub(crate) events: broadcast::Sender<Arc<DomainEvent>>,
     pub(crate) limits: Limits,
     observer: Option<Arc<dyn FrameObserver>>,
-}
-
-#[derive(Default)]
-struct State {
-    serial: u32,
-    calls: HashMap<u32, Call>,
-    streams: HashMap<u32, OpenStream>,
-    ended: Option<End>,
-}
-
-/// A call whose frame is sent or waits to be, so that libvirt will answer it. It stays until then, even when its
-/// caller is gone: the answer has to belong to something, and the work is still being done.
-struct Call {
-    procedure: Procedure,
-    caller: oneshot::Sender<Result<Vec<u8>, Error>>,
-    _turn: OwnedSemaphorePermit,
-}
-
-/// A stream that libvirt may still send on.
-struct OpenStream {
-    procedure: Procedure,
-    inbox: Arc<Inbox>,
 }
 
 impl Shared {
@@ -134,8 +112,10 @@ impl Shared {
     /// Gives a reply to its caller.
     pub(crate) fn replied(&self, header: &Header, result: Result<Vec<u8>, Error>) -> Result<(), End> {
         let mut state = self.state();
-        let call = state.calls.remove(&header.serial);
-        let Some(call) = call.filter(|call| header.known() == Some(call.procedure)) else {
+        let belongs = |call: &Call| header.known() == Some(call.procedure);
+        // Where it does not, the caller stays, to learn with all others how the connection ended.
+        let found = state.calls.get(&header.serial).is_some_and(belongs);
+        let Some(call) = found.then(|| state.calls.remove(&header.serial)).flatten() else {
             let (number, serial) = (header.procedure, header.serial);
             return Err(End::Protocol(format!(
                 "a reply to procedure {number} as {serial}, which was not called"
@@ -180,6 +160,7 @@ impl Shared {
         if state.ended.is_some() {
             return;
         }
+        let end = if state.leaving { End::Closed } else { end };
         state.ended = Some(end.clone());
         let (calls, streams) = (std::mem::take(&mut state.calls), std::mem::take(&mut state.streams));
         drop(state);
@@ -190,6 +171,11 @@ impl Shared {
         for stream in streams.into_values() {
             stream.inbox.end(Err(end.clone().into()));
         }
+    }
+
+    /// From now on, the connection may end.
+    pub(crate) fn leave(&self) {
+        self.state().leaving = true;
     }
 
     /// Waits for the end.
@@ -220,18 +206,5 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("end", &self.end_now()).finish_non_exhaustive()
-    }
-}
-
-impl State {
-    /// A serial that nothing open has. 0 belongs to messages.
-    fn next_serial(&mut self) -> u32 {
-        loop {
-            self.serial = self.serial.wrapping_add(1);
-            let taken = self.calls.contains_key(&self.serial) || self.streams.contains_key(&self.serial);
-            if self.serial != 0 && !taken {
-                return self.serial;
-            }
-        }
     }
 }

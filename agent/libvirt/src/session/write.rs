@@ -4,10 +4,15 @@ use super::shared::Shared;
 use crate::error::End;
 use crate::wire::Direction;
 use crate::wire::frame::Frame;
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
+
+/// How long the reader may take to come to the end, once the peer does not take anything any more.
+const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(
     shared: Arc<Shared>,
@@ -31,8 +36,13 @@ pub(super) async fn run(
         };
         match written {
             Ok(()) => shared.observe(Direction::Out, &frame),
-            // The reader is about to see the same, and has what came before it.
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return,
+            // The reader is about to see the same, and may still find replies that came before it.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                if tokio::time::timeout(GRACE, shared.ended()).await.is_err() {
+                    shared.end(End::ByPeer);
+                }
+                return;
+            }
             Err(error) => return shared.end(End::Io(Arc::new(error))),
         }
     }

@@ -25,11 +25,13 @@ pub(crate) enum ReadError {
 pub(crate) struct FrameReader<R> {
     from: R,
     buffer: Vec<u8>,
+    /// Where in the buffer the next frame starts.
+    start: usize,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub(crate) fn new(from: R) -> Self {
-        Self { from, buffer: Vec::new() }
+        Self { from, buffer: Vec::new(), start: 0 }
     }
 
     /// The next frame. Cancel safe: what has been read stays in the buffer.
@@ -37,6 +39,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
         loop {
             if let Some(frame) = self.buffered()? {
                 return Ok(frame);
+            }
+            self.buffer.drain(..self.start);
+            self.start = 0;
+            if self.buffer.is_empty() {
+                // A frame of 32 MiB does not cost its memory for ever.
+                self.buffer.shrink_to(CHUNK_BYTES);
             }
             self.buffer.reserve(CHUNK_BYTES);
             if self.from.read_buf(&mut self.buffer).await? == 0 {
@@ -46,15 +54,12 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 
     fn buffered(&mut self) -> Result<Option<Frame>, ReadError> {
-        let Some(word) = self.buffer.first_chunk::<4>() else { return Ok(None) };
+        let rest = self.buffer.get(self.start..).unwrap_or_default();
+        let Some(word) = rest.first_chunk::<4>() else { return Ok(None) };
         let len = Frame::checked_len(*word)?;
-        let Some(bytes) = self.buffer.get(4..len) else { return Ok(None) };
+        let Some(bytes) = rest.get(4..len) else { return Ok(None) };
         let frame = Frame::from_bytes(bytes)?;
-        self.buffer.drain(..len);
-        if self.buffer.is_empty() {
-            // A frame of 32 MiB does not cost its memory for ever.
-            self.buffer.shrink_to(CHUNK_BYTES);
-        }
+        self.start += len;
         Ok(Some(frame))
     }
 }

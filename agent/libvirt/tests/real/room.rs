@@ -11,7 +11,7 @@ use xtask_testbed::{CloneOptions, Invocation, Mount, Room, RootClone, Testbed};
 /// How long anything may take on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-const DAEMONS: &str = "virtlogd --daemon && libvirtd --daemon && for _ in $(seq 2400); do
+const LIBVIRTD: &str = "libvirtd --daemon && for _ in $(seq 2400); do
     virsh --quiet version >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1";
 
 /// A clone of the root with QEMU and libvirt, set up for a room: no control groups, no other users.
@@ -35,18 +35,19 @@ pub struct Host<'a> {
 impl<'a> Host<'a> {
     pub fn start(clone: &'a RootClone, mounts: &[Mount]) -> Self {
         let host = Self { room: clone.room(mounts).expect("room"), clone, seen: Arc::default() };
+        host.sh("virtlogd --daemon", []);
         host.start_libvirt();
         host
     }
 
     pub fn start_libvirt(&self) {
-        self.sh(DAEMONS, []);
+        self.sh(LIBVIRTD, []);
     }
 
     /// Connection options for it, with the recorder.
     pub fn options(&self) -> Options {
         let seen = Arc::clone(&self.seen);
-        let observer = move |frame| seen.lock().unwrap().push(frame);
+        let observer = move |frame| seen.lock().expect("the frames").push(frame);
         let run = self.room.path().join("run/libvirt");
         Options {
             sockets: vec![run.join("virtqemud-sock"), run.join("libvirt-sock")],
@@ -78,7 +79,15 @@ impl<'a> Host<'a> {
 
     /// All frames since this was asked last.
     pub fn frames(&self) -> Vec<SeenFrame> {
-        std::mem::take(&mut self.seen.lock().unwrap())
+        std::mem::take(&mut self.seen.lock().expect("the frames"))
+    }
+
+    /// Notes that `virsh` was just refused as this procedure was: it was answered by an error since this was called
+    /// last.
+    pub fn refused(&self, procedure: Procedure) {
+        let refused =
+            |frame: &SeenFrame| frame.status == MessageStatus::Error && frame.known() == Some(procedure);
+        assert!(self.frames().iter().any(refused), "{procedure:?} was not refused");
     }
 
     /// Notes that `virsh` has just confirmed what these procedures do: each of them was answered with success, or

@@ -1,0 +1,194 @@
+//! How connections end, and what those who wait learn.
+
+use super::daemon::{
+    CALL, CONTINUE, ERROR, Fake, GET_HOSTNAME, KEEPALIVE, MESSAGE, OK, Peer, REMOTE, REPLY, STREAM, Wire,
+    text, within, words,
+};
+use agent_libvirt::{Connection, Direction, End, Error, Keepalive, Options, SeenFrame};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Lets several callers wait, lets the daemon do `deed` with one of their calls, and returns the one end that all of
+/// them must have got.
+async fn end_by(deed: impl AsyncFnOnce(Peer, Wire)) -> End {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let callers: Vec<_> = (0..3)
+        .map(|_| {
+            let connection = connection.clone();
+            tokio::spawn(async move { connection.hostname().await })
+        })
+        .collect();
+    let call = peer.call(GET_HOSTNAME).await;
+    deed(peer, call).await;
+    let end = within(connection.ended()).await;
+    for caller in callers {
+        let error = within(caller).await.expect("a caller").expect_err("an end");
+        assert_eq!(error.to_string(), Error::Ended(end.clone()).to_string());
+    }
+    let late = connection.hostname().await.expect_err("an end");
+    assert!(matches!(late, Error::Ended(_)), "{late}");
+    assert_eq!(connection.open_calls_and_streams(), (0, 0));
+    end
+}
+
+#[tokio::test]
+async fn a_peer_that_leaves_fails_all_calls() {
+    assert!(matches!(end_by(async |peer, _| drop(peer)).await, End::ByPeer));
+}
+
+#[tokio::test]
+async fn frames_that_make_no_sense_end_the_connection() {
+    let known = Wire {
+        program: REMOTE,
+        procedure: GET_HOSTNAME,
+        kind: REPLY,
+        serial: 0,
+        status: OK,
+        body: text("x"),
+    };
+    type Change = fn(&mut Wire);
+    let changes: [(&str, Change); 11] = [
+        ("as 4711, which was not called", |frame| frame.serial = 4711),
+        ("procedure 7 as", |frame| frame.procedure = 7),
+        ("procedure 9999 as", |frame| frame.procedure = 9999),
+        ("program 0x20008088", |frame| frame.program = REMOTE + 2),
+        ("to procedure 59 as", |frame| frame.program = REMOTE + 1),
+        ("a `Call`", |frame| frame.kind = CALL),
+        ("a `CallWithFds`", |frame| frame.kind = 4),
+        ("a `ReplyWithFds`", |frame| frame.kind = 5),
+        ("a `StreamHole`", |frame| frame.kind = 6),
+        ("to be continued", |frame| frame.status = CONTINUE),
+        ("an error that cannot be read", |frame| frame.status = ERROR),
+    ];
+    for (said, change) in changes {
+        let end = end_by(async |mut peer, call| {
+            let mut frame = Wire { serial: call.serial, ..known.clone() };
+            change(&mut frame);
+            peer.write(&frame).await;
+            // It stays open on this side.
+            peer.read_or_end().await;
+        });
+        let end = end.await;
+        assert!(matches!(&end, End::Protocol(why) if why.contains(said)), "{said}: {end}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_comes_once() {
+    let end = end_by(async |mut peer, call| {
+        // The number of the call that opened the connection, which was answered long ago.
+        peer.write(&Wire { serial: call.serial - 1, procedure: 1, ..call.reply(Vec::new()) }).await;
+        peer.read_or_end().await;
+    });
+    let end = end.await;
+    assert!(matches!(&end, End::Protocol(why) if why.contains("procedure 1 as")), "{end}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_frames_end_the_connection() {
+    let nonsense = [
+        (words(&[27]), "a frame of 27 bytes"),
+        (words(&[u32::MAX]), "a frame of 4294967295 bytes"),
+        (words(&[32 << 20 | 5]), "a frame of 33554437 bytes"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "a frame of 1213486160 bytes"),
+        (words(&[28, REMOTE, 1, 59, 77, 1, 0]), "a message type"),
+        (words(&[28, REMOTE, 1, 59, 1, 1, 77]), "a message status"),
+    ];
+    for (bytes, said) in nonsense {
+        let end = end_by(async |mut peer, _| {
+            peer.write_bytes(&bytes).await;
+            peer.read_or_end().await;
+        });
+        let end = end.await;
+        assert!(matches!(&end, End::Garbage(_)) && end.to_string().contains(said), "{said}: {end}");
+    }
+    let cut = end_by(async |mut peer, call| {
+        // What a closed socket has not read resets the connection.
+        peer.call(GET_HOSTNAME).await;
+        peer.call(GET_HOSTNAME).await;
+        peer.write_bytes(&call.reply(text("x")).bytes()[..30]).await;
+    });
+    let cut = cut.await;
+    assert!(matches!(&cut, End::Protocol(why) if why.contains("within a frame")), "{cut}");
+    let version = end_by(async |mut peer, call| {
+        let mut bytes = call.reply(text("x")).bytes();
+        bytes[11] = 2;
+        peer.write_bytes(&bytes).await;
+        peer.read_or_end().await;
+    });
+    assert!(version.await.to_string().contains("version 2"));
+}
+
+#[tokio::test]
+async fn frames_of_streams_that_are_over_are_let_pass() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    for status in [OK, ERROR, CONTINUE] {
+        let (program, procedure) = (REMOTE, 201);
+        peer.write(&Wire { program, procedure, kind: STREAM, serial: 9, status, body: vec![1, 2] }).await;
+    }
+    peer.answers(&connection).await;
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_asked_and_then_given_up() {
+    let fake = Fake::new();
+    let seen = Arc::new(Mutex::new(Vec::<SeenFrame>::new()));
+    let observer = {
+        let seen = Arc::clone(&seen);
+        move |frame| seen.lock().unwrap().push(frame)
+    };
+    let keepalive = Keepalive { interval: Duration::from_millis(20), count: 3 };
+    let options =
+        Options { keepalive: Some(keepalive), observer: Some(Arc::new(observer)), ..fake.options() };
+    let (connection, mut peer) = fake.connected(&options).await;
+    seen.lock().unwrap().clear();
+    let waiting = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.hostname().await }
+    });
+    let _unanswered = peer.call(GET_HOSTNAME).await;
+    let ping =
+        Wire { program: KEEPALIVE, procedure: 1, kind: MESSAGE, serial: 0, status: OK, body: Vec::new() };
+    // As long as it answers, it lives.
+    for _ in 0..6 {
+        assert_eq!(peer.read().await, ping);
+        peer.write(&Wire { procedure: 2, ..ping.clone() }).await;
+    }
+    let end = within(connection.ended()).await;
+    assert!(matches!(end, End::Dead { silent_ms: 80 }), "{end}");
+    assert!(matches!(within(waiting).await.unwrap(), Err(Error::Ended(End::Dead { .. }))));
+    let mut pings = 0;
+    while let Some(frame) = peer.read_or_end().await {
+        assert_eq!(frame, ping);
+        pings += 1;
+    }
+    assert_eq!(pings, 3);
+    let seen = seen.lock().unwrap();
+    let others = seen.iter().filter(|frame| !frame.is_keepalive()).count();
+    assert_eq!(others, 1, "the one call: {seen:?}");
+    assert_eq!(seen.iter().filter(|frame| frame.direction == Direction::In).count(), 6);
+}
+
+#[tokio::test]
+async fn a_question_for_a_sign_of_life_is_answered_before_all_that_waits() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let ping =
+        Wire { program: KEEPALIVE, procedure: 1, kind: MESSAGE, serial: 0, status: OK, body: Vec::new() };
+    peer.write(&ping).await;
+    assert_eq!(peer.read().await, Wire { procedure: 2, ..ping });
+    peer.answers(&connection).await;
+}
+
+#[tokio::test]
+async fn the_last_clone_takes_the_connection_with_it() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let clone: Connection = connection.clone();
+    drop(connection);
+    peer.answers(&clone).await;
+    drop(clone);
+    assert_eq!(within(peer.read_or_end()).await, None);
+}
