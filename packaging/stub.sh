@@ -30,33 +30,38 @@ cut() {
 	tail -c "+$(($1 + 1))" "$me" | head -c "$2"
 }
 
-need() {
+# broken - says why the helper did not come out of the file: for want of a tool, or because it is not what was packed.
+broken() {
 	for tool in tail head gzip mkdir chmod; do
 		found=$(command -v $tool) || die 3 "this host has no \`$tool\`; install it and try again"
 	done
-	hash=
-	for tool in sha256sum 'openssl dgst -sha256 -r' 'shasum -a 256' 'busybox sha256sum'; do
-		found=$(command -v "${tool%% *}") && hash=${hash:-$tool} || found=
-	done
-	[ -n "$hash" ] || die 3 "this host has none of sha256sum, openssl, shasum, busybox; install one and try again"
+	die 2 "the file is damaged; copy it again"
 }
 
-# scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Returns only if that cannot be.
+# scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Comes back only if that cannot be. That gzip
+# finds its checksum right is enough here: the helper's first deed is to compare the SHA-256 of everything. But a shell
+# runs as a script what the system does not run as a program: hence the look at the first bytes.
 scratch() {
 	if cd "$1" && mkdir "cairn_$$" && cd "./cairn_$$"; then
 		case $PWD in */cairn_$$) ;; *) die 3 "cannot enter a scratch folder in \`$1\`" ;; esac
 		shift
-		cut $((@STUB@ + @HEAD@)) @HELPER@ | gzip -dc | tail -c +513 | head -c @RAW@ >cairnctl
-		case $($hash cairnctl) in @SHA@*) ;; *) die 2 "the file is damaged; copy it again" ;; esac
+		cut $((@STUB@ + @HEAD@)) @HELPER@ | gzip -dc >helper || broken
+		tail -c +513 helper | head -c @RAW@ >cairnctl
+		case $(head -c 4 cairnctl) in ?ELF) ;; *) broken ;; esac
 		chmod 700 cairnctl
 		case $(./cairnctl --probe 2>&1 || :) in runs) exec ./cairnctl --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
-		rm -f cairnctl
+		rm -f cairnctl helper
 		cd .. && rmdir "cairn_$$"
 	fi
 }
 
 # plain ARGS... - for a host on which no helper runs. The trailer is text: 275 bytes, 10 bytes before the end.
 plain() {
+	hash=
+	for tool in sha256sum 'openssl dgst -sha256 -r' 'shasum -a 256' 'busybox sha256sum'; do
+		found=$(command -v "${tool%% *}") && hash=${hash:-$tool} || found=
+	done
+	[ -n "$hash" ] || die 3 "this host has none of sha256sum, openssl, shasum, busybox; install one and try again"
 	size=$(cat "$me" | wc -c)
 	size=$((size))
 	sum=$(head -c $((size - 301)) "$me" | $hash)
@@ -84,7 +89,6 @@ main() {
 	me=$0
 	case $me in /*) ;; *) me=$from/$me ;; esac
 	[ -f "$me" ] || die 1 "run it as a file: sh ./FILE"
-	need
 	beside= last=
 	for arg; do
 		case $last in --target | --root | --prefix | extract) beside=$arg ;; esac

@@ -86,6 +86,8 @@ fn remove_scratch(folder: &Path) {
     };
     if (named.dev(), named.ino()) == (running.dev(), running.ino()) {
         let _ = std::fs::remove_file(program);
+        // What the program was cut out of.
+        let _ = std::fs::remove_file(folder.join("helper"));
         let _ = std::fs::remove_dir(folder);
     }
 }

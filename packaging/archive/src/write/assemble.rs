@@ -19,8 +19,8 @@ use crate::{BLOCK_BYTES, Error};
 /// of the whole file as hexadecimal digits.
 ///
 /// `stub` is the text of the shell script. These words in it are replaced: `@PRODUCT@`, `@VERSION@`, `@STUB@` (bytes of
-/// the padded stub), `@HEAD@` (compressed bytes of member 0), `@HELPER@` (compressed bytes of member 1), `@RAW@` (bytes
-/// of the helper) and `@SHA@` (its SHA-256). Lines that are only a comment are dropped, but for the first two.
+/// the padded stub), `@HEAD@` (compressed bytes of member 0), `@HELPER@` (compressed bytes of member 1) and `@RAW@` (bytes
+/// of the helper). Lines that are only a comment are dropped, but for the first two.
 ///
 /// # Errors
 /// [`Error::Io`]; `out` is then as it was.
@@ -118,7 +118,6 @@ fn padded_stub(text: &str, manifest: &Manifest, head_bytes: usize) -> Vec<u8> {
             .replace("@HEAD@", &head_bytes.to_string())
             .replace("@HELPER@", &helper.1.size.to_string())
             .replace("@RAW@", &helper.0.size.to_string())
-            .replace("@SHA@", &helper.0.sha256)
     };
     let stub_bytes = (fill(0).len() as u64).next_multiple_of(BLOCK_BYTES);
     let mut stub = fill(stub_bytes).into_bytes();

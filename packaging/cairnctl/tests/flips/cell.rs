@@ -145,10 +145,9 @@ impl Cell {
         mount(&["-t", "proc", "proc", "/mnt/proc"]);
         let busybox = which("busybox");
         fs::copy(&busybox, root.join("bin/busybox")).unwrap();
-        for tool in "tail head gzip mkdir chmod rm rmdir wc cat tr tar printf".split(' ') {
+        for tool in "tail head gzip mkdir chmod rm rmdir sha256sum wc cat tr tar printf".split(' ') {
             symlink("busybox", root.join("bin").join(tool)).unwrap();
         }
-        fs::copy(which("sha256sum"), root.join("bin/sha256sum")).unwrap();
         fs::copy(which("dash"), root.join("bin/dash")).unwrap();
         symlink("dash", root.join("bin/sh")).unwrap();
         for library in ["lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6"] {
