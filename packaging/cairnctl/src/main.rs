@@ -16,6 +16,7 @@ mod runfile;
 mod say;
 mod show;
 mod source;
+mod translate;
 mod uninstall;
 mod verify;
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use packaging_archive::Archive;
 
-use crate::args;
 use crate::exit::{Code, Exit};
+use crate::translate::translate;
 
 /// What the program was started for.
 pub enum Start {
@@ -67,7 +67,7 @@ impl Start {
         };
         let arguments = words.map(|word| word.into_string().map_err(not_text)).collect::<Result<Vec<_>>>()?;
         let arguments = if from_stub {
-            args::translate(arguments).map_err(|sentence| Exit::error(Code::Usage, sentence))?
+            translate(arguments).map_err(|sentence| Exit::error(Code::Usage, sentence))?
         } else {
             arguments
         };

@@ -130,9 +130,7 @@ fn a_program_that_was_mended_is_running(host: &Host) {
     let files = host.listing();
     let old = host.show(UNITS[1], "MainPID");
     host.says(["rm", "/opt/cairn/current/bin/cairn-agent"]);
-    host.0
-        .write(format!("/opt/cairn/versions/{}/bin/cairn-agent", host.version()), 0o755, "damage")
-        .unwrap();
+    host.0.write(format!("/opt/cairn/versions/{}/bin/cairn-agent", host.version()), 0o755, "damage").unwrap();
     expect(&host.run(["/opt/cairn/current/bin/cairnctl", "verify"]), 2, "cairn-agent was changed");
     expect(&host.cairn(["--yes"]), 0, "start cairn-agent.service ... ok");
     assert_eq!(files.diff(&host.listing()), "");

@@ -97,7 +97,7 @@ fn a_file_where_a_folder_has_to_be_is_named() {
     let site = Site::new();
     fs::remove_dir(site.root()).unwrap();
     site.write(&site.root(), 0o600, "");
-    site.install(&[]).expect(7).says("root");
+    site.install(&[]).expect(3).says("a folder, or a symbolic link to one that exists");
 }
 
 #[test]
