@@ -112,7 +112,11 @@ fn in_cells(file: &Path, jobs: VecDeque<Job>) -> usize {
                 let Some((shell, expect, changes)) = next else { return (runs, faults) };
                 match in_cell(file, shell, expect, &changes) {
                     Ok(count) => runs += count,
-                    Err(what) => faults += &what,
+                    Err(what) => {
+                        // At once: the rest takes minutes.
+                        eprintln!("{what}");
+                        faults += &what;
+                    }
                 }
             }
         };
