@@ -30,6 +30,11 @@ cut() {
 	tail -c "+$(($1 + 1))" "$me" | head -c "$2"
 }
 
+# inside - the member that holds the helper.
+inside() {
+	cut $((@STUB@ + @HEAD@)) @HELPER@
+}
+
 # broken - says why the helper did not come out of the file: for want of a tool, or because it is not what was packed.
 broken() {
 	for tool in tail head gzip mkdir chmod; do
@@ -38,18 +43,21 @@ broken() {
 	die 2 "the file is damaged; copy it again"
 }
 
-# scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Comes back only if that cannot be. That gzip
-# finds its checksum right is enough here: the helper's first deed is to compare the SHA-256 of everything. But a shell
-# runs as a script what the system does not run as a program: hence the look at the first bytes.
+# scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Comes back only if that cannot be, for want of
+# room or because nothing may run there. That gzip finds its checksum right is enough here: the helper's first deed is to
+# compare the SHA-256 of everything. But a shell runs as a script what the system does not run as a program: hence the
+# look at the first bytes.
 scratch() {
 	if cd "$1" && mkdir "cairn_$$" && cd "./cairn_$$"; then
 		case $PWD in */cairn_$$) ;; *) die 3 "cannot enter a scratch folder in \`$1\`" ;; esac
 		shift
-		cut $((@STUB@ + @HEAD@)) @HELPER@ | gzip -dc >helper || broken
-		tail -c +513 helper | head -c @RAW@ >cairnctl
-		case $(head -c 4 cairnctl) in ?ELF) ;; *) broken ;; esac
-		chmod 700 cairnctl
-		case $(./cairnctl --probe 2>&1 || :) in runs) exec ./cairnctl --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
+		if inside | gzip -dc >helper && tail -c +513 helper | head -c @RAW@ >cairnctl && chmod 700 cairnctl; then
+			case $(head -c 4 cairnctl) in ?ELF) ;; *) broken ;; esac
+			case $(./cairnctl --probe 2>&1 || :) in runs) exec ./cairnctl --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
+		else
+			inside | gzip -t || broken
+			why=4
+		fi
 		rm -f cairnctl helper
 		cd .. && rmdir "cairn_$$"
 	fi
@@ -81,7 +89,7 @@ plain() {
 		esac
 	done
 	[ -z "$into" ] || { umask 022 && mkdir -p "$into" && cd "$into" && cut @STUB@ $size | gzip -dc | tar -xof - && exit; }
-	die 3 "no folder here lets a program run (tried: $tried); set TMPDIR to one that does"
+	die $why "no folder here has room and lets a program run (tried:$tried); set TMPDIR to one that does"
 }
 
 main() {
@@ -95,8 +103,9 @@ main() {
 		case $arg in --target=* | --root=* | --prefix=*) beside=${arg#*=} ;; esac
 		last=$arg
 	done
-	case $beside in */*) beside=${beside%/*} ;; esac
+	case $beside in */*) beside=${beside%/*} ;; ?*) beside=. ;; esac
 	tried=
+	why=3
 	for dir in "$beside" "${TMPDIR:-}" /var/tmp /tmp "$from" "${me%/*}"; do
 		[ -d "$dir" ] && [ -w "$dir" ] || continue
 		tried="$tried $dir"
