@@ -84,15 +84,15 @@ async fn connect(options: &Options) -> Result<Connection, ConnectError> {
 async fn first_socket(paths: &[PathBuf]) -> Result<(UnixStream, PathBuf), ConnectError> {
     let mut failed = None;
     for path in paths {
-        let source = match UnixStream::connect(path).await {
+        let why = match UnixStream::connect(path).await {
             Ok(socket) => return Ok((socket, path.clone())),
-            Err(source) => source,
+            Err(why) => why,
         };
         let path = path.clone();
-        match source.kind() {
+        match why.kind() {
             ErrorKind::NotFound => continue,
             ErrorKind::ConnectionRefused => failed.get_or_insert(ConnectError::Refused { path }),
-            _ => failed.get_or_insert(ConnectError::Open { path, source }),
+            _ => failed.get_or_insert(ConnectError::Open { path, why }),
         };
     }
     Err(failed.unwrap_or_else(|| ConnectError::Absent { paths: paths.to_owned() }))
@@ -110,7 +110,7 @@ async fn open(connection: &Connection, options: &Options) -> Result<(), ConnectE
         let types = types.into_iter().map(auth_name).collect();
         return Err(ConnectError::Authentication { path: path.to_owned(), types });
     }
-    let refused = |source| ConnectError::Uri { uri: options.uri.clone(), source };
+    let refused = |why| ConnectError::Uri { uri: options.uri.clone(), why };
     if options.keepalive.is_some() {
         // It answers ours either way.
         let _supported: i32 =

@@ -37,9 +37,9 @@ impl Connection {
         procedure: Procedure,
         arguments: impl Encode,
     ) -> Result<R, Error> {
-        let body = arguments.to_bytes().map_err(|source| Error::Arguments { procedure, source })?;
+        let body = arguments.to_bytes().map_err(|why| Error::Arguments { procedure, why })?;
         let (_, reply) = self.inner.session.shared.call(procedure, body, None).await?;
-        R::from_bytes(&reply).map_err(|source| Error::Reply { procedure, source })
+        R::from_bytes(&reply).map_err(|why| Error::Reply { procedure, why })
     }
 
     /// Does a call that opens a stream.
@@ -48,13 +48,13 @@ impl Connection {
         procedure: Procedure,
         arguments: impl Encode,
     ) -> Result<Stream, Error> {
-        let body = arguments.to_bytes().map_err(|source| Error::Arguments { procedure, source })?;
+        let body = arguments.to_bytes().map_err(|why| Error::Arguments { procedure, why })?;
         let shared = &self.inner.session.shared;
         let inbox = Arc::new(Inbox::new(shared.limits.stream_bytes));
         let (serial, reply) = shared.call(procedure, body, Some(&inbox)).await?;
         // From here on it is aborted when it is dropped.
         let stream = Stream::new(self.clone(), inbox, procedure, serial);
-        <()>::from_bytes(&reply).map_err(|source| Error::Reply { procedure, source })?;
+        <()>::from_bytes(&reply).map_err(|why| Error::Reply { procedure, why })?;
         Ok(stream)
     }
 

@@ -1,4 +1,5 @@
-//! Every way in which a call, a stream or a connection can fail.
+//! Every way in which a call, a stream or a connection can fail. Each error shows all there is to know in one line,
+//! so none has a source that would say it again.
 
 use crate::qemu_error::QmpError;
 use crate::remote_error::RemoteError;
@@ -18,25 +19,25 @@ pub enum Error {
     Connect(#[from] Arc<ConnectError>),
     /// libvirt did the call, and says why it failed.
     #[error("libvirt: {0}")]
-    Remote(#[from] Arc<RemoteError>),
+    Remote(Arc<RemoteError>),
     /// QEMU did the monitor command, and says why it failed. libvirt calls that a success.
     #[error("QEMU: {0}")]
-    Qmp(#[from] Arc<QmpError>),
+    Qmp(Arc<QmpError>),
     /// The arguments cannot be sent.
-    #[error("cannot call `{}`: {source}", procedure.name())]
+    #[error("cannot call `{}`: {why}", procedure.name())]
     Arguments {
         /// What was to be called.
         procedure: Procedure,
         /// Why not.
-        source: EncodeError,
+        why: EncodeError,
     },
     /// The reply is not laid out as it should be. The call itself was done.
-    #[error("cannot read the reply to `{}`: {source}; is this libvirt older than 4.0?", procedure.name())]
+    #[error("cannot read the reply to `{}`: {why}; report it with what `virsh version --daemon` says", procedure.name())]
     Reply {
         /// What was called.
         procedure: Procedure,
         /// What is wrong with it.
-        source: DecodeError,
+        why: DecodeError,
     },
     /// An answer of QEMU or of the guest's agent is not what it should be. The command itself was done.
     #[error("cannot read {what}: {why}")]
@@ -48,7 +49,7 @@ pub enum Error {
     },
     /// The connection is over. Whether calls that waited were done is not known.
     #[error("the connection to libvirt is over: {0}")]
-    Ended(#[from] End),
+    Ended(End),
     /// There is no connection now, and the call was not sent.
     #[error("not connected to libvirt: {why}; a connection is being tried, try again after it is announced")]
     Disconnected {
@@ -99,7 +100,7 @@ pub enum End {
     },
     /// What came was no frame.
     #[error("what came is not libvirt's protocol: {0}")]
-    Garbage(#[from] FrameError),
+    Garbage(FrameError),
     /// A frame came that makes no sense.
     #[error("libvirt broke its protocol: {0}")]
     Protocol(String),
@@ -133,7 +134,7 @@ pub enum ConnectError {
     },
     /// The socket cannot be used.
     #[error(
-        "cannot open libvirt's socket `{}`: {source}; run as the superuser or as a member of the \
+        "cannot open libvirt's socket `{}`: {why}; run as the superuser or as a member of the \
          socket's group",
         path.display()
     )]
@@ -141,7 +142,7 @@ pub enum ConnectError {
         /// The socket.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        why: io::Error,
     },
     /// libvirt wants to know who we are.
     #[error(
@@ -174,18 +175,24 @@ pub enum ConnectError {
         waited_ms: u64,
     },
     /// libvirt does not open the hypervisor.
-    #[error("libvirt does not open `{uri}`: {source}")]
+    #[error("libvirt does not open `{uri}`: {why}")]
     Uri {
         /// What was to be opened.
         uri: String,
         /// What it said.
-        source: Error,
+        why: Error,
     },
 }
 
 fn shown(paths: &[PathBuf]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
     paths.join(" or ")
+}
+
+impl From<End> for Error {
+    fn from(end: End) -> Self {
+        Self::Ended(end)
+    }
 }
 
 impl From<End> for Arc<Error> {

@@ -2,7 +2,7 @@
 
 use crate::connect::Options;
 use crate::connection::Connection;
-use crate::error::{ConnectError, Error};
+use crate::error::{ConnectError, End, Error};
 use crate::events::{Delivery, DomainEvent, EventKind, Subscription};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -105,6 +105,10 @@ impl Supervised {
 impl Drop for Supervised {
     fn drop(&mut self) {
         self.task.abort();
+        // A notice that nobody has taken may still hold it.
+        if let Ok(connection) = &*self.shared.state() {
+            connection.inner.session.shared.end(End::Closed);
+        }
     }
 }
 

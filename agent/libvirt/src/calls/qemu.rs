@@ -83,7 +83,7 @@ fn outcome(execute: &str, reply: &str, what: &'static str) -> Result<Value, Erro
     if let Some(error) = reply.get("error") {
         let text = |field| error.get(field).and_then(Value::as_str).unwrap_or("not told").to_owned();
         let error = QmpError { command: execute.to_owned(), class: text("class"), desc: text("desc") };
-        return Err(Arc::new(error).into());
+        return Err(Error::Qmp(Arc::new(error)));
     }
     reply.remove("return").ok_or_else(|| unusable("neither `return` nor `error` is in it".to_owned()))
 }

@@ -103,7 +103,7 @@ fn handle(shared: &Shared, frame: Frame) -> Result<(), End> {
 
 fn remote_error(body: &[u8]) -> Result<Error, End> {
     match RemoteError::from_bytes(body) {
-        Ok(error) => Ok(Arc::new(error).into()),
+        Ok(error) => Ok(Error::Remote(Arc::new(error))),
         Err(error) => Err(End::Protocol(format!("an error that cannot be read: {error}"))),
     }
 }

@@ -65,8 +65,8 @@ impl Shared {
         stream: Option<&Arc<Inbox>>,
     ) -> Result<(u32, Vec<u8>), Error> {
         if body.len() + EMPTY_BYTES > MAX_BYTES + 4 {
-            let source = crate::xdr::EncodeError::StringTooLong { len: body.len() };
-            return Err(Error::Arguments { procedure, source });
+            let why = crate::xdr::EncodeError::StringTooLong { len: body.len() };
+            return Err(Error::Arguments { procedure, why });
         }
         let turn = tokio::select! {
             Ok(turn) = Arc::clone(&self.in_flight).acquire_owned() => turn,

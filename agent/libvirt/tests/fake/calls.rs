@@ -140,7 +140,7 @@ async fn what_cannot_be_sent_is_refused_here() {
     let fake = Fake::new();
     let (connection, mut peer) = fake.connected(&fake.options()).await;
     let error = connection.domain_lookup_by_name("a\0b").await.unwrap_err();
-    assert!(matches!(error, Error::Arguments { source: EncodeError::ZeroByte { at: 1 }, .. }), "{error}");
+    assert!(matches!(error, Error::Arguments { why: EncodeError::ZeroByte { at: 1 }, .. }), "{error}");
     assert!(error.to_string().starts_with("cannot call `DOMAIN_LOOKUP_BY_NAME`: "), "{error}");
     // Nothing was sent.
     peer.answers(&connection).await;

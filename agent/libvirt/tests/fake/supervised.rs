@@ -85,6 +85,12 @@ async fn who_does_not_take_notices_learns_that_and_the_present_state() {
     assert!(matches!(within(sleeper.next()).await, Some(Notice::Disconnected(_))), "what it was when asked");
     assert!(matches!(within(sleeper.next()).await, Some(Notice::Lagged { missed }) if missed >= 3));
     assert!(matches!(within(sleeper.next()).await, Some(Notice::Disconnected(_))), "what it is now");
+    // Nobody has taken the notice that holds the connection; it ends all the same.
+    let mut peer = registered(&fake).await;
+    while supervised.connection().is_err() {
+        tokio::task::yield_now().await;
+    }
     drop(supervised);
+    assert_eq!(within(peer.read_or_end()).await, None);
     while within(sleeper.next()).await.is_some() {}
 }

@@ -34,9 +34,7 @@ async fn a_connection_comes_and_goes() {
     let uri = Options { uri: "qemu:///nowhere".to_owned(), ..host.options() };
     let error = Connection::open(&uri).await.unwrap_err();
     let Error::Connect(inner) = &error else { panic!("{error}") };
-    assert!(
-        matches!(&**inner, ConnectError::Uri { uri, source: Error::Remote(_) } if uri == "qemu:///nowhere")
-    );
+    assert!(matches!(&**inner, ConnectError::Uri { uri, why: Error::Remote(_) } if uri == "qemu:///nowhere"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,4 +86,32 @@ async fn between_two_calls_nothing_but_signs_of_life_travels() {
         assert_eq!(host.virsh(["hostname"]), connection.hostname().await.unwrap());
         host.frames();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_calls_and_half_of_them_given_up() {
+    let root = root();
+    let host = Host::start(&root, &[]);
+    let connection = host.connect().await;
+    let name = host.virsh(["hostname"]);
+    let callers: Vec<_> = (0..1000)
+        .map(|number| {
+            let connection = connection.clone();
+            (number, tokio::spawn(async move { connection.hostname().await }))
+        })
+        .collect();
+    for (number, caller) in callers {
+        if number % 2 == 0 {
+            caller.abort();
+        } else {
+            assert_eq!(within(caller).await.expect("a caller").unwrap(), name);
+        }
+    }
+    // Turns are taken in order: behind this one, nothing is left.
+    within(async {
+        while connection.open_calls_and_streams() != (0, 0) {
+            connection.hostname().await.unwrap();
+        }
+    })
+    .await;
 }
