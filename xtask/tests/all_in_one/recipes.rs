@@ -1,5 +1,10 @@
 //! How a component is built travels with its source: an old tag is built by its own recipe.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use packaging_archive::{Mode, Origin};
+
 use crate::support::{Packed, World, project};
 
 const OLD: &str = "\
@@ -24,6 +29,8 @@ fn with_an_old_tag() -> World {
     world.server.write("conf/legacy.service", "[Service]\n");
     world.server.write("docs/one/two.md", "two\n");
     world.server.write("NOTES", "notes\n");
+    let notes = world.server.path().join("NOTES");
+    fs::set_permissions(notes, fs::Permissions::from_mode(0o755)).unwrap();
     world.server.release("old");
     world.server.git(["checkout", "--quiet", "main"]);
     world
@@ -40,9 +47,12 @@ fn an_old_tag_is_built_by_its_own_recipe() {
     );
     assert_eq!(packed.run("bin/legacy"), "legacy\n");
     assert_eq!(packed.text("share/docs/one/two.md"), "two\n");
+    let mode = |path: &str| packed.manifest().entry(path).unwrap().mode;
+    assert_eq!(mode("share/notes/server.txt"), Mode::Executable);
+    assert_eq!(mode("share/docs/one/two.md"), Mode::File);
     let recipe = |name: &str| packed.component(name).recipe;
-    assert_eq!(recipe("server"), packaging_archive::Origin::Checkout);
-    assert_eq!(recipe("agent"), packaging_archive::Origin::Manifest);
+    assert_eq!(recipe("server"), Origin::Checkout);
+    assert_eq!(recipe("agent"), Origin::Manifest);
     assert_eq!(packed.manifest().product, "trio");
     let said = |name: &str| ran.stderr.lines().find(|line| line.trim().starts_with(name)).unwrap().to_owned();
     assert!(said("server old").ends_with("recipe from its own checkout, unstamped"), "{}", ran.stderr);

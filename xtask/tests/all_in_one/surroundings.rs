@@ -105,3 +105,17 @@ fn a_toolchain_file_is_obeyed_at_its_commit() {
     let compile = plan["steps"].as_array().unwrap().iter().find(|step| step["component"] == "agent").unwrap();
     assert_eq!(compile["channel"], "of-its-own");
 }
+
+#[test]
+fn a_hook_of_another_repository_may_start_a_build() {
+    let world = with_a_witness();
+    world.agent.write("src/main.rs", "fn main() {\n    println!(\"not committed\");\n}\n");
+    let mut call = world.all_in_one(["--component=dashboard=0.9"]);
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"]
+    {
+        call = call.env(name, world.path("nowhere"));
+    }
+    let packed = Packed::open(&call.run().succeeded().file());
+    assert_eq!(packed.run("bin/agent"), "not committed\n");
+    assert_eq!(packed.text("share/web/index.html"), "<h1>0.9</h1>\n");
+}
