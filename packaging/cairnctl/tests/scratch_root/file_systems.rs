@@ -102,6 +102,25 @@ fn another_scratch_folder_is_found() {
 }
 
 #[test]
+fn a_full_scratch_folder_is_no_damage() {
+    let clone = clone();
+    let small = |at: &str| Mount::tmpfs(at).size_bytes(64 << 10);
+    let room = room(&clone, &[small("/no")]);
+    let check = Invocation::new("sh").arg(FILE).arg("--check").dir("/root").env("TMPDIR", "/no");
+    expect(&room.run(check).unwrap(), 0, "ok: ");
+    assert_eq!(room.path().join("no").read_dir().unwrap().count(), 0, "the full folder is left as it was");
+
+    let everywhere = ["/no", "/var/tmp", "/tmp", "/root", "/media/a disk"].map(small);
+    let room = self::room(&clone, &everywhere);
+    let install =
+        Invocation::new("sh").arg(FILE).args(["--root", "/r", "--yes"]).dir("/root").env("TMPDIR", "/no");
+    expect(&room.run(install).unwrap(), 4, "no folder here has room");
+    for folder in ["no", "var/tmp", "tmp", "root"] {
+        assert_eq!(room.path().join(folder).read_dir().unwrap().count(), 0, "/{folder} holds something");
+    }
+}
+
+#[test]
 fn with_sh_alone_it_still_checks_lists_and_extracts() {
     let clone = clone();
     let mounts = ["/var/tmp", "/tmp", "/root", "/data", "/media/a disk"].map(|at| Mount::tmpfs(at).noexec());
