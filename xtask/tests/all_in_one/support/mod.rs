@@ -14,5 +14,5 @@ pub use listing::listing;
 pub use packed::Packed;
 pub use repository::Repository;
 pub use server::{Reply, Server};
-pub use world::{MANIFEST, World, forget, in_shared_cache, shared_cache};
+pub use world::{MANIFEST, World, in_shared_cache, shared_cache};
 pub use xtask::{Ran, Xtask};

@@ -141,9 +141,16 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        for repository in [&self.server, &self.agent, &self.dashboard] {
-            forget(repository.as_str());
-            forget(&format!("file://{}", repository.as_str()));
+        let mut open = vec![self.path("")];
+        while let Some(folder) = open.pop() {
+            if folder.join(".git").exists() {
+                let source = folder.to_string_lossy();
+                forget(&source);
+                forget(&format!("file://{source}"));
+                continue;
+            }
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            open.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()));
         }
     }
 }
@@ -169,7 +176,7 @@ pub fn in_shared_cache(source: &str) -> [PathBuf; 2] {
 }
 
 /// Removes what the shared cache holds of a source.
-pub fn forget(source: &str) {
+fn forget(source: &str) {
     for folder in in_shared_cache(source) {
         let _ = fs::remove_dir_all(folder);
     }
