@@ -10,7 +10,7 @@
 # through `&&`; no `return`, which ends the script with 0 where a function's brace was lost; `set -eu` from the first line; no loop that could fail to end; nothing reads standard input, which the
 # helper gets back from descriptor 3; on the way to the helper no redirection names a path outside the scratch folder; the
 # scratch folder is made and entered on one line, and its name is looked at before anything is written. No name here is one
-# flipped bit away from a path separator. `packaging/cairnctl/tests/flips.rs` runs it with every bit flipped.
+# flipped bit away from a path separator, and none starts with `./`, which is one away from `>/`. `packaging/cairnctl/tests/flips.rs` runs it with every bit flipped.
 #
 # Lines that are only a comment, this one too, are dropped when the file is packed.
 set -eu
@@ -53,7 +53,7 @@ scratch() {
 		shift
 		if inside | gzip -dc >helper && tail -c +513 helper | head -c @RAW@ >cairnctl && chmod 700 cairnctl; then
 			case $(head -c 4 cairnctl) in ?ELF) ;; *) broken ;; esac
-			case $(./cairnctl --probe 2>&1 || :) in runs) exec ./cairnctl --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
+			case $("$PWD/cairnctl" --probe 2>&1 || :) in runs) exec "$PWD/cairnctl" --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
 		else
 			inside | gzip -t || broken
 			why=4

@@ -189,16 +189,22 @@ impl Cell {
         } else {
             None
         };
+        let fault = fault.map(|fault| {
+            let changed = after.iter().filter(|(path, found)| self.before.get(*path) != Some(*found));
+            let changed: Vec<_> = changed.map(|(path, _)| path).collect();
+            format!(
+                "{:?} {change:?}: {fault}; code {code:?}, changed {changed:?}, said: {}",
+                self.shell,
+                said.trim()
+            )
+        });
         if expect == Expect::Success {
             fs::remove_dir_all("/target").unwrap();
         } else if after != self.before {
             // What the next runs are compared with.
             self.before = listing();
         }
-        fault.map(|fault| {
-            let new: Vec<_> = after.keys().filter(|path| !self.before.contains_key(*path)).collect();
-            format!("{:?} {change:?}: {fault}; code {code:?}, new {new:?}, said: {}", self.shell, said.trim())
-        })
+        fault
     }
 
     fn alter(&self, change: &Change) {
