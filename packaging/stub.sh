@@ -1,5 +1,5 @@
 #!/bin/sh
-# @PRODUCT@ @VERSION@ installs itself: sh FILE --help. Behind this script lies a gzipped tar: tail -c +@STUB@ FILE.
+# @PRODUCT@ @VERSION@ installs itself: sh FILE --help. Behind the first @STUB@ bytes lies a gzipped tar file.
 #
 # This is the head of a self-extracting archive. It finds a folder in which a program may run, takes the helper
 # (`cairnctl`) out of the file, and hands everything to it: options, verbs, and the check of the whole file, this
@@ -10,7 +10,8 @@
 # through `&&`; no `return`, which ends the script with 0 where a function's brace was lost; `set -eu` from the first line; no loop that could fail to end; nothing reads standard input, which the
 # helper gets back from descriptor 3; on the way to the helper no redirection names a path outside the scratch folder; the
 # scratch folder is made and entered on one line, and its name is looked at before anything is written. No name here is one
-# flipped bit away from a path separator, and none starts with `./`, which is one away from `>/`. `packaging/cairnctl/tests/flips.rs` runs it with every bit flipped.
+# flipped bit away from a path separator, and none starts with `./`, which is one away from `>/`. A test,
+# `packaging/cairnctl/tests/flips.rs`, runs it with every bit flipped.
 #
 # Lines that are only a comment, this one too, are dropped when the file is packed.
 set -eu
@@ -45,13 +46,13 @@ broken() {
 
 # scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Comes back only if that cannot be, for want of
 # room or because nothing may run there. That gzip finds its checksum right is enough here: the helper's first deed is to
-# compare the SHA-256 of everything. But a shell runs as a script what the system does not run as a program: hence the
+# compare the SHA-256 of everything. (Behind it lie a few zeros, tar's padding, which no program minds.) But a shell runs as a script what the system does not run as a program: hence the
 # look at the first bytes.
 scratch() {
 	if cd "$1" && mkdir "cairn_$$" && cd "./cairn_$$"; then
 		case $PWD in */cairn_$$) ;; *) die 3 "cannot enter a scratch folder in \`$1\`" ;; esac
 		shift
-		if inside | gzip -dc >helper && tail -c +513 helper | head -c @RAW@ >cairnctl && chmod 700 cairnctl; then
+		if inside | gzip -dc >helper && tail -c +513 helper >cairnctl && chmod 700 cairnctl; then
 			case $(head -c 4 cairnctl) in ?ELF) ;; *) broken ;; esac
 			case $("$PWD/cairnctl" --probe 2>&1 || :) in runs) exec "$PWD/cairnctl" --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
 		else

@@ -19,8 +19,7 @@ use crate::{BLOCK_BYTES, Error};
 /// of the whole file as hexadecimal digits.
 ///
 /// `stub` is the text of the shell script. These words in it are replaced: `@PRODUCT@`, `@VERSION@`, `@STUB@` (bytes of
-/// the padded stub), `@HEAD@` (compressed bytes of member 0), `@HELPER@` (compressed bytes of member 1) and `@RAW@` (bytes
-/// of the helper). Lines that are only a comment are dropped, but for the first two.
+/// the padded stub), `@HEAD@` (compressed bytes of member 0) and `@HELPER@` (compressed bytes of member 1). Lines that are only a comment are dropped, but for the first two.
 ///
 /// # Errors
 /// [`Error::Io`]; `out` is then as it was.
@@ -108,18 +107,20 @@ fn head(manifest: &Manifest) -> Result<Vec<u8>, Error> {
 }
 
 fn padded_stub(text: &str, manifest: &Manifest, head_bytes: usize) -> Vec<u8> {
-    let helper = (&manifest.entries[0], &manifest.members[0]);
-    // `@STUB@` is written with a fixed width, so that its value does not change the length that it names.
+    let helper = &manifest.members[0];
     let fill = |stub_bytes: u64| {
         strip_comments(text)
             .replace("@PRODUCT@", &manifest.product)
             .replace("@VERSION@", &manifest.version)
-            .replace("@STUB@", &format!("{stub_bytes:5}"))
+            .replace("@STUB@", &stub_bytes.to_string())
             .replace("@HEAD@", &head_bytes.to_string())
-            .replace("@HELPER@", &helper.1.size.to_string())
-            .replace("@RAW@", &helper.0.size.to_string())
+            .replace("@HELPER@", &helper.size.to_string())
     };
-    let stub_bytes = (fill(0).len() as u64).next_multiple_of(BLOCK_BYTES);
+    // The stub names its own length: more blocks, until what names them fits in them.
+    let mut stub_bytes = BLOCK_BYTES;
+    while fill(stub_bytes).len() as u64 > stub_bytes {
+        stub_bytes += BLOCK_BYTES;
+    }
     let mut stub = fill(stub_bytes).into_bytes();
     stub.resize(stub_bytes as usize, b'\n');
     stub
