@@ -46,13 +46,14 @@ broken() {
 
 # scratch DIR ARGS... - tries to run the helper from a new folder in DIR. Comes back only if that cannot be, for want of
 # room or because nothing may run there. That gzip finds its checksum right is enough here: the helper's first deed is to
-# compare the SHA-256 of everything. (Behind it lie a few zeros, tar's padding, which no program minds.) But a shell runs as a script what the system does not run as a program: hence the
-# look at the first bytes.
+# compare the SHA-256 of everything. It is cut from standard input, so that a redirection that lost a bit names a file that
+# is not there, instead of showing a program on the terminal. Behind it lie a few zeros, tar's padding, which no program
+# minds. But a shell runs as a script what the system does not run as a program: hence the look at the first bytes.
 scratch() {
 	if cd "$1" && mkdir "cairn_$$" && cd "./cairn_$$"; then
 		case $PWD in */cairn_$$) ;; *) die 3 "cannot enter a scratch folder in \`$1\`" ;; esac
 		shift
-		if inside | gzip -dc >helper && tail -c +513 helper >cairnctl && chmod 700 cairnctl; then
+		if inside | gzip -dc >helper && tail -c +513 <helper >cairnctl && chmod 700 cairnctl; then
 			case $(head -c 4 cairnctl) in ?ELF) ;; *) broken ;; esac
 			case $("$PWD/cairnctl" --probe 2>&1 || :) in runs) exec "$PWD/cairnctl" --scratch "$PWD" --from "$from" --archive "$me" "$@" <&3 ;; esac
 		else
