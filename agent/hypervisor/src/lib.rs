@@ -1,0 +1,17 @@
+//! Virtual machines and their volumes on one host: on libvirt and QEMU, or simulated.
+//!
+//! Two traits say what can be done, [`Domains`] and [`Storage`]. Words are libvirt's: a domain is a virtual machine, it is
+//! defined, started, destroyed (its power cut) and undefined. What a domain is made of stands in [`spec`], what it is
+//! like at the moment in [`state`], what may be done to it when in [`lifecycle`].
+//!
+//! Not here: the network, certificates, operations and their ids, and what the server calls things. The agent converts.
+
+pub mod error;
+pub mod interface;
+pub mod lifecycle;
+pub mod spec;
+pub mod state;
+pub mod storage;
+
+pub use error::{Error, Kind};
+pub use interface::{Attempt, Domains, Hypervisor, Storage};

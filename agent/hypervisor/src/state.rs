@@ -1,0 +1,204 @@
+//! What domains are like at the moment.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use crate::spec::{Accel, CacheMode, DiskBus, DiskId, Firmware, Format, Interface, Machine};
+
+/// A domain as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Its name on this host.
+    pub name: String,
+    /// What it does.
+    pub state: State,
+    /// Its memory in bytes.
+    pub memory_bytes: u64,
+    /// Its processors.
+    pub vcpus: u32,
+    /// Its main board.
+    pub machine: Machine,
+    /// What it boots with.
+    pub firmware: Firmware,
+    /// What runs its instructions. Decided when it is defined, and again when it starts.
+    pub accel: Accel,
+    /// Its disks, the root disk first.
+    pub disks: Vec<DiskState>,
+    /// Its CD-ROM drives.
+    pub cdroms: Vec<CdromState>,
+    /// Its network cards.
+    pub interfaces: Vec<Interface>,
+    /// The unix socket on which QEMU speaks VNC, while it runs.
+    pub vnc_socket: Option<PathBuf>,
+    /// What libvirt finds doubtful about it, in libvirt's words. A domain that is only used as intended has none.
+    pub taints: Vec<String>,
+}
+
+/// A disk as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskState {
+    /// The identity of its volume.
+    pub id: DiskId,
+    /// Its name in the domain: `vda`, `sda`.
+    pub target: String,
+    /// The file.
+    pub source: PathBuf,
+    /// What is in the file.
+    pub format: Format,
+    /// How the guest sees it.
+    pub bus: DiskBus,
+    /// How its file is opened.
+    pub cache: Effective,
+}
+
+/// A CD-ROM drive as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CdromState {
+    /// Its number, from 0.
+    pub drive: u8,
+    /// Its name in the domain: `sda`, `hda`.
+    pub target: String,
+    /// What lies in it.
+    pub media: Option<MediaState>,
+}
+
+/// What lies in a CD-ROM drive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaState {
+    /// The file.
+    pub source: PathBuf,
+    /// How it is opened.
+    pub cache: Effective,
+}
+
+/// The cache mode of a disk, and how it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effective {
+    /// The mode that the domain was defined with.
+    pub requested: CacheMode,
+    /// The mode that QEMU works in; of a domain that is off, the one that it will be started in.
+    pub mode: CacheMode,
+    /// Whether QEMU has the file open with O_DIRECT. None while the domain is off, or if that could not be seen.
+    pub direct: Option<bool>,
+    /// A sentence for people: how the mode came about and how it is known.
+    pub reason: String,
+}
+
+/// What a domain does. Names are libvirt's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It is off.
+    Shutoff,
+    /// It runs, or waits for something to do.
+    Running,
+    /// Its processors are stopped.
+    Paused,
+    /// It was told to turn itself off, and is about to.
+    Shutdown,
+    /// It is off because QEMU ended badly.
+    Crashed,
+    /// Its guest put it to sleep.
+    Pmsuspended,
+}
+
+impl State {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shutoff => "shutoff",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Shutdown => "shutdown",
+            Self::Crashed => "crashed",
+            Self::Pmsuspended => "pmsuspended",
+        }
+    }
+
+    /// Whether there is a QEMU process.
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        match self {
+            Self::Running | Self::Paused | Self::Shutdown | Self::Pmsuspended => true,
+            Self::Shutoff | Self::Crashed => false,
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Effective {
+    /// The mode of a disk of a domain that is off.
+    #[must_use]
+    pub fn of_inactive(requested: CacheMode) -> Self {
+        let reason = format!("set to `{requested}`; takes effect when the domain starts");
+        Self { requested, mode: requested, direct: None, reason }
+    }
+
+    /// The mode of a disk that QEMU has open: what libvirt's description says, corrected by the flags of QEMU's
+    /// descriptors. `direct` is None where those could not be seen, and `evidence` says where they were looked for.
+    #[must_use]
+    pub fn of_active(requested: CacheMode, direct: Option<bool>, evidence: &str) -> Self {
+        let flag = |direct: bool| if direct { "with O_DIRECT" } else { "without O_DIRECT" };
+        let (mode, reason) = match direct {
+            None => (
+                requested,
+                format!("set to `{requested}`; how QEMU has the file open could not be seen: {evidence}"),
+            ),
+            Some(direct) if direct == requested.is_direct() => {
+                (requested, format!("set to `{requested}`; {evidence} has the file open {}", flag(direct)))
+            }
+            Some(direct) => {
+                let mode = requested.with_direct(direct).unwrap_or(requested);
+                let reason = format!(
+                    "set to `{requested}`, but {evidence} has the file open {}: changed while the domain ran",
+                    flag(direct)
+                );
+                (mode, reason)
+            }
+        };
+        Self { requested, mode, direct, reason }
+    }
+}
+
+/// Something about a domain changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is like this now.
+    Changed(Box<Domain>),
+    /// It was undefined.
+    Gone(Uuid),
+    /// Changes were missed, or may have been: list all domains.
+    Resync,
+}
+
+/// A stretch of what a guest wrote to its first serial line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleLog {
+    /// Where `bytes` starts, counted from the first byte that is kept.
+    pub offset: u64,
+    /// What was written.
+    pub bytes: Vec<u8>,
+    /// How long the log is at the moment, in bytes.
+    pub size: u64,
+}
+
+/// What a host can do for domains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// What runs the domains: `libvirt 9.0.0, QEMU 7.2.22`, or why there is nothing.
+    pub hypervisor: Result<String, String>,
+    /// What `accel = auto` means here.
+    pub accel: Accel,
+    /// Why.
+    pub accel_reason: String,
+    /// Whether there is an image of UEFI.
+    pub uefi: bool,
+}
