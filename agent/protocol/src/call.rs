@@ -1,9 +1,11 @@
 //! The table of calls. A call is a POST of a [`Request`](crate::envelope::Request) to its path, answered by a
 //! [`Reply`](crate::envelope::Reply). A new call is one line in the table, its types in the file of its subject, and one
-//! golden file.
+//! golden file. Whoever needs all calls with their types writes an [`Each`], so that none can be forgotten.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::{vm, volume};
 
 /// One call, as a type.
 pub trait Call: 'static {
@@ -25,6 +27,15 @@ pub trait Call: 'static {
 pub enum Repeat {
     /// It only looks: the answer is made anew.
     Anew,
+    /// It changes something: a repeat gets the answer of the first, and one whose first was cut short carries on where
+    /// that one stopped.
+    Remembered,
+}
+
+/// Something done with each call of the table.
+pub trait Each {
+    /// Does it with one.
+    fn call<C: Call>(&mut self);
 }
 
 macro_rules! calls {
@@ -45,10 +56,63 @@ macro_rules! calls {
 
         /// Names and paths of all calls, in the order of the table.
         pub const ALL: &[(&str, &str)] = &[$(($text, $path)),+];
+
+        /// Does something with each call, in the order of the table.
+        pub fn each(what: &mut impl Each) {
+            $(what.call::<$name>();)+
+        }
     };
 }
 
 calls! {
     /// What this host is and can do.
     HostFacts: "host-facts", "/v1/host/facts", Anew, crate::host::FactsRequest => crate::host::Facts;
+
+    /// All virtual machines.
+    VmList: "vm-list", "/v1/vm/list", Anew, vm::ListRequest => vm::ListReply;
+    /// One virtual machine.
+    VmShow: "vm-show", "/v1/vm/show", Anew, vm::VmRequest => vm::VmState;
+    /// What changes: answered when something has.
+    VmWatch: "vm-watch", "/v1/vm/watch", Anew, vm::WatchRequest => vm::WatchReply;
+    /// What a guest wrote to its first serial line.
+    VmConsole: "vm-console", "/v1/vm/console", Anew, vm::ConsoleRequest => vm::ConsoleReply;
+    /// Define a virtual machine.
+    VmDefine: "vm-define", "/v1/vm/define", Remembered, vm::DefineRequest => vm::VmState;
+    /// Turn it on.
+    VmStart: "vm-start", "/v1/vm/start", Remembered, vm::StartRequest => vm::VmState;
+    /// Press its power button and wait until it is off.
+    VmShutdown: "vm-shutdown", "/v1/vm/shutdown", Remembered, vm::ButtonRequest => vm::VmState;
+    /// Cut its power.
+    VmDestroy: "vm-destroy", "/v1/vm/destroy", Remembered, vm::VmRequest => vm::VmState;
+    /// Press its power button and turn it on again.
+    VmReboot: "vm-reboot", "/v1/vm/reboot", Remembered, vm::ButtonRequest => vm::VmState;
+    /// Press its reset button.
+    VmReset: "vm-reset", "/v1/vm/reset", Remembered, vm::VmRequest => vm::VmState;
+    /// Stop its processors.
+    VmSuspend: "vm-suspend", "/v1/vm/suspend", Remembered, vm::VmRequest => vm::VmState;
+    /// Let them go on.
+    VmResume: "vm-resume", "/v1/vm/resume", Remembered, vm::VmRequest => vm::VmState;
+    /// Remove its definition; its volumes stay.
+    VmUndefine: "vm-undefine", "/v1/vm/undefine", Remembered, vm::VmRequest => vm::Done;
+    /// Add a disk.
+    VmAttachDisk: "vm-attach-disk", "/v1/vm/attach-disk", Remembered, vm::AttachRequest => vm::VmState;
+    /// Remove a disk.
+    VmDetachDisk: "vm-detach-disk", "/v1/vm/detach-disk", Remembered, vm::DetachRequest => vm::VmState;
+    /// Lay an image into a CD-ROM drive.
+    VmInsertMedia: "vm-insert-media", "/v1/vm/insert-media", Remembered, vm::InsertRequest => vm::VmState;
+    /// Empty a CD-ROM drive.
+    VmEjectMedia: "vm-eject-media", "/v1/vm/eject-media", Remembered, vm::EjectRequest => vm::VmState;
+
+    /// One volume.
+    VolumeShow: "volume-show", "/v1/volume/show", Anew, volume::PathRequest => volume::Volume;
+    /// Make a volume.
+    VolumeCreate: "volume-create", "/v1/volume/create", Remembered, volume::CreateRequest => volume::Volume;
+    /// Make it bigger.
+    VolumeResize: "volume-resize", "/v1/volume/resize", Remembered, volume::ResizeRequest => volume::Volume;
+    /// Remove it.
+    VolumeDelete: "volume-delete", "/v1/volume/delete", Remembered, volume::PathRequest => vm::Done;
+    /// Copy an image into a storage.
+    ImageImport: "image-import", "/v1/image/import", Remembered, volume::ImportRequest => volume::Image;
+    /// What a folder offers; it is made if only it is missing.
+    FolderShow: "folder-show", "/v1/folder/show", Anew, volume::PathRequest => volume::Folder;
 }

@@ -55,6 +55,28 @@ pub enum FailureCode {
     Request,
     /// There is no such call.
     UnknownCall,
+    /// The operation's id belongs to another request.
+    OperationReused,
+    /// What the request names is not there.
+    NotFound,
+    /// What the request would make is there already.
+    Exists,
+    /// What the request describes makes no sense.
+    Invalid,
+    /// This host cannot do that.
+    Unsupported,
+    /// It cannot be done as things stand.
+    Conflict,
+    /// The cache mode needs O_DIRECT, and the file system does not take it.
+    DirectIo,
+    /// The guest did not do what it was asked to.
+    GuestSilent,
+    /// The file system is full.
+    NoSpace,
+    /// Nothing was done, since the hypervisor is away. Send the same operation again later.
+    Unavailable,
+    /// The hypervisor tried and failed.
+    Failed,
     /// The agent failed.
     Internal,
 }

@@ -9,6 +9,8 @@
 pub mod call;
 pub mod envelope;
 pub mod host;
+pub mod vm;
+pub mod volume;
 
 /// Version of the protocol. Both sides must speak the same one.
 pub const VERSION: u32 = 1;

@@ -63,6 +63,10 @@ where
     tracing::debug!("{} for operation {}", C::NAME, request.operation.0);
     let result = match C::REPEAT {
         Repeat::Anew => work(agent, request.arguments).await?,
+        Repeat::Remembered => {
+            let message = format!("this agent cannot remember `{}` yet; upgrade it", C::NAME);
+            return Err(Refusal::new(FailureCode::Unsupported, message));
+        }
     };
     Ok(Json(Reply { protocol: VERSION, operation: request.operation, result }))
 }
@@ -96,8 +100,17 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self.code {
             FailureCode::Protocol | FailureCode::Request => StatusCode::BAD_REQUEST,
-            FailureCode::UnknownCall => StatusCode::NOT_FOUND,
-            FailureCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            FailureCode::UnknownCall | FailureCode::NotFound => StatusCode::NOT_FOUND,
+            FailureCode::OperationReused | FailureCode::Exists | FailureCode::Conflict => {
+                StatusCode::CONFLICT
+            }
+            FailureCode::Invalid | FailureCode::Unsupported | FailureCode::DirectIo => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            FailureCode::GuestSilent => StatusCode::GATEWAY_TIMEOUT,
+            FailureCode::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+            FailureCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            FailureCode::Failed | FailureCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         tracing::warn!("refused a call: {}", self.message);
         (status, Json(Failure { protocol: VERSION, code: self.code, message: self.message })).into_response()
