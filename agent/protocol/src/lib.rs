@@ -1,5 +1,5 @@
 //! What server and agent say to each other: one table of calls ([`call`]), the envelope that each travels in
-//! ([`envelope`]), and the types of each call's request and reply.
+//! ([`envelope`]), and the types of each call's request and reply; and how a host joins ([`join`]).
 //!
 //! Not here: any input or output, any transport, and the types that server and agent think in. They convert.
 //!
@@ -9,6 +9,7 @@
 pub mod call;
 pub mod envelope;
 pub mod host;
+pub mod join;
 pub mod vm;
 pub mod volume;
 
