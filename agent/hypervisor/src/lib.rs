@@ -2,10 +2,11 @@
 //!
 //! Two traits say what can be done, [`Domains`] and [`Storage`]. Words are libvirt's: a domain is a virtual machine, it is
 //! defined, started, destroyed (its power cut) and undefined. What a domain is made of stands in [`spec`], what it is
-//! like at the moment in [`state`], what may be done to it when in [`lifecycle`].
+//! like at the moment in [`state`], what may be done to it when in [`lifecycle`], what can be asked for at all in [`check`].
 //!
 //! Not here: the network, certificates, operations and their ids, and what the server calls things. The agent converts.
 
+pub mod check;
 pub mod error;
 pub mod interface;
 pub mod lifecycle;
