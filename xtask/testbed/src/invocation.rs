@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 /// How long a command may run unless it says otherwise.
@@ -114,11 +114,22 @@ impl Invocation {
 
     /// Runs in all namespaces of process `pid` (in our numbering), from its root directory, in these control groups.
     pub(crate) fn run_in(self, pid: u32, groups: &[PathBuf]) -> Result<Output> {
-        let shown = self.shown();
         let mut command = cgroup::command(groups, "nsenter");
         command.arg(format!("--target={pid}")).args(["--all", "--root", "--wd", "--"]);
         // `nsenter` forks: when it is killed for taking too long, its child shall die too.
-        command.args(["setpriv", "--pdeathsig", "KILL", "env", "--ignore-environment"]);
+        command.args(["setpriv", "--pdeathsig", "KILL", "env"]);
+        self.finish(command)
+    }
+
+    /// Runs where we are.
+    pub(crate) fn run_here(self) -> Result<Output> {
+        self.finish(cgroup::command(&[], "env"))
+    }
+
+    /// Runs by `command`, which ends in `env` so far.
+    fn finish(self, mut command: Command) -> Result<Output> {
+        let shown = self.shown();
+        command.arg("--ignore-environment");
         command.arg(joined("--chdir", &self.dir));
         for (name, value) in PLAIN_ENV.into_iter().chain([("HOME", "/root")]) {
             command.arg(joined(name, OsStr::new(value)));

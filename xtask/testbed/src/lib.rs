@@ -11,9 +11,9 @@
 //! ```
 //!
 //! What lives here: the roots and how they are built ([`prepare`], [`Testbed`]), clones and the namespaces
-//! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), and the comparison of two
-//! trees ([`Listing`]). What does not: anything that knows Cairn's own programs, and any virtual machine; tests of
-//! the product stand in the crates they test.
+//! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), libvirt in a room and tests
+//! that run beside it ([`libvirt`]), guests for it ([`guest`]), and the comparison of two trees ([`Listing`]). What does
+//! not: anything that knows Cairn's own programs; tests of the product stand in the crates they test.
 //!
 //! How it holds together. Every clone has a *holder*: one process, the first of a process namespace, in a mount
 //! namespace of its own, that lives as long as a pipe from the test is open. The overlay is mounted there and
@@ -27,8 +27,10 @@ mod build;
 mod cgroup;
 mod clones;
 mod files;
+pub mod guest;
 mod holder;
 mod invocation;
+pub mod libvirt;
 mod listing;
 mod machine;
 mod mount;

@@ -41,6 +41,7 @@ impl Recipe {
                 "libvirt-daemon-system",
                 "libxml2-utils", // `xmllint`, with which `virt-xml-validate` works
                 "openssl",
+                "ovmf", // UEFI firmware, with the descriptions by which libvirt finds it
                 "qemu-system-x86",
                 "qemu-utils",
             ],
@@ -51,7 +52,7 @@ impl Recipe {
     pub(crate) fn price(self) -> &'static str {
         match self {
             Self::Host => "downloads about 75 MB, keeps about 240 MB, takes about a minute",
-            Self::Virt => "downloads about 60 MB, keeps about 250 MB, takes about a minute",
+            Self::Virt => "downloads about 70 MB, keeps about 250 MB, takes about a minute",
         }
     }
 

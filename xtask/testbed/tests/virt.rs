@@ -5,7 +5,8 @@ mod support;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use support::{left_over, testbed};
-use xtask_testbed::{CloneOptions, Device, Invocation, Machine, MachineOptions, Mount, RootClone};
+use xtask_testbed::libvirt::{self, Libvirtd};
+use xtask_testbed::{Device, Invocation, Machine, MachineOptions, Mount};
 
 /// Creates the transient domain `probe`, paused, with an empty disk. $1: type, $2: cache mode, $3: the disk's
 /// folder.
@@ -67,22 +68,17 @@ fn a_machine_starts_domains_and_a_file_system_without_o_direct_refuses_them() {
 
 #[test]
 fn a_room_runs_libvirt_without_systemd() {
-    const DAEMONS: &str = "virtlogd --daemon && libvirtd --daemon && for _ in $(seq 600); do
-        virsh --quiet version >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1";
     let virt = testbed().virt(&|line| eprintln!("{line}")).expect("the root");
-    let clone = RootClone::new(&virt, CloneOptions::default()).expect("clone");
-    let config = "user = \"root\"\ngroup = \"root\"\nremember_owner = 0\nsecurity_driver = \"none\"\n\
-                  cgroup_controllers = []\nnamespaces = []\n";
-    clone.write("/etc/libvirt/qemu.conf", 0o600, config).expect("write");
-    let room = clone.room(&[Mount::ramfs("/mnt"), Device::Kvm.into()]).expect("room");
-    room.run(Invocation::sh(DAEMONS)).expect("run").checked().expect("libvirt answers");
+    let clone = libvirt::clone(&virt).expect("clone");
+    let libvirtd = Libvirtd::start(&clone, &[Mount::ramfs("/mnt"), Device::Kvm.into()]).expect("libvirtd");
+    let room = libvirtd.room();
     room.run(start("qemu", "none", "/var/lib/libvirt/images")).expect("run").checked().expect("started");
     room.run(start("qemu", "writethrough", "/mnt")).expect("run").checked().expect("started");
     assert!(!room.run(start("qemu", "directsync", "/mnt")).expect("run").success());
     room.run(Invocation::sh(LOGGED).limit(Duration::from_secs(60))).expect("the refusal in QEMU's log");
     UnixStream::connect(room.path().join("run/libvirt/libvirt-sock")).expect("libvirt's socket from outside");
     let name = clone.name().to_owned();
-    drop(room);
+    drop(libvirtd);
     drop(clone);
     assert_eq!(left_over(&name), Vec::<String>::new());
 }

@@ -1,12 +1,12 @@
 //! Disks: sizes, limits, statistics, jobs, and a disk that fails.
 
-use super::guest::image;
 use super::room::{Host, event, root, within};
 use agent_libvirt::{
     AffectFlags, BlockJobStatus, BlockJobType, BlockResizeFlags, ConsoleFlags, CreateFlags, DomainState,
     Event, EventKind, IoErrorAction, PausedReason, Procedure, TypedParameter, TypedValue,
 };
 use xtask_testbed::Mount;
+use xtask_testbed::guest::image;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disks_are_as_virsh_says() {

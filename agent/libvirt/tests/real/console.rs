@@ -1,12 +1,12 @@
 //! A guest that runs: its serial line, its keyboard, its buttons.
 
-use super::guest::BANNER;
 use super::room::{Host, event, root, within};
 use agent_libvirt::{
     Connection, ConsoleFlags, CreateFlags, Domain, DomainState, Error, Event, EventKind, Keycodes, Lifecycle,
     Procedure, RebootFlags, ShutdownFlags, ShutoffReason, StoppedDetail, Stream,
 };
 use std::time::Duration;
+use xtask_testbed::guest::BANNER;
 
 /// Reads until the text ends so.
 async fn until(stream: &Stream, wanted: &str) -> String {

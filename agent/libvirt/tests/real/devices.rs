@@ -1,10 +1,10 @@
 //! Devices that come and go, and what is told of it.
 
-use super::guest::image;
 use super::room::{Host, event, root};
 use agent_libvirt::{
     CreateFlags, DeviceFlags, ErrorCode, Event, EventKind, Procedure, StatsGroups, TrayReason, TypedValue,
 };
+use xtask_testbed::guest::image;
 
 const CD: &str = "<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/></disk>
                   <controller type='usb' model='piix3-uhci'/>";

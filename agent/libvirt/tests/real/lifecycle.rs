@@ -1,12 +1,12 @@
 //! Defining, starting and stopping.
 
-use super::guest;
 use super::room::{Host, root};
 use agent_libvirt::{
     CreateFlags, DefineFlags, DestroyFlags, DomainState, ErrorCode, ListFlags, PausedReason, Procedure,
     RunningReason, ShutoffReason, StateNumber, UndefineFlags, XmlFlags,
 };
 use uuid::Uuid;
+use xtask_testbed::guest;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_from_definition_to_removal() {

@@ -6,7 +6,6 @@ mod connections;
 mod console;
 mod devices;
 mod events;
-mod guest;
 mod host;
 mod lifecycle;
 mod resources;

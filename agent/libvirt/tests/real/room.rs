@@ -6,49 +6,36 @@ use agent_libvirt::{
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use xtask_testbed::{CloneOptions, Invocation, Mount, Room, RootClone, Testbed};
+use xtask_testbed::libvirt::Libvirtd;
+use xtask_testbed::{Invocation, Mount, RootClone, Testbed, guest, libvirt};
 
 /// How long anything may take on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-const LIBVIRTD: &str = "libvirtd --daemon && for _ in $(seq 2400); do
-    virsh --quiet version >/dev/null 2>&1 && exit 0; sleep 0.05; done; exit 1";
-
-/// A clone of the root with QEMU and libvirt, set up for a room: no control groups, no other users.
+/// A clone of the root with QEMU and libvirt.
 pub fn root() -> RootClone {
     let testbed = Testbed::from_env().expect("a prepared testbed");
     let virt = testbed.virt(&|line| eprintln!("{line}")).expect("the root");
-    let clone = RootClone::new(&virt, CloneOptions::default()).expect("clone");
-    let config = "user = \"root\"\ngroup = \"root\"\nremember_owner = 0\nsecurity_driver = \"none\"\n\
-                  cgroup_controllers = []\nnamespaces = []\n";
-    clone.write("/etc/libvirt/qemu.conf", 0o600, config).expect("write");
-    clone
+    libvirt::clone(&virt).expect("clone")
 }
 
 /// libvirtd in a room.
 pub struct Host<'a> {
-    pub room: Room<'a>,
+    pub libvirtd: Libvirtd<'a>,
     clone: &'a RootClone,
     seen: Arc<Mutex<Vec<SeenFrame>>>,
 }
 
 impl<'a> Host<'a> {
     pub fn start(clone: &'a RootClone, mounts: &[Mount]) -> Self {
-        let host = Self { room: clone.room(mounts).expect("room"), clone, seen: Arc::default() };
-        host.sh("virtlogd --daemon", []);
-        host.start_libvirt();
-        host
-    }
-
-    pub fn start_libvirt(&self) {
-        self.sh(LIBVIRTD, []);
+        Self { libvirtd: Libvirtd::start(clone, mounts).expect("libvirtd"), clone, seen: Arc::default() }
     }
 
     /// Connection options for it, with the recorder.
     pub fn options(&self) -> Options {
         let seen = Arc::clone(&self.seen);
         let observer = move |frame| seen.lock().expect("the frames").push(frame);
-        let run = self.room.path().join("run/libvirt");
+        let run = self.libvirtd.room().path().join("run/libvirt");
         Options {
             sockets: vec![run.join("virtqemud-sock"), run.join("libvirt-sock")],
             observer: Some(Arc::new(observer)),
@@ -62,19 +49,18 @@ impl<'a> Host<'a> {
 
     /// Writes the guest's disk for a domain.
     pub fn make_disk(&self, name: &str) {
-        self.clone.write(super::guest::image(name), 0o644, super::guest::disk()).expect("write");
+        self.clone.write(guest::image(name), 0o644, guest::disk(guest::Kind::Answering)).expect("write");
     }
 
     /// What `virsh` says, which must not fail.
     pub fn virsh<const N: usize>(&self, words: [&str; N]) -> String {
-        let command = Invocation::new("virsh").arg("--quiet").args(words).limit(PATIENCE);
-        self.room.run(command).expect("run").checked().expect("virsh").stdout_text().trim().to_owned()
+        self.libvirtd.virsh(words).expect("virsh")
     }
 
     /// What a script says, which must not fail.
     pub fn sh<const N: usize>(&self, script: &str, words: [&str; N]) -> String {
         let command = Invocation::sh(script).args(words).limit(PATIENCE);
-        self.room.run(command).expect("run").checked().expect("script").stdout_text()
+        self.libvirtd.room().run(command).expect("run").checked().expect("script").stdout_text()
     }
 
     /// All frames since this was asked last.
@@ -110,7 +96,7 @@ impl<'a> Host<'a> {
     pub async fn define(&self, connection: &Connection, name: &str, devices: &str) -> Domain {
         self.make_disk(name);
         let file = format!("/root/{name}.xml");
-        self.clone.write(&file, 0o644, super::guest::domain(name, devices)).expect("write");
+        self.clone.write(&file, 0o644, guest::domain(name, devices)).expect("write");
         self.virsh(["define", &file]);
         connection.domain_lookup_by_name(name).await.expect("domain")
     }

@@ -35,17 +35,17 @@ async fn a_daemon_that_was_killed_is_found_again() {
     let first = connected(&mut notices).await;
     let vm = host.define(&first, "vm", "").await;
     let vm = supervised.connection().unwrap().domain_create(&vm, CreateFlags::empty()).await.unwrap();
-    let pid = || host.sh("cat /run/libvirt/qemu/vm.pid", []);
+    let pid = || host.libvirtd.qemu_pid("vm").unwrap().to_string();
     let before = pid();
 
-    host.sh("kill -KILL $(cat /run/libvirtd.pid)", []);
+    host.libvirtd.kill().unwrap();
     disconnected(&mut notices).await;
     let error = supervised.connection().unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. }), "{error}");
     assert!(error.to_string().starts_with("not connected to libvirt: "), "{error}");
     assert!(matches!(first.hostname().await, Err(Error::Ended(_))), "the old one stays over");
 
-    host.start_libvirt();
+    host.libvirtd.start_again().unwrap();
     let second = connected(&mut notices).await;
     assert_eq!(pid(), before, "the same QEMU");
     assert_eq!(host.sh("kill -0 $1 && echo runs", [&before]), "runs");

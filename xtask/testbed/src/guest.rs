@@ -1,8 +1,17 @@
-//! A guest in one sector: says `GUEST-UP` on the first serial line, then does these for ever:
+//! A guest in one sector: says [`BANNER`] on the first serial line within a second or two, then does these for ever:
 //!
 //! - what is typed on its keyboard, and what comes on its serial line, it writes to its serial line;
 //! - but for a `w` on its serial line: then it writes a sector to its disk, and says `W`, or `E` if that failed;
-//! - when its power button is pressed, it turns itself off.
+//! - when its power button is pressed, it turns itself off, unless it is [`Kind::Silent`].
+
+/// How a guest takes its power button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It turns itself off.
+    Answering,
+    /// It takes no notice.
+    Silent,
+}
 
 /// The program. In its comments: address, then what it does.
 const PROGRAM: &[u8] = &[
@@ -38,18 +47,30 @@ const PROGRAM: &[u8] = &[
     0x10, 0x00, 0x01, 0x00, 0x00, 0x7c, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 ];
 
+/// Where the program has the jump that is taken while the power button was not pressed.
+const BUTTON_JUMP: usize = 0x51;
+
 /// Its first line.
 pub const BANNER: &str = "GUEST-UP\r\n";
 
-/// A disk of 1 MiB that boots it.
-pub fn disk() -> Vec<u8> {
+/// The number of the sector, of 512 bytes, that it writes on a `w`: its own first sector.
+pub const WRITTEN_SECTOR: u64 = 1024;
+
+/// A raw disk of 1 MiB that boots it, by BIOS.
+pub fn disk(kind: Kind) -> Vec<u8> {
     let mut disk = vec![0; 1 << 20];
     disk[..PROGRAM.len()].copy_from_slice(PROGRAM);
+    match kind {
+        Kind::Answering => {}
+        // The jump is always taken.
+        Kind::Silent => disk[BUTTON_JUMP] = 0xeb,
+    }
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     disk
 }
 
-/// A domain of type qemu with the guest's disk as `vda`, and these devices. `balloon` and a PCI bus are there.
+/// A domain of type qemu with the guest's disk, which lies at [`image`], as `vda`, and these devices. `balloon` and a PCI
+/// bus are there.
 pub fn domain(name: &str, devices: &str) -> String {
     format!(
         "<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu current='1'>2</vcpu>
@@ -63,4 +84,18 @@ pub fn domain(name: &str, devices: &str) -> String {
 /// Where the guest's disk lies in the room.
 pub fn image(name: &str) -> String {
     format!("/var/lib/libvirt/images/{name}.raw")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_kinds_differ_in_the_jump_alone() {
+        let (answering, silent) = (disk(Kind::Answering), disk(Kind::Silent));
+        let differ: Vec<usize> = (0..answering.len()).filter(|&at| answering[at] != silent[at]).collect();
+        assert_eq!(differ, [BUTTON_JUMP]);
+        assert_eq!(answering[BUTTON_JUMP..BUTTON_JUMP + 2], [0x74, 0xd2]);
+        assert!(PROGRAM.len() <= 510 && answering[510..512] == [0x55, 0xaa]);
+    }
 }
