@@ -167,6 +167,14 @@ pub enum Error {
         /// The domain.
         name: String,
     },
+    /// Another volume lies on it.
+    #[error("`{}` lies under `{}`; delete that one first", path.display(), overlay.display())]
+    LiesUnder {
+        /// The file.
+        path: PathBuf,
+        /// The file that lies on it.
+        overlay: PathBuf,
+    },
     /// The file system is full.
     #[error("no space for `{}`: {cause}; free some, or choose another storage", path.display())]
     NoSpace {
@@ -233,9 +241,11 @@ impl Error {
             | Self::VolumeExists { .. } => Kind::Exists,
             Self::Invalid { .. } | Self::Shrink { .. } => Kind::Invalid,
             Self::Unsupported { .. } => Kind::Unsupported,
-            Self::NotNow { .. } | Self::DriveFull { .. } | Self::DriveEmpty { .. } | Self::InUse { .. } => {
-                Kind::Conflict
-            }
+            Self::NotNow { .. }
+            | Self::DriveFull { .. }
+            | Self::DriveEmpty { .. }
+            | Self::InUse { .. }
+            | Self::LiesUnder { .. } => Kind::Conflict,
             Self::DirectIo { .. } => Kind::DirectIo,
             Self::GuestSilent { .. } => Kind::GuestSilent,
             Self::NoSpace { .. } => Kind::NoSpace,

@@ -10,9 +10,11 @@ pub mod check;
 pub mod error;
 pub mod interface;
 pub mod lifecycle;
+pub mod simulated;
 pub mod spec;
 pub mod state;
 pub mod storage;
 
 pub use error::{Error, Kind};
 pub use interface::{Attempt, Domains, Hypervisor, Storage};
+pub use simulated::Simulated;

@@ -1,0 +1,310 @@
+//! Domains, as libvirt would treat them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::Simulated;
+use super::file::GuestKind;
+use super::point::{Call, Moment};
+use super::vm::Vm;
+use super::world::World;
+use crate::check::{check, check_disk, check_media};
+use crate::error::Error;
+use crate::interface::{Attempt, Domains};
+use crate::lifecycle::{Action, Start, Verdict, judge};
+use crate::spec::{Accel, AccelChoice, Disk, DiskBus, DiskId, DomainSpec, Firmware, Media};
+use crate::state::{Change, ConsoleLog, Domain, Host, State};
+
+/// How long a guest has to let go of a disk. Nobody waits for it here.
+const DETACH_PATIENCE: Duration = Duration::from_secs(30);
+
+#[async_trait]
+impl Domains for Simulated {
+    async fn host(&self) -> Host {
+        let world = self.world();
+        let hypervisor = match &world.unavailable {
+            Some(cause) => Err(cause.clone()),
+            None => world.host.hypervisor.clone(),
+        };
+        Host { hypervisor, ..world.host.clone() }
+    }
+
+    async fn domains(&self) -> Result<Vec<Domain>, Error> {
+        self.call(Call::Domains, |world| {
+            let mut domains: Vec<Domain> = world.domains.values().map(Vm::domain).collect();
+            domains.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(domains)
+        })
+        .await
+    }
+
+    async fn domain(&self, uuid: Uuid) -> Result<Domain, Error> {
+        self.call(Call::Domain, |world| Ok(world.vm(uuid)?.domain())).await
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.world().changes.subscribe()
+    }
+
+    async fn define(&self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
+        self.call(Call::Define, |world| world.define(spec, attempt)).await
+    }
+
+    async fn act(&self, uuid: Uuid, action: Action, attempt: Attempt) -> Result<Domain, Error> {
+        self.call(Call::of(action), |world| world.act(uuid, action, attempt)).await
+    }
+
+    async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
+        self.call(Call::Undefine, |world| world.undefine(uuid, attempt)).await
+    }
+
+    async fn attach_disk(&self, uuid: Uuid, disk: &Disk, attempt: Attempt) -> Result<Domain, Error> {
+        self.call(Call::AttachDisk, |world| world.attach_disk(uuid, disk, attempt)).await
+    }
+
+    async fn detach_disk(&self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error> {
+        self.call(Call::DetachDisk, |world| world.detach_disk(uuid, disk, attempt)).await
+    }
+
+    async fn insert_media(
+        &self,
+        uuid: Uuid,
+        drive: u8,
+        media: &Media,
+        attempt: Attempt,
+    ) -> Result<Domain, Error> {
+        self.call(Call::InsertMedia, |world| world.insert_media(uuid, drive, media, attempt)).await
+    }
+
+    async fn eject_media(&self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error> {
+        self.call(Call::EjectMedia, |world| world.eject_media(uuid, drive, attempt)).await
+    }
+
+    async fn console_log(&self, uuid: Uuid, offset: u64, limit: u64) -> Result<ConsoleLog, Error> {
+        self.call(Call::ConsoleLog, |world| {
+            let console = &world.vm(uuid)?.console;
+            let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(console.len());
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            let bytes = console.iter().skip(offset).take(limit).copied().collect();
+            Ok(ConsoleLog { offset: offset as u64, bytes, size: console.len() as u64 })
+        })
+        .await
+    }
+}
+
+impl Simulated {
+    /// A call: all of it happens at once, between its two moments.
+    pub(super) async fn call<T: Send>(
+        &self,
+        call: Call,
+        body: impl FnOnce(&mut World) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        self.pass(call, Moment::Before).await?;
+        let done = body(&mut self.world())?;
+        self.pass(call, Moment::After).await?;
+        Ok(done)
+    }
+}
+
+impl World {
+    fn define(&mut self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
+        check(spec)?;
+        let accel = self.accel(spec)?;
+        let (uuid, name) = (spec.uuid, spec.name.clone());
+        if let Some(name) = self.foreign.get(&uuid) {
+            return Err(Error::Foreign { name: name.clone() });
+        }
+        if let Some(old) = self.domains.get(&uuid) {
+            match attempt {
+                Attempt::First => return Err(Error::DomainExists { uuid, name: old.spec.name.clone() }),
+                Attempt::Again if old.state.is_active() => {
+                    return Err(Error::NotNow {
+                        name: old.spec.name.clone(),
+                        verb: "define",
+                        state: old.state,
+                    });
+                }
+                Attempt::Again => {}
+            }
+        }
+        let bears = |vm: &Vm| vm.spec.name == name && vm.spec.uuid != uuid;
+        if self.domains.values().any(bears) || self.foreign.values().any(|other| *other == name) {
+            return Err(Error::NameTaken { name });
+        }
+        self.domains.insert(uuid, Vm::new(spec, accel));
+        self.change(uuid, |_| ())
+    }
+
+    /// What is to run a domain, if this host can.
+    fn accel(&self, spec: &DomainSpec) -> Result<Accel, Error> {
+        let lacks = |what: String, remedy: &str| Error::Unsupported { what, remedy: remedy.to_owned() };
+        if spec.firmware == Firmware::Uefi && !self.host.uefi {
+            return Err(lacks("this host has no image of UEFI".to_owned(), "install one, or choose `bios`"));
+        }
+        match (spec.accel, self.host.accel) {
+            (AccelChoice::Auto, accel) => Ok(accel),
+            (AccelChoice::Tcg, _) => Ok(Accel::Tcg),
+            (AccelChoice::Kvm, Accel::Kvm) => Ok(Accel::Kvm),
+            (AccelChoice::Kvm, Accel::Tcg) => Err(lacks(
+                format!("`kvm` does not work on this host: {}", self.host.accel_reason),
+                "choose `auto` or `tcg`",
+            )),
+        }
+    }
+
+    /// What boots from the root disk of a domain.
+    fn guest_of(&mut self, uuid: Uuid) -> Result<Option<GuestKind>, Error> {
+        let root = self.vm(uuid)?.spec.disks.first().map(|disk| disk.source.clone());
+        Ok(root.and_then(|root| self.guest(&root)))
+    }
+
+    pub(super) fn act(&mut self, uuid: Uuid, action: Action, attempt: Attempt) -> Result<Domain, Error> {
+        let guest = self.guest_of(uuid)?;
+        let vm = self.vm(uuid)?;
+        let name = vm.spec.name.clone();
+        let state = vm.state;
+        match judge(&name, state, action, attempt)? {
+            Verdict::AlreadySo => return Ok(vm.domain()),
+            Verdict::Do => {}
+        }
+        let silent = |what, patience| match guest {
+            Some(GuestKind::Answering) => Ok(()),
+            Some(GuestKind::Silent) | None => Err(Error::GuestSilent { name: name.clone(), what, patience }),
+        };
+        match action {
+            // An earlier attempt got as far as to start it paused.
+            Action::Start(Start::Running) if state.is_active() => self.change(uuid, Vm::run),
+            Action::Start(how) => self.start(uuid, how, guest),
+            Action::Shutdown { patience } => {
+                silent("turn itself off", patience)?;
+                self.change(uuid, |vm| vm.stop(State::Shutoff))
+            }
+            Action::Destroy => self.change(uuid, |vm| vm.stop(State::Shutoff)),
+            Action::Reboot { patience } => {
+                silent("turn itself off", patience)?;
+                self.change(uuid, |vm| vm.boot(guest))
+            }
+            Action::Reset => self.change(uuid, |vm| vm.boot(guest)),
+            Action::Suspend => self.change(uuid, |vm| vm.state = State::Paused),
+            Action::Resume => self.change(uuid, Vm::run),
+        }
+    }
+
+    fn start(&mut self, uuid: Uuid, how: Start, guest: Option<GuestKind>) -> Result<Domain, Error> {
+        let spec = self.vm(uuid)?.spec.clone();
+        let accel = self.accel(&spec)?;
+        for disk in &spec.disks {
+            self.open(&disk.source, disk.cache)?;
+        }
+        for media in spec.cdroms.iter().filter_map(|drive| drive.media.as_ref()) {
+            self.open(&media.source, media.cache)?;
+        }
+        self.change(uuid, |vm| {
+            vm.accel = accel;
+            vm.start(how, guest);
+        })
+    }
+
+    pub(super) fn undefine(&mut self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
+        let Some(vm) = self.domains.get(&uuid) else {
+            return match attempt {
+                Attempt::First => Err(Error::NoDomain { uuid }),
+                Attempt::Again => Ok(()),
+            };
+        };
+        if vm.state.is_active() {
+            return Err(Error::NotNow { name: vm.spec.name.clone(), verb: "undefine", state: vm.state });
+        }
+        self.domains.remove(&uuid);
+        self.tell(Change::Gone(uuid));
+        Ok(())
+    }
+
+    fn attach_disk(&mut self, uuid: Uuid, disk: &Disk, attempt: Attempt) -> Result<Domain, Error> {
+        check_disk(disk)?;
+        let vm = self.vm(uuid)?;
+        let (name, state) = (vm.spec.name.clone(), vm.state);
+        if let Some(there) = vm.spec.disks.iter().find(|there| there.id == disk.id) {
+            return match attempt {
+                Attempt::Again if there.source == disk.source => Ok(vm.domain()),
+                Attempt::First | Attempt::Again => Err(Error::DiskExists { name, disk: disk.id }),
+            };
+        }
+        if vm.sources().any(|source| source == disk.source) {
+            return Err(Error::InUse { path: disk.source.clone(), name });
+        }
+        if state.is_active() {
+            if disk.bus == DiskBus::Sata {
+                return Err(Error::NotNow { name, verb: "attach a `sata` disk to", state });
+            }
+            self.open(&disk.source, disk.cache)?;
+        }
+        self.change(uuid, |vm| vm.attach(disk))
+    }
+
+    fn detach_disk(&mut self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error> {
+        let guest = self.guest_of(uuid)?;
+        let vm = self.vm(uuid)?;
+        let name = vm.spec.name.clone();
+        let Some(there) = vm.spec.disks.iter().find(|there| there.id == disk) else {
+            return match attempt {
+                Attempt::First => Err(Error::NoDisk { name, disk }),
+                Attempt::Again => Ok(vm.domain()),
+            };
+        };
+        if vm.state.is_active() {
+            if there.bus == DiskBus::Sata {
+                return Err(Error::NotNow { name, verb: "detach a `sata` disk from", state: vm.state });
+            }
+            if guest != Some(GuestKind::Answering) {
+                return Err(Error::GuestSilent {
+                    name,
+                    what: "let go of the disk",
+                    patience: DETACH_PATIENCE,
+                });
+            }
+        }
+        self.change(uuid, |vm| vm.detach(disk))
+    }
+
+    fn insert_media(
+        &mut self,
+        uuid: Uuid,
+        drive: u8,
+        media: &Media,
+        attempt: Attempt,
+    ) -> Result<Domain, Error> {
+        check_media(media)?;
+        let vm = self.vm(uuid)?;
+        let (name, active) = (vm.spec.name.clone(), vm.state.is_active());
+        let cdrom = vm.spec.cdroms.get(usize::from(drive));
+        match cdrom.map(|cdrom| cdrom.media.as_ref()) {
+            None => return Err(Error::NoDrive { name, drive }),
+            Some(None) => {}
+            Some(Some(there)) if attempt == Attempt::Again && there.source == media.source => {
+                return Ok(vm.domain());
+            }
+            Some(Some(there)) => return Err(Error::DriveFull { name, drive, media: there.source.clone() }),
+        }
+        if active {
+            self.open(&media.source, media.cache)?;
+        }
+        self.change(uuid, |vm| vm.lay(drive, Some(media.clone())))
+    }
+
+    fn eject_media(&mut self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error> {
+        let vm = self.vm(uuid)?;
+        let name = vm.spec.name.clone();
+        let cdrom = vm.spec.cdroms.get(usize::from(drive)).ok_or(Error::NoDrive { name, drive })?;
+        if cdrom.media.is_none() {
+            return match attempt {
+                Attempt::First => Err(Error::DriveEmpty { name: vm.spec.name.clone(), drive }),
+                Attempt::Again => Ok(vm.domain()),
+            };
+        }
+        self.change(uuid, |vm| vm.lay(drive, None))
+    }
+}
