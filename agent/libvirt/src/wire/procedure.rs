@@ -133,6 +133,7 @@ procedures! {
         DomainDefineXmlFlags = 350 "DOMAIN_DEFINE_XML_FLAGS",
         DomainInterfaceAddresses = 353 "DOMAIN_INTERFACE_ADDRESSES",
         DomainEventCallbackDeviceAdded = 354 "DOMAIN_EVENT_CALLBACK_DEVICE_ADDED",
+        DomainGetMessages = 426 "DOMAIN_GET_MESSAGES",
     }
     Qemu {
         QemuDomainMonitorCommand = 1 "DOMAIN_MONITOR_COMMAND",

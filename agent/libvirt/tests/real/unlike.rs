@@ -2,7 +2,8 @@
 
 use super::room::{Host, event, root};
 use agent_libvirt::{
-    AgentReason, AgentState, AgentTimeout, CreateFlags, Error, ErrorCode, Event, EventKind, Procedure,
+    AgentReason, AgentState, AgentTimeout, CreateFlags, Error, ErrorCode, Event, EventKind, MessageFlags,
+    Procedure,
 };
 use serde_json::json;
 
@@ -15,6 +16,9 @@ async fn qemu_answers_and_its_errors_are_errors() {
     let connection = host.connect().await;
     let vm = host.define(&connection, "vm", "").await;
     connection.domain_create(&vm, CreateFlags::PAUSED).await.unwrap();
+    let none: [String; 0] = [];
+    assert_eq!(connection.domain_messages(&vm, MessageFlags::TAINTING).await.unwrap(), none);
+    assert!(!host.virsh(["dominfo", "vm"]).contains("tainted"));
 
     let status = connection.qemu_monitor_command(&vm, "query-status", None).await.unwrap();
     assert_eq!(status["running"], json!(false));
@@ -34,6 +38,12 @@ async fn qemu_answers_and_its_errors_are_errors() {
     assert_eq!((qmp.command.as_str(), qmp.class.as_str()), ("no-such", "CommandNotFound"));
     assert!(error.to_string().starts_with("QEMU: `no-such`: "), "{error}");
     host.shown(&[Procedure::QemuDomainMonitorCommand]);
+
+    // One command is enough for the rest of the domain's life.
+    let messages = connection.domain_messages(&vm, MessageFlags::TAINTING).await.unwrap();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert!(host.virsh(["dominfo", "vm"]).contains(&messages[0]), "{messages:?}");
+    host.shown(&[Procedure::DomainGetMessages]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,9 +21,9 @@ const KILL: &str = include_str!("../scripts/kill-libvirtd.sh");
 /// How long an answer of libvirt's may take on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// QEMU as the superuser, in the control group, the namespaces and the security label it is started in: a room has
-/// none of its own to offer.
-const QEMU_CONF: &str = "user = \"root\"\ngroup = \"root\"\nremember_owner = 0\nsecurity_driver = \"none\"\n\
+/// QEMU in the control group, the namespaces and the security label that it is started in: a room has none of its own to
+/// offer. Its user is the one that Debian chose.
+const QEMU_CONF: &str = "remember_owner = 0\nsecurity_driver = \"none\"\n\
                          cgroup_controllers = []\nnamespaces = []\n";
 
 /// A clone of the root with QEMU and libvirt, set up for a room.
