@@ -22,6 +22,9 @@ const VCPUS: u32 = 255;
 const IDE_DRIVES: usize = 4;
 /// Drives are numbered with a byte.
 const DRIVES: usize = 256;
+/// Together with the cards, fewer than a board has slots for.
+const DISKS: usize = 128;
+const INTERFACES: usize = 32;
 /// PATH_MAX without the zero at the end.
 const PATH_BYTES: usize = 4095;
 /// IFNAMSIZ without the zero at the end.
@@ -50,6 +53,8 @@ pub fn check(spec: &DomainSpec) -> Result<(), Error> {
         ));
     }
     check_boot(spec)?;
+    at_most(spec.disks.len(), DISKS, "disks")?;
+    at_most(spec.interfaces.len(), INTERFACES, "network cards")?;
     for disk in &spec.disks {
         check_disk(disk)?;
     }
@@ -57,12 +62,7 @@ pub fn check(spec: &DomainSpec) -> Result<(), Error> {
         Machine::I440fx => IDE_DRIVES,
         Machine::Q35 => DRIVES,
     };
-    if spec.cdroms.len() > drives {
-        return Err(invalid(
-            format!("`{}` CD-ROM drives are too many for the machine `{}`", spec.cdroms.len(), spec.machine),
-            format!("choose at most {drives}"),
-        ));
-    }
+    at_most(spec.cdroms.len(), drives, format_args!("CD-ROM drives for the machine `{}`", spec.machine))?;
     let media = || spec.cdroms.iter().filter_map(|drive| drive.media.as_ref());
     for media in media() {
         check_media(media)?;
@@ -82,6 +82,13 @@ pub fn check(spec: &DomainSpec) -> Result<(), Error> {
         ));
     }
     once(spec.interfaces.iter().map(|card| card.mac), "two network cards have the address", apart)
+}
+
+fn at_most(count: usize, limit: usize, of: impl Display) -> Result<(), Error> {
+    if count <= limit {
+        return Ok(());
+    }
+    Err(invalid(format!("`{count}` is too many {of}"), format!("choose at most {limit}")))
 }
 
 /// Judges the name of a domain.

@@ -7,6 +7,7 @@
 //! Not here: the network, certificates, operations and their ids, and what the server calls things. The agent converts.
 
 pub mod check;
+pub mod domain;
 pub mod error;
 pub mod interface;
 pub mod lifecycle;

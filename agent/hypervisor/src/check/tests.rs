@@ -110,6 +110,15 @@ fn nothing_is_there_twice() {
 }
 
 #[test]
+fn a_board_has_an_end() {
+    let words = "`129` is too many disks; choose at most 128";
+    assert_eq!(said(|spec| spec.disks = (0..129).map(disk).collect()), words);
+    assert_eq!(said(|spec| spec.disks = (0..128).map(disk).collect()), "fine");
+    let words = "`33` is too many network cards; choose at most 32";
+    assert_eq!(said(|spec| spec.interfaces = (0..33).map(card).collect()), words);
+}
+
+#[test]
 fn an_old_board_has_four_drives() {
     let old = |drives| {
         move |spec: &mut DomainSpec| {
@@ -118,7 +127,7 @@ fn an_old_board_has_four_drives() {
         }
     };
     assert_eq!(said(old(4)), "fine");
-    assert_eq!(said(old(5)), "`5` CD-ROM drives are too many for the machine `i440fx`; choose at most 4");
+    assert_eq!(said(old(5)), "`5` is too many CD-ROM drives for the machine `i440fx`; choose at most 4");
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! A domain as libvirt describes it.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use crate::spec::{Accel, AccelChoice, BootDevice, Disk, Firmware, Guest, Interface, Machine, Media};
+
+/// A domain as libvirt describes it. What our types have no word for is told by the nearest one, see [`super::read`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Our mark. None: the domain is not ours.
+    pub mark: Option<Mark>,
+    /// Its memory in bytes.
+    pub memory_bytes: u64,
+    /// Its processors.
+    pub vcpus: u32,
+    /// Its main board.
+    pub machine: Machine,
+    /// What it boots with.
+    pub firmware: Firmware,
+    /// What runs its instructions.
+    pub accel: Accel,
+    /// Where it looks for something to boot.
+    pub boot: Vec<BootDevice>,
+    /// Its disks, as they stand.
+    pub disks: Vec<DiskAt>,
+    /// Its CD-ROM drives, by their number.
+    pub drives: Vec<DriveAt>,
+    /// Its network cards.
+    pub interfaces: Vec<Interface>,
+    /// The file that keeps what the guest writes to its first serial line.
+    pub console_log: Option<PathBuf>,
+    /// The unix socket on which QEMU speaks VNC, while the domain runs.
+    pub vnc_socket: Option<PathBuf>,
+}
+
+/// What was asked for when the domain was defined, and nothing else in its description tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// What was to run its instructions.
+    pub accel: AccelChoice,
+    /// What it is tuned for.
+    pub guest: Guest,
+}
+
+/// A disk and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskAt {
+    /// The disk.
+    pub disk: Disk,
+    /// Its name in the domain: `vda`, `sda`.
+    pub target: String,
+    /// Whether the guest may only read it.
+    pub readonly: bool,
+}
+
+/// A CD-ROM drive and its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriveAt {
+    /// Its number, from 0.
+    pub drive: u8,
+    /// Its name in the domain: `sda`, `hda`.
+    pub target: String,
+    /// How the guest sees it: `sata`, `ide`, or what an operator chose.
+    pub bus: String,
+    /// What lies in it.
+    pub media: Option<Media>,
+}

@@ -1,0 +1,61 @@
+//! CD-ROM drives.
+
+use super::Devices;
+use crate::domain::Plan;
+use crate::domain::described::DriveAt;
+use crate::domain::element::Element;
+
+/// What the alias of one of our drives starts with.
+pub(in crate::domain) const ALIAS: &str = "ua-cdrom-";
+
+pub(in crate::domain) fn add(plan: &Plan<'_>, devices: &mut Devices) {
+    for drive in &plan.drives {
+        devices.add(element(drive));
+    }
+}
+
+pub(in crate::domain) fn element(drive: &DriveAt) -> Element {
+    let driver = Element::new("driver").with("name", "qemu").with("type", "raw");
+    let disk = Element::new("disk").with("type", "file").with("device", "cdrom");
+    let disk = match &drive.media {
+        None => disk.child(driver),
+        Some(media) => disk
+            .child(driver.with("cache", media.cache))
+            .child(Element::new("source").with("file", media.source.display())),
+    };
+    disk.child(Element::new("target").with("dev", &drive.target).with("bus", &drive.bus))
+        .child(Element::new("readonly"))
+        .child(Element::new("alias").with("name", format_args!("{ALIAS}{}", drive.drive)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::sample::device;
+    use crate::spec::{CacheMode, CdromDrive, Machine, Media};
+
+    #[test]
+    fn an_empty_drive_has_no_source() {
+        let (shown, slots) = device(super::add, |spec, _| spec.cdroms = vec![CdromDrive::default()]);
+        assert_eq!(
+            shown,
+            "<disk type=\"file\" device=\"cdrom\"><driver name=\"qemu\" type=\"raw\"/>\
+            <target dev=\"sda\" bus=\"sata\"/><readonly/><alias name=\"ua-cdrom-0\"/></disk>"
+        );
+        assert_eq!(slots, 0);
+    }
+
+    #[test]
+    fn what_lies_in_a_drive_has_a_cache_mode_of_its_own() {
+        let (shown, _) = device(super::add, |spec, _| {
+            spec.machine = Machine::I440fx;
+            let media = Media { source: "/a.iso".into(), cache: CacheMode::Directsync };
+            spec.cdroms = vec![CdromDrive::default(), CdromDrive { media: Some(media) }];
+        });
+        assert_eq!(
+            shown.lines().nth(1).unwrap(),
+            "<disk type=\"file\" device=\"cdrom\"><driver name=\"qemu\" type=\"raw\" cache=\"directsync\"/>\
+            <source file=\"/a.iso\"/><target dev=\"hdb\" bus=\"ide\"/><readonly/>\
+            <alias name=\"ua-cdrom-1\"/></disk>"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Disks and CD-ROM drives of a description.
+
+use std::path::PathBuf;
+
+use roxmltree::Node;
+use uuid::Uuid;
+
+use super::node::{attribute, child, children, word};
+use crate::domain::described::{DiskAt, DriveAt};
+use crate::domain::device;
+use crate::spec::{CacheMode, Disk, DiskBus, DiskId, Format, Media};
+
+pub(super) fn read(domain: Uuid, devices: Node<'_, '_>) -> (Vec<DiskAt>, Vec<DriveAt>) {
+    let mut disks = Vec::new();
+    let mut cdroms = Vec::new();
+    for node in children(devices, "disk") {
+        match attribute(node, "device").unwrap_or("disk") {
+            "disk" | "lun" => disks.extend(disk(domain, node)),
+            "cdrom" => cdroms.push(node),
+            _ => {}
+        }
+    }
+    (disks, drives(&cdroms))
+}
+
+fn disk(domain: Uuid, node: Node<'_, '_>) -> Option<DiskAt> {
+    let (target, bus) = target(node)?;
+    let driver = child(node, "driver");
+    let ours = alias(node, device::disk::ALIAS).and_then(|id| Uuid::parse_str(id).ok());
+    let disk = Disk {
+        id: DiskId(ours.unwrap_or_else(|| Uuid::new_v5(&domain, target.as_bytes()))),
+        source: source(node).unwrap_or_default(),
+        format: driver.and_then(|driver| word(driver, "type")).unwrap_or(Format::Raw),
+        bus: bus.parse().unwrap_or(DiskBus::Sata),
+        cache: cache(node),
+    };
+    Some(DiskAt { disk, target: target.to_owned(), readonly: child(node, "readonly").is_some() })
+}
+
+fn drives(cdroms: &[Node<'_, '_>]) -> Vec<DriveAt> {
+    let number = |node: &Node<'_, '_>| alias(*node, device::cdrom::ALIAS)?.parse::<u8>().ok();
+    let mut taken: Vec<u8> = cdroms.iter().filter_map(number).collect();
+    let mut drives: Vec<DriveAt> = Vec::new();
+    for node in cdroms {
+        let free = || (0..=u8::MAX).find(|number| !taken.contains(number));
+        let (Some(drive), Some((target, bus))) = (number(node).or_else(free), target(*node)) else {
+            continue;
+        };
+        taken.push(drive);
+        let media = source(*node).map(|source| Media { source, cache: cache(*node) });
+        drives.push(DriveAt { drive, target: target.to_owned(), bus: bus.to_owned(), media });
+    }
+    drives.sort_by_key(|drive| drive.drive);
+    drives
+}
+
+fn target<'a>(node: Node<'a, '_>) -> Option<(&'a str, &'a str)> {
+    let target = child(node, "target")?;
+    Some((attribute(target, "dev")?, attribute(target, "bus").unwrap_or_default()))
+}
+
+fn alias<'a>(node: Node<'a, '_>, prefix: &str) -> Option<&'a str> {
+    attribute(child(node, "alias")?, "name")?.strip_prefix(prefix)
+}
+
+/// libvirt leaves the mode to QEMU where none is said, and QEMU chooses `writeback`.
+fn cache(node: Node<'_, '_>) -> CacheMode {
+    child(node, "driver").and_then(|driver| word(driver, "cache")).unwrap_or(CacheMode::Writeback)
+}
+
+fn source(node: Node<'_, '_>) -> Option<PathBuf> {
+    let source = child(node, "source")?;
+    let within = |name| attribute(source, name);
+    if let Some(path) = within("file").or_else(|| within("dev")).or_else(|| within("dir")) {
+        return Some(path.into());
+    }
+    match (within("protocol"), within("pool")) {
+        (Some(protocol), _) => Some(format!("{protocol}:{}", within("name").unwrap_or_default()).into()),
+        (None, Some(pool)) => Some(format!("{pool}/{}", within("volume").unwrap_or_default()).into()),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,134 @@
+//! Takes back what libvirt says of a domain, running or not, after it added what it likes and an operator what they like.
+//!
+//! A domain that cannot be read would vanish from sight, so what our types have no word for is told by the nearest one:
+//!
+//! - a board that is no q35 is told as i440fx, and a type that is no `kvm` as TCG;
+//! - a disk without our alias gets an identity made of the domain's and its target (UUID version 5): the same at every
+//!   reading, different for every disk, and never that of a volume, whose identity is random;
+//! - a drive without our alias gets the lowest number that is free;
+//! - a format other than qcow2 is told as raw, a bus other than virtio and scsi as sata, a card of another model as e1000:
+//!   those of which least is expected;
+//! - a source that is no file is told as libvirt names it, which is no absolute path unless it is a block device;
+//! - floppies, shared folders and other devices are left out.
+
+mod disks;
+mod node;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use roxmltree::{Document, Node};
+use uuid::Uuid;
+
+use super::described::{Described, Mark};
+use super::head;
+use crate::error::Error;
+use crate::spec::{Accel, BootDevice, Firmware, Guest, Interface, InterfaceModel, Mac, Machine};
+use node::{attribute, child, children, word};
+
+/// Reads libvirt's description of a domain.
+///
+/// # Errors
+/// [`Error::Failed`] if it is no XML, or lacks what libvirt writes for every domain.
+pub fn read(xml: &str) -> Result<Described, Error> {
+    let failed = |cause: String| Error::Failed {
+        what: "read libvirt's description of a domain".to_owned(),
+        cause,
+        remedy: "look at it with `virsh dumpxml`".to_owned(),
+    };
+    let document = Document::parse(xml).map_err(|error| failed(error.to_string()))?;
+    domain(document.root_element()).map_err(|Missing(what)| failed(format!("`{what}` is missing or odd")))
+}
+
+/// What every domain has, and this one lacks.
+struct Missing(&'static str);
+
+fn domain(domain: Node<'_, '_>) -> Result<Described, Missing> {
+    if !domain.has_tag_name("domain") {
+        return Err(Missing("domain"));
+    }
+    let text = |name| child(domain, name).and_then(|node| node.text()).map(str::trim).ok_or(Missing(name));
+    let uuid = Uuid::parse_str(text("uuid")?).map_err(|_| Missing("uuid"))?;
+    let devices = child(domain, "devices").ok_or(Missing("devices"))?;
+    let accel = if attribute(domain, "type") == Some("kvm") { Accel::Kvm } else { Accel::Tcg };
+    let os = child(domain, "os").ok_or(Missing("os"))?;
+    let machine = child(os, "type").and_then(|node| attribute(node, "machine")).unwrap_or_default();
+    let (disks, drives) = disks::read(uuid, devices);
+    Ok(Described {
+        uuid,
+        name: text("name")?.to_owned(),
+        mark: mark(domain),
+        memory_bytes: memory_bytes(domain).ok_or(Missing("memory"))?,
+        vcpus: vcpus(domain).ok_or(Missing("vcpu"))?,
+        machine: if machine.contains("q35") { Machine::Q35 } else { Machine::I440fx },
+        firmware: firmware(os),
+        accel,
+        boot: children(os, "boot").filter_map(|boot| word::<BootDevice>(boot, "dev")).collect(),
+        disks,
+        drives,
+        interfaces: children(devices, "interface").filter_map(interface).collect(),
+        console_log: console_log(devices),
+        vnc_socket: vnc_socket(devices),
+    })
+}
+
+fn mark(domain: Node<'_, '_>) -> Option<Mark> {
+    let metadata = child(domain, "metadata")?;
+    let mark = metadata.children().find(|node| node.has_tag_name((head::NAMESPACE, head::MARK)))?;
+    // The mark says whose the domain is; what stands in it may come from an agent that knows other words.
+    let accel = word(mark, "accel").unwrap_or(crate::spec::AccelChoice::Auto);
+    Some(Mark { accel, guest: word(mark, "guest").unwrap_or(Guest::Linux) })
+}
+
+fn memory_bytes(domain: Node<'_, '_>) -> Option<u64> {
+    let memory = child(domain, "memory")?;
+    // libvirt itself always writes KiB.
+    let unit: u64 = match attribute(memory, "unit").unwrap_or("KiB") {
+        "b" | "bytes" => 1,
+        "KB" => 1000,
+        "k" | "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "M" | "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "G" | "GiB" => 1 << 30,
+        "TB" => 1_000_000_000_000,
+        "T" | "TiB" => 1 << 40,
+        _ => return None,
+    };
+    memory.text()?.trim().parse::<u64>().ok()?.checked_mul(unit)
+}
+
+fn vcpus(domain: Node<'_, '_>) -> Option<u32> {
+    let vcpu = child(domain, "vcpu")?;
+    attribute(vcpu, "current").or_else(|| vcpu.text()).and_then(|text| text.trim().parse().ok())
+}
+
+fn firmware(os: Node<'_, '_>) -> Firmware {
+    let flash = child(os, "loader").is_some_and(|loader| attribute(loader, "type") == Some("pflash"));
+    if flash || attribute(os, "firmware") == Some("efi") { Firmware::Uefi } else { Firmware::Bios }
+}
+
+fn interface(node: Node<'_, '_>) -> Option<Interface> {
+    let mac: Mac = child(node, "mac").and_then(|mac| attribute(mac, "address"))?.parse().ok()?;
+    let source = child(node, "source");
+    let bridge = source.and_then(|source| {
+        // On a network of libvirt's, a domain that runs shows the bridge, one that is off the network.
+        attribute(source, "bridge")
+            .or_else(|| attribute(source, "network"))
+            .or_else(|| attribute(source, "dev"))
+    });
+    let model = child(node, "model").and_then(|model| word(model, "type")).unwrap_or(InterfaceModel::E1000);
+    Some(Interface { mac, bridge: bridge.unwrap_or_default().to_owned(), model })
+}
+
+fn console_log(devices: Node<'_, '_>) -> Option<PathBuf> {
+    let log = children(devices, "serial").find_map(|serial| child(serial, "log"))?;
+    attribute(log, "file").map(PathBuf::from)
+}
+
+fn vnc_socket(devices: Node<'_, '_>) -> Option<PathBuf> {
+    let vnc = children(devices, "graphics").find(|node| attribute(*node, "type") == Some("vnc"))?;
+    let listens = children(vnc, "listen").find_map(|listen| attribute(listen, "socket"));
+    listens.or_else(|| attribute(vnc, "socket")).map(PathBuf::from)
+}

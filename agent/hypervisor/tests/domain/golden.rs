@@ -1,0 +1,40 @@
+//! Whole descriptions, as they are kept in `golden/`. To write them anew: `UPDATE_GOLDEN=1 cargo test -p agent-hypervisor
+//! --test domain`, and look at what changed.
+
+use std::collections::BTreeSet;
+
+use agent_hypervisor::domain::{read, xml};
+
+use crate::specs::{all, expected, golden};
+
+#[test]
+fn every_domain_is_described_as_in_its_golden_file() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    for case in all() {
+        let built = xml(&case.spec, &case.host).unwrap();
+        let path = golden(case.name);
+        if update {
+            std::fs::write(&path, &built).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        let line = (1..).zip(kept.lines().zip(built.lines())).find(|(_, (kept, built))| kept != built);
+        assert_eq!(line, None, "{} differs; if that is meant, see the head of this test", path.display());
+        assert!(kept == built, "{} has another length; see the head of this test", path.display());
+    }
+}
+
+#[test]
+fn every_golden_file_belongs_to_a_domain() {
+    let folder = golden("any").parent().unwrap().to_owned();
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let known: BTreeSet<_> = all().iter().map(|case| golden(case.name)).collect();
+    assert_eq!(files.collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
+fn every_domain_reads_back() {
+    for case in all() {
+        let text = xml(&case.spec, &case.host).unwrap();
+        assert_eq!(read(&text).unwrap(), expected(&case.spec, &case.host), "{}", case.name);
+    }
+}

@@ -1,0 +1,7 @@
+//! Descriptions of whole domains: what is built, that it reads back, and what libvirt says to it.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod golden;
+mod property;
+mod specs;
