@@ -6,10 +6,12 @@
 //!
 //! Not here: the network, certificates, operations and their ids, and what the server calls things. The agent converts.
 
+pub mod accel;
 pub mod check;
 pub mod domain;
 pub mod error;
 pub mod interface;
+pub mod libvirt;
 pub mod lifecycle;
 pub mod simulated;
 pub mod spec;

@@ -23,7 +23,7 @@ pub struct Domain {
     pub machine: Machine,
     /// What it boots with.
     pub firmware: Firmware,
-    /// What runs its instructions. Decided when it is defined, and again when it starts.
+    /// What runs its instructions; decided when it was defined.
     pub accel: Accel,
     /// Its disks, the root disk first.
     pub disks: Vec<DiskState>,

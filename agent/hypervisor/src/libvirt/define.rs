@@ -1,0 +1,108 @@
+//! Defining and undefining.
+
+use agent_libvirt::{Connection, DefineFlags, ErrorCode, UndefineFlags};
+use uuid::Uuid;
+
+use super::refusal::{self, Opened};
+use super::{Libvirt, console, look};
+use crate::check::check;
+use crate::domain::{self, Surroundings};
+use crate::error::Error;
+use crate::interface::Attempt;
+use crate::spec::{DomainSpec, Firmware};
+use crate::state::Domain;
+
+impl Libvirt {
+    pub(super) async fn define_domain(&self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
+        check(spec)?;
+        let connection = self.connection().await?;
+        self.refuse_taken(&connection, spec, attempt).await?;
+        let surroundings = self.surroundings(&connection, spec).await?;
+        let xml = domain::xml(spec, &surroundings)?;
+        let defined = connection.domain_define_xml(&xml, DefineFlags::VALIDATE).await;
+        let handle = defined.map_err(|error| refused(&error, spec))?;
+        self.looked_at(&connection, &handle).await
+    }
+
+    /// Refuses an identity or a name that is somebody else's.
+    async fn refuse_taken(
+        &self,
+        connection: &Connection,
+        spec: &DomainSpec,
+        attempt: Attempt,
+    ) -> Result<(), Error> {
+        match self.ours(connection, spec.uuid).await {
+            Ok(handle) => match attempt {
+                Attempt::First => return Err(Error::DomainExists { uuid: spec.uuid, name: handle.name }),
+                Attempt::Again if handle.name != spec.name => {
+                    return Err(Error::DomainExists { uuid: spec.uuid, name: handle.name });
+                }
+                Attempt::Again => {}
+            },
+            Err(Error::NoDomain { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        match connection.domain_lookup_by_name(&spec.name).await {
+            Ok(handle) if handle.uuid != spec.uuid => Err(Error::NameTaken { name: spec.name.clone() }),
+            Ok(_) => Ok(()),
+            Err(error) if look::is_gone(&error) => Ok(()),
+            Err(error) => Err(refusal::plain(&error, spec.uuid, format!("find `{}`", spec.name))),
+        }
+    }
+
+    async fn surroundings(&self, connection: &Connection, spec: &DomainSpec) -> Result<Surroundings, Error> {
+        let accel = self.kvm().await.decide(spec.accel)?;
+        let uefi = spec.firmware == Firmware::Uefi && self.has_uefi(connection, spec.machine).await;
+        let folder = &self.options.console_folder;
+        tokio::fs::create_dir_all(folder).await.map_err(|error| Error::Failed {
+            what: format!("make the folder `{}`", folder.display()),
+            cause: error.to_string(),
+            remedy: "make room, or mend its permissions".to_owned(),
+        })?;
+        Ok(Surroundings { accel, console_log: self.console_file(spec.uuid), uefi })
+    }
+
+    pub(super) async fn undefine_domain(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
+        let connection = self.connection().await?;
+        let handle = match (self.ours(&connection, uuid).await, attempt) {
+            (Err(Error::NoDomain { .. }), Attempt::Again) => {
+                console::remove(&self.console_file(uuid));
+                return Ok(());
+            }
+            (found, _) => found?,
+        };
+        let state = self.state(&connection, &handle).await?;
+        if state.is_active() {
+            return Err(Error::NotNow { name: handle.name, verb: "undefine", state });
+        }
+        let flags = UndefineFlags::MANAGED_SAVE | UndefineFlags::SNAPSHOTS_METADATA | UndefineFlags::NVRAM;
+        let undefined = connection.domain_undefine(&handle, flags).await;
+        undefined.map_err(|error| refusal::plain(&error, uuid, format!("undefine `{}`", handle.name)))?;
+        console::remove(&self.console_file(uuid));
+        self.registry.forget(uuid);
+        Ok(())
+    }
+
+    /// What a domain makes QEMU open.
+    pub(super) fn opened_files(&self, uuid: Uuid) -> Vec<Opened> {
+        let Some(seen) = self.registry.seen(uuid) else { return Vec::new() };
+        let disks = seen.described.disks.iter().map(|at| &at.disk);
+        let disks = disks.map(|disk| Opened { source: disk.source.clone(), cache: disk.cache });
+        let media = seen.described.drives.iter().filter_map(|drive| drive.media.as_ref());
+        let media = media.map(|media| Opened { source: media.source.clone(), cache: media.cache });
+        disks.chain(media).collect()
+    }
+}
+
+fn refused(error: &agent_libvirt::Error, spec: &DomainSpec) -> Error {
+    match error.remote() {
+        // Someone else was faster.
+        Some(remote)
+            if [ErrorCode::OperationFailed, ErrorCode::DomExist].contains(&remote.code)
+                && remote.message.contains("already exists") =>
+        {
+            Error::NameTaken { name: spec.name.clone() }
+        }
+        _ => refusal::plain(error, spec.uuid, format!("define `{}`", spec.name)),
+    }
+}

@@ -1,0 +1,148 @@
+//! How QEMU really has a file open: the flags of its descriptors, from `/proc/PID/fdinfo` (proc(5)). QEMU's monitor could
+//! tell too, but one command through it marks the domain as tainted for the rest of its life.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+/// `O_DIRECT` on x86_64, as fcntl.h has it.
+const O_DIRECT: u32 = 0o40000;
+
+/// Where processes are found.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// Where libvirt writes `NAME.pid`.
+    pub pid_folder: PathBuf,
+}
+
+/// The files that a QEMU process has open.
+#[derive(Debug)]
+pub struct OpenFiles {
+    found: Result<(u32, Vec<(PathBuf, bool)>), String>,
+}
+
+impl Source {
+    /// Looks at the process of the domain `name`. What cannot be seen is told when it is asked for.
+    #[must_use]
+    pub fn open_files(&self, name: &str, uuid: Uuid) -> OpenFiles {
+        OpenFiles { found: self.find(name, uuid) }
+    }
+
+    fn find(&self, name: &str, uuid: Uuid) -> Result<(u32, Vec<(PathBuf, bool)>), String> {
+        let pid_file = self.pid_folder.join(format!("{name}.pid"));
+        let told = |path: &Path, error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
+        let text = fs::read_to_string(&pid_file).map_err(|error| told(&pid_file, &error))?;
+        let pid: u32 = text.trim().parse().map_err(|error| told(&pid_file, &error))?;
+        let process = self.proc.join(pid.to_string());
+        let command_line = process.join("cmdline");
+        let words = fs::read(&command_line).map_err(|error| told(&command_line, &error))?;
+        // The number may belong to another process by now.
+        let uuid = uuid.to_string();
+        if !words.split(|byte| *byte == 0).any(|word| word == uuid.as_bytes()) {
+            return Err(told(&pid_file, &format!("process {pid} does not run this domain")));
+        }
+        let folder = process.join("fd");
+        let entries = fs::read_dir(&folder).map_err(|error| told(&folder, &error))?;
+        let open = entries.filter_map(|entry| {
+            let entry = entry.ok()?;
+            // Only the link's text is read: the file may lie on a file system that hangs.
+            let target = fs::read_link(entry.path()).ok()?;
+            let info = fs::read_to_string(process.join("fdinfo").join(entry.file_name())).ok()?;
+            Some((target, flags(&info)? & O_DIRECT != 0))
+        });
+        Ok((pid, open.collect()))
+    }
+}
+
+impl OpenFiles {
+    /// Whether `path` is open with O_DIRECT, and who has it open or why that could not be seen.
+    #[must_use]
+    pub fn direct(&self, path: &Path) -> (Option<bool>, String) {
+        let (pid, open) = match &self.found {
+            Ok(found) => found,
+            Err(why) => return (None, why.clone()),
+        };
+        let find = |path: &Path| {
+            let flags: Vec<bool> =
+                open.iter().filter(|(target, _)| target == path).map(|(_, direct)| *direct).collect();
+            // While a mode is being changed there are two. The weaker one is true of some of the guest's writes.
+            (!flags.is_empty()).then(|| flags.iter().all(|direct| *direct))
+        };
+        match find(path).or_else(|| find(&fs::canonicalize(path).ok()?)) {
+            Some(direct) => (Some(direct), format!("QEMU (process {pid})")),
+            None => (None, format!("process {pid} has no descriptor of `{}`", path.display())),
+        }
+    }
+}
+
+/// The flags line of `fdinfo`, which is octal.
+fn flags(info: &str) -> Option<u32> {
+    let octal = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+    u32::from_str_radix(octal.trim(), 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: Uuid = Uuid::from_u128(7);
+
+    fn process(folder: &Path, command_line: &str) -> Source {
+        let process = folder.join("proc/42");
+        fs::create_dir_all(process.join("fd")).unwrap();
+        fs::create_dir_all(process.join("fdinfo")).unwrap();
+        fs::write(process.join("cmdline"), command_line).unwrap();
+        fs::write(folder.join("vm.pid"), "42\n").unwrap();
+        for (fd, target, flags) in
+            [("3", "/a.qcow2", "02140002"), ("4", "/b.qcow2", "02100002"), ("5", "/c", "x")]
+        {
+            std::os::unix::fs::symlink(target, process.join("fd").join(fd)).unwrap();
+            fs::write(process.join("fdinfo").join(fd), format!("pos:\t0\nflags:\t{flags}\nmnt_id:\t1\n"))
+                .unwrap();
+        }
+        Source { proc: folder.join("proc"), pid_folder: folder.to_owned() }
+    }
+
+    #[test]
+    fn the_flags_of_each_file_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = process(folder.path(), &format!("qemu\0-uuid\0{UUID}\0")).open_files("vm", UUID);
+        assert_eq!(open.direct(Path::new("/a.qcow2")), (Some(true), "QEMU (process 42)".to_owned()));
+        assert_eq!(open.direct(Path::new("/b.qcow2")).0, Some(false));
+        let (direct, why) = open.direct(Path::new("/c"));
+        assert_eq!((direct, why.as_str()), (None, "process 42 has no descriptor of `/c`"));
+    }
+
+    #[test]
+    fn a_process_that_is_not_the_domains_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = process(folder.path(), "another\0program\0");
+        let (direct, why) = source.open_files("vm", UUID).direct(Path::new("/a.qcow2"));
+        assert_eq!(direct, None);
+        assert!(why.ends_with("process 42 does not run this domain"), "{why}");
+        let (_, why) = source.open_files("other", UUID).direct(Path::new("/a.qcow2"));
+        assert!(why.contains("other.pid`: No such file"), "{why}");
+    }
+
+    #[test]
+    fn the_flag_is_that_of_this_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "").unwrap();
+        let flags_of = |direct: bool| {
+            use std::os::fd::AsRawFd;
+            use std::os::unix::fs::OpenOptionsExt;
+            let mut options = fs::OpenOptions::new();
+            options.read(true);
+            if direct {
+                options.custom_flags(i32::try_from(O_DIRECT).unwrap());
+            }
+            let file = options.open(&path).unwrap();
+            flags(&fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap()).unwrap()
+        };
+        assert_eq!(flags_of(true) & !flags_of(false), O_DIRECT);
+    }
+}

@@ -1,0 +1,225 @@
+//! The hypervisor on libvirt and QEMU.
+//!
+//! What is known of domains is kept in [`registry`] and follows libvirt's events ([`follow`]): nothing is polled. Each
+//! call asks libvirt for the state it acts on, and looks at the domain afterwards, so that its answer is true even
+//! before the event arrives. When libvirt goes away, calls say so; when it is back, everything is looked at again.
+
+mod console;
+mod define;
+mod devices;
+mod evidence;
+mod follow;
+mod host;
+mod look;
+mod power;
+mod refusal;
+mod registry;
+mod volumes;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_libvirt::{Backoff, Connection, EventKind, Supervised};
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use crate::accel;
+use crate::error::Error;
+use crate::interface::{Attempt, Domains, Storage};
+use crate::lifecycle::Action;
+use crate::spec::{Disk, DiskId, DomainSpec, Media};
+use crate::state::{Change, ConsoleLog, Domain, Host};
+use crate::storage::{Folder, Image, Volume, VolumeSpec};
+use registry::Registry;
+
+/// The events that tell all that a domain's description is made of.
+const EVENTS: &[EventKind] = &[
+    EventKind::Lifecycle,
+    EventKind::Reboot,
+    EventKind::IoError,
+    EventKind::TrayChange,
+    EventKind::DeviceAdded,
+    EventKind::DeviceRemoved,
+];
+
+/// Where things are on the host, and how long to wait.
+#[derive(Clone)]
+pub struct Options {
+    /// How libvirt is reached.
+    pub connect: agent_libvirt::Options,
+    /// How long to wait between attempts to reach it.
+    pub backoff: Backoff,
+    /// Where libvirt keeps the process ids of QEMU.
+    pub pid_folder: PathBuf,
+    /// Where libvirt keeps QEMU's messages.
+    pub log_folder: PathBuf,
+    /// Where guests' serial lines are kept. Made if it is missing.
+    pub console_folder: PathBuf,
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// What decides about KVM.
+    pub accel: accel::Sources,
+    /// How long a guest has to let go of a disk or a CD-ROM.
+    pub release_patience: Duration,
+    /// How long a call waits for libvirt that has just started, or has just come back.
+    pub connect_patience: Duration,
+}
+
+impl Options {
+    /// Those of an ordinary host, with guests' serial lines kept in `console_folder`.
+    #[must_use]
+    pub fn new(console_folder: PathBuf) -> Self {
+        Self {
+            connect: agent_libvirt::Options::default(),
+            backoff: Backoff::default(),
+            pid_folder: "/run/libvirt/qemu".into(),
+            log_folder: "/var/log/libvirt/qemu".into(),
+            console_folder,
+            proc: "/proc".into(),
+            accel: accel::Sources::default(),
+            release_patience: Duration::from_secs(20),
+            connect_patience: Duration::from_secs(5),
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("sockets", &self.connect.sockets)
+            .field("console_folder", &self.console_folder)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Domains and volumes of this host.
+#[derive(Debug)]
+pub struct Libvirt {
+    options: Options,
+    supervised: Supervised,
+    registry: Arc<Registry>,
+    follower: AbortHandle,
+}
+
+impl Libvirt {
+    /// Starts connecting and following. Needs a tokio runtime, in which it works from then on. That libvirt is not there
+    /// is told by each call, and mends itself when it is.
+    #[must_use]
+    pub fn start(options: Options) -> Self {
+        let supervised = Supervised::start(options.connect.clone(), EVENTS.to_vec(), options.backoff);
+        let registry = Arc::new(Registry::new(evidence::Source {
+            proc: options.proc.clone(),
+            pid_folder: options.pid_folder.clone(),
+        }));
+        let follower = tokio::spawn(follow::run(Arc::clone(&registry), supervised.notices())).abort_handle();
+        Self { options, supervised, registry, follower }
+    }
+
+    /// The connection, once the registry is true: waits a little for a libvirt that has just started.
+    async fn connection(&self) -> Result<Connection, Error> {
+        if !self.registry.synced(self.options.connect_patience).await {
+            let cause = match self.supervised.connection() {
+                Err(error) => error.to_string(),
+                Ok(_) => "it does not answer".to_owned(),
+            };
+            return Err(Error::Unavailable { cause });
+        }
+        self.supervised.connection().map_err(|error| Error::Unavailable { cause: error.to_string() })
+    }
+}
+
+impl Drop for Libvirt {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+#[async_trait]
+impl Domains for Libvirt {
+    async fn host(&self) -> Host {
+        self.describe_host().await
+    }
+
+    async fn domains(&self) -> Result<Vec<Domain>, Error> {
+        self.connection().await?;
+        Ok(self.registry.all())
+    }
+
+    async fn domain(&self, uuid: Uuid) -> Result<Domain, Error> {
+        self.connection().await?;
+        self.registry.domain(uuid).ok_or(Error::NoDomain { uuid })
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.registry.changes()
+    }
+
+    async fn define(&self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
+        self.define_domain(spec, attempt).await
+    }
+
+    async fn act(&self, uuid: Uuid, action: Action, attempt: Attempt) -> Result<Domain, Error> {
+        self.act_on_power(uuid, action, attempt).await
+    }
+
+    async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
+        self.undefine_domain(uuid, attempt).await
+    }
+
+    async fn attach_disk(&self, uuid: Uuid, disk: &Disk, attempt: Attempt) -> Result<Domain, Error> {
+        self.attach(uuid, disk, attempt).await
+    }
+
+    async fn detach_disk(&self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error> {
+        self.detach(uuid, disk, attempt).await
+    }
+
+    async fn insert_media(
+        &self,
+        uuid: Uuid,
+        drive: u8,
+        media: &Media,
+        attempt: Attempt,
+    ) -> Result<Domain, Error> {
+        self.insert(uuid, drive, media, attempt).await
+    }
+
+    async fn eject_media(&self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error> {
+        self.eject(uuid, drive, attempt).await
+    }
+
+    async fn console_log(&self, uuid: Uuid, offset: u64, limit: u64) -> Result<ConsoleLog, Error> {
+        self.domain(uuid).await?;
+        console::read(&self.console_file(uuid), offset, limit).await
+    }
+}
+
+#[async_trait]
+impl Storage for Libvirt {
+    async fn create_volume(&self, spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error> {
+        volumes::create(spec, attempt).await
+    }
+
+    async fn resize_volume(&self, path: &Path, size_bytes: u64, _: Attempt) -> Result<Volume, Error> {
+        self.resize(path, size_bytes).await
+    }
+
+    async fn delete_volume(&self, path: &Path, attempt: Attempt) -> Result<(), Error> {
+        self.delete(path, attempt).await
+    }
+
+    async fn volume(&self, path: &Path) -> Result<Volume, Error> {
+        volumes::inspect(path).await
+    }
+
+    async fn import_image(&self, source: &Path, path: &Path, attempt: Attempt) -> Result<Image, Error> {
+        volumes::import(source, path, attempt).await
+    }
+
+    async fn folder(&self, path: &Path) -> Result<Folder, Error> {
+        volumes::folder(path).await
+    }
+}

@@ -1,0 +1,150 @@
+//! Starting and stopping.
+
+use std::time::Duration;
+
+use agent_libvirt::{Connection, CreateFlags, DestroyFlags, RebootFlags, ShutdownFlags};
+use uuid::Uuid;
+
+use super::refusal::{self, Log};
+use super::{Libvirt, look};
+use crate::error::Error;
+use crate::interface::Attempt;
+use crate::lifecycle::{Action, Start, Verdict, judge};
+use crate::state::{Domain, State};
+
+impl Libvirt {
+    pub(super) async fn act_on_power(
+        &self,
+        uuid: Uuid,
+        action: Action,
+        attempt: Attempt,
+    ) -> Result<Domain, Error> {
+        let connection = self.connection().await?;
+        let handle = self.ours(&connection, uuid).await?;
+        // Not what is kept: what someone has just done may not have been told yet.
+        let state = self.state(&connection, &handle).await?;
+        match judge(&handle.name, state, action, attempt)? {
+            Verdict::AlreadySo => {}
+            Verdict::Do => self.perform(&connection, &handle, state, action).await?,
+        }
+        self.looked_at(&connection, &handle).await
+    }
+
+    async fn perform(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        state: State,
+        action: Action,
+    ) -> Result<(), Error> {
+        let done = match action {
+            // What an earlier attempt left at its first instruction.
+            Action::Start(Start::Running) if state == State::Paused => connection.domain_resume(handle).await,
+            Action::Start(start) => return self.start_domain(connection, handle, start).await,
+            Action::Shutdown { patience } => return self.shut_down(connection, handle, patience).await,
+            Action::Reboot { patience } => return self.reboot(connection, handle, patience).await,
+            Action::Destroy => connection.domain_destroy(handle, DestroyFlags::empty()).await,
+            Action::Reset => connection.domain_reset(handle).await,
+            Action::Suspend => connection.domain_suspend(handle).await,
+            Action::Resume => connection.domain_resume(handle).await,
+        };
+        let what = || format!("{} `{}`", action.verb(), handle.name);
+        done.map_err(|error| refusal::plain(&error, handle.uuid, what()))
+    }
+
+    async fn start_domain(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        start: Start,
+    ) -> Result<(), Error> {
+        let flags = match start {
+            Start::Running => CreateFlags::empty(),
+            Start::Paused => CreateFlags::PAUSED,
+        };
+        let log = Log::mark(&self.options.log_folder, &handle.name).await;
+        let Err(error) = connection.domain_create(handle, flags).await else { return Ok(()) };
+        let disks = self.opened_files(handle.uuid);
+        Err(refusal::of_disks(&error, handle, format!("start `{}`", handle.name), &disks, &log.since().await))
+    }
+
+    async fn shut_down(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let pressed = connection.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN).await;
+        pressed
+            .map_err(|error| refusal::plain(&error, handle.uuid, format!("shut down `{}`", handle.name)))?;
+        let off = self
+            .registry
+            .wait(handle.uuid, patience, |seen| seen.is_none_or(|seen| !seen.state.is_active()))
+            .await;
+        if off { Ok(()) } else { Err(silent(handle, "turn itself off", patience)) }
+    }
+
+    async fn reboot(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        patience: Duration,
+    ) -> Result<(), Error> {
+        let before = self.registry.seen(handle.uuid).map_or(0, |seen| seen.reboots);
+        let pressed = connection.domain_reboot(handle, RebootFlags::ACPI_POWER_BTN).await;
+        pressed.map_err(|error| refusal::plain(&error, handle.uuid, format!("reboot `{}`", handle.name)))?;
+        let again = self
+            .registry
+            .wait(handle.uuid, patience, |seen| {
+                seen.is_none_or(|seen| seen.reboots > before && seen.state == State::Running)
+            })
+            .await;
+        if again { Ok(()) } else { Err(silent(handle, "start over", patience)) }
+    }
+
+    /// A domain of ours, as libvirt names it.
+    pub(super) async fn ours(
+        &self,
+        connection: &Connection,
+        uuid: Uuid,
+    ) -> Result<agent_libvirt::Domain, Error> {
+        let found = connection.domain_lookup_by_uuid(uuid).await;
+        let handle = found.map_err(|error| refusal::plain(&error, uuid, format!("find `{uuid}`")))?;
+        if self.registry.seen(uuid).is_none() {
+            look::at(&self.registry, connection, &handle).await.map_err(|cause| unread(&handle, cause))?;
+            if self.registry.seen(uuid).is_none() {
+                return Err(Error::Foreign { name: handle.name });
+            }
+        }
+        Ok(handle)
+    }
+
+    pub(super) async fn state(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+    ) -> Result<State, Error> {
+        let state = connection.domain_state(handle).await;
+        let what = || format!("ask for the state of `{}`", handle.name);
+        state.map(look::state).map_err(|error| refusal::plain(&error, handle.uuid, what()))
+    }
+
+    /// A domain, after another look.
+    pub(super) async fn looked_at(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+    ) -> Result<Domain, Error> {
+        look::at(&self.registry, connection, handle).await.map_err(|cause| unread(handle, cause))?;
+        self.registry.domain(handle.uuid).ok_or(Error::NoDomain { uuid: handle.uuid })
+    }
+}
+
+pub(super) fn silent(handle: &agent_libvirt::Domain, what: &'static str, patience: Duration) -> Error {
+    Error::GuestSilent { name: handle.name.clone(), what, patience }
+}
+
+fn unread(handle: &agent_libvirt::Domain, cause: String) -> Error {
+    let remedy = "look at it with `virsh dumpxml`".to_owned();
+    Error::Failed { what: format!("look at `{}`", handle.name), cause, remedy }
+}

@@ -1,0 +1,208 @@
+//! What is known of this host's domains: the last look at each, and who wants to hear of changes.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, watch};
+use uuid::Uuid;
+
+use super::evidence;
+use crate::domain::{Described, DiskAt};
+use crate::state::{CdromState, Change, DiskState, Domain, Effective, MediaState, State};
+
+/// How many changes are kept for a receiver that does not take them.
+const CHANGES: usize = 1024;
+
+/// The last look at a domain of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// How libvirt names it.
+    pub handle: agent_libvirt::Domain,
+    /// What it does.
+    pub state: State,
+    /// What it is made of; while it is active, what QEMU was given.
+    pub described: Described,
+    /// What libvirt finds doubtful.
+    pub taints: Vec<String>,
+    /// How often its guest has started over since it was first seen.
+    pub reboots: u64,
+}
+
+/// All of ours, and their listeners.
+#[derive(Debug)]
+pub struct Registry {
+    evidence: evidence::Source,
+    seen: Mutex<BTreeMap<Uuid, Seen>>,
+    changes: broadcast::Sender<Change>,
+    /// Goes up with every change, for those who wait for one.
+    version: watch::Sender<u64>,
+    /// True while events arrive and all domains have been looked at.
+    synced: watch::Sender<bool>,
+    /// Held from a question to libvirt until its answer is kept, so that an older answer never replaces a newer one.
+    looking: tokio::sync::Mutex<()>,
+}
+
+impl Registry {
+    pub fn new(evidence: evidence::Source) -> Self {
+        Self {
+            evidence,
+            seen: Mutex::default(),
+            changes: broadcast::Sender::new(CHANGES),
+            version: watch::Sender::new(0),
+            synced: watch::Sender::new(false),
+            looking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Keeps others from looking meanwhile.
+    pub async fn look(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.looking.lock().await
+    }
+
+    /// Whether the registry is true; waits up to `patience` until it is.
+    pub async fn synced(&self, patience: Duration) -> bool {
+        let mut synced = self.synced.subscribe();
+        let waited = tokio::time::timeout(patience, synced.wait_for(|synced| *synced)).await;
+        matches!(waited, Ok(Ok(_)))
+    }
+
+    /// Notes whether it is true from now on.
+    pub fn set_synced(&self, synced: bool) {
+        if self.synced.send_replace(synced) != synced && synced {
+            // Nobody may be listening, here and below.
+            let _ = self.changes.send(Change::Resync);
+        }
+    }
+
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    /// Keeps a look at one domain, and tells if it is news.
+    pub fn keep(&self, mut seen: Seen) {
+        let uuid = seen.handle.uuid;
+        let mut all = self.lock();
+        if let Some(before) = all.get(&uuid) {
+            seen.reboots = before.reboots;
+            if *before == seen {
+                return;
+            }
+        }
+        all.insert(uuid, seen.clone());
+        drop(all);
+        let _ = self.changes.send(Change::Changed(Box::new(self.view(&seen))));
+        self.raise();
+    }
+
+    /// Notes that a guest has started over.
+    pub fn rebooted(&self, uuid: Uuid) {
+        if let Some(seen) = self.lock().get_mut(&uuid) {
+            seen.reboots += 1;
+        }
+        self.raise();
+    }
+
+    /// Forgets a domain.
+    pub fn forget(&self, uuid: Uuid) {
+        if self.lock().remove(&uuid).is_some() {
+            let _ = self.changes.send(Change::Gone(uuid));
+            self.raise();
+        }
+    }
+
+    /// Forgets all but these.
+    pub fn keep_only(&self, uuids: &[Uuid]) {
+        let gone: Vec<Uuid> = self.lock().keys().filter(|uuid| !uuids.contains(uuid)).copied().collect();
+        for uuid in gone {
+            self.forget(uuid);
+        }
+    }
+
+    fn raise(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// The last look at one.
+    pub fn seen(&self, uuid: Uuid) -> Option<Seen> {
+        self.lock().get(&uuid).cloned()
+    }
+
+    /// The last look at all.
+    pub fn all_seen(&self) -> Vec<Seen> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// One, as it is.
+    pub fn domain(&self, uuid: Uuid) -> Option<Domain> {
+        self.seen(uuid).map(|seen| self.view(&seen))
+    }
+
+    /// All, by name.
+    pub fn all(&self) -> Vec<Domain> {
+        let mut all: Vec<Domain> = self.all_seen().iter().map(|seen| self.view(seen)).collect();
+        all.sort_by(|one, next| one.name.cmp(&next.name));
+        all
+    }
+
+    /// Waits until a domain is as wanted, or until `patience` is over. A domain that is gone is None.
+    pub async fn wait(
+        &self,
+        uuid: Uuid,
+        patience: Duration,
+        mut wanted: impl FnMut(Option<&Seen>) -> bool,
+    ) -> bool {
+        let mut version = self.version.subscribe();
+        let found = version.wait_for(|_| wanted(self.lock().get(&uuid)));
+        matches!(tokio::time::timeout(patience, found).await, Ok(Ok(_)))
+    }
+
+    /// What others see. How QEMU has the files open is looked up each time: it can change without an event.
+    fn view(&self, seen: &Seen) -> Domain {
+        let active = seen.state.is_active();
+        let open = active.then(|| self.evidence.open_files(&seen.described.name, seen.handle.uuid));
+        let effective = |path: &std::path::Path, requested| match &open {
+            None => Effective::of_inactive(requested),
+            Some(open) => {
+                let (direct, evidence) = open.direct(path);
+                Effective::of_active(requested, direct, &evidence)
+            }
+        };
+        let described = &seen.described;
+        let disks = described.disks.iter().map(|DiskAt { disk, target, .. }| DiskState {
+            id: disk.id,
+            target: target.clone(),
+            source: disk.source.clone(),
+            format: disk.format,
+            bus: disk.bus,
+            cache: effective(&disk.source, disk.cache),
+        });
+        let cdroms = described.drives.iter().map(|drive| CdromState {
+            drive: drive.drive,
+            target: drive.target.clone(),
+            media: drive.media.as_ref().map(|media| MediaState {
+                source: media.source.clone(),
+                cache: effective(&media.source, media.cache),
+            }),
+        });
+        Domain {
+            uuid: seen.handle.uuid,
+            name: described.name.clone(),
+            state: seen.state,
+            memory_bytes: described.memory_bytes,
+            vcpus: described.vcpus,
+            machine: described.machine,
+            firmware: described.firmware,
+            accel: described.accel,
+            disks: disks.collect(),
+            cdroms: cdroms.collect(),
+            interfaces: described.interfaces.clone(),
+            vnc_socket: if active { described.vnc_socket.clone() } else { None },
+            taints: seen.taints.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

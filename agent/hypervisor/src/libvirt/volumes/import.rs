@@ -1,0 +1,94 @@
+//! Copying an image into a storage.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::partial::Partial;
+use super::{exists, no_folder_above, of_io, qemu_img};
+use crate::check::check_path;
+use crate::error::Error;
+use crate::interface::Attempt;
+use crate::storage::Image;
+
+/// Copies `source` to `path`.
+pub async fn import(source: &Path, path: &Path, attempt: Attempt) -> Result<Image, Error> {
+    check_path(source)?;
+    check_path(path)?;
+    if exists(path).await? {
+        return existing(source, path, attempt).await;
+    }
+    if !path.parent().is_some_and(Path::is_dir) {
+        return Err(no_folder_above(path));
+    }
+    // Before the copy, which may take long; and after it, of what was copied.
+    alone(source, source).await?;
+    let partial = Partial::of(path)?;
+    partial.clear()?;
+    let (from, to) = (source.to_owned(), partial.path().to_owned());
+    blocking(path, move || copy(&from, &to)).await?;
+    alone(partial.path(), source).await?;
+    partial.publish()?;
+    describe(path).await
+}
+
+/// What is there may be what an earlier attempt made.
+async fn existing(source: &Path, path: &Path, attempt: Attempt) -> Result<Image, Error> {
+    let there = Error::VolumeExists { path: path.to_owned() };
+    if attempt == Attempt::First {
+        return Err(there);
+    }
+    let image = describe(path).await?;
+    if sha256(source).await? == image.sha256 { Ok(image) } else { Err(there) }
+}
+
+async fn describe(path: &Path) -> Result<Image, Error> {
+    Ok(Image { volume: qemu_img::inspect(path).await?, sha256: sha256(path).await? })
+}
+
+/// Refuses an image that names another file: a guest could read any file of this host through it.
+async fn alone(path: &Path, source: &Path) -> Result<(), Error> {
+    let info = qemu_img::info(path).await?;
+    if let Some(other) = info.other_file() {
+        return Err(Error::Invalid {
+            what: format!("the image `{}` names another file, `{}`", source.display(), other.display()),
+            remedy: "make one file of them with `qemu-img convert`".to_owned(),
+        });
+    }
+    info.volume(source).map(drop)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let mut source = File::open(from).map_err(|error| of_io(&error, from, "read"))?;
+    let mut target = File::create_new(to).map_err(|error| of_io(&error, to, "make"))?;
+    // The kernel shares the blocks where the file system can, and keeps the copy within itself otherwise.
+    std::io::copy(&mut source, &mut target).map_err(|error| of_io(&error, to, "write"))?;
+    Ok(())
+}
+
+async fn sha256(path: &Path) -> Result<String, Error> {
+    let owned = path.to_owned();
+    blocking(path, move || digest(&owned)).await
+}
+
+fn digest(path: &PathBuf) -> Result<String, Error> {
+    let mut file = File::open(path).map_err(|error| of_io(&error, path, "read"))?;
+    let (mut digest, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let length = file.read(&mut buffer).map_err(|error| of_io(&error, path, "read"))?;
+        if length == 0 {
+            return Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        digest.update(&buffer[..length]);
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(of_io(&std::io::Error::other(error), path, "read")))
+}

@@ -1,0 +1,163 @@
+//! Volumes as files, made and looked at by `qemu-img`. A volume appears by renaming, whole or not at all.
+
+mod folder;
+mod import;
+mod partial;
+mod qemu_img;
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::{Libvirt, refusal};
+use crate::check::check_volume;
+use crate::error::Error;
+use crate::interface::Attempt;
+use crate::spec::Format;
+use crate::storage::{Volume, VolumeSpec};
+use partial::Partial;
+
+/// That a path leads nowhere.
+fn no_folder_above(path: &Path) -> Error {
+    Error::Invalid {
+        what: format!("there is no folder for `{}`", path.display()),
+        remedy: "make the folder above it, or choose another path".to_owned(),
+    }
+}
+
+pub use folder::folder;
+pub use import::import;
+pub use qemu_img::inspect;
+
+/// Makes a volume.
+pub async fn create(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error> {
+    check_volume(spec)?;
+    if exists(&spec.path).await? {
+        return existing(spec, attempt).await;
+    }
+    if !spec.path.parent().is_some_and(Path::is_dir) {
+        return Err(no_folder_above(&spec.path));
+    }
+    let size = match &spec.backing {
+        None => None,
+        Some(backing) => {
+            let under = inspect(&backing.path).await?;
+            if let Some(wanted) = spec.size_bytes.filter(|wanted| *wanted < under.size_bytes) {
+                return Err(Error::Invalid {
+                    what: format!(
+                        "`{}` would have {wanted} bytes, less than the {} bytes of the image under it, `{}`",
+                        spec.path.display(),
+                        under.size_bytes,
+                        backing.path.display()
+                    ),
+                    remedy: "ask for at least as many".to_owned(),
+                });
+            }
+            Some(under.size_bytes)
+        }
+    };
+    let partial = Partial::of(&spec.path)?;
+    partial.clear()?;
+    let size = spec.size_bytes.or(size);
+    qemu_img::create(partial.path(), &spec.path, spec.format, size, spec.backing.as_ref()).await?;
+    partial.publish()?;
+    inspect(&spec.path).await
+}
+
+/// What is there may be what an earlier attempt made.
+async fn existing(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error> {
+    let there = Error::VolumeExists { path: spec.path.clone() };
+    if attempt == Attempt::First {
+        return Err(there);
+    }
+    let volume = inspect(&spec.path).await?;
+    let backing = spec.backing.as_ref().map(|backing| &backing.path);
+    // A raw file of nothing looks like any other raw file; what is in it is the guest's.
+    let same = volume.format == spec.format
+        && volume.backing.as_ref() == backing
+        && spec.size_bytes.is_none_or(|size| size == volume.size_bytes);
+    if same { Ok(volume) } else { Err(there) }
+}
+
+/// Whether something is at `path`, a link that leads nowhere included.
+async fn exists(path: &Path) -> Result<bool, Error> {
+    match tokio::fs::symlink_metadata(path).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(of_io(&error, path, "look at")),
+    }
+}
+
+/// An error of the kernel about a file.
+fn of_io(error: &std::io::Error, path: &Path, verb: &str) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            Error::NoSpace { path: path.to_owned(), cause: error.to_string() }
+        }
+        std::io::ErrorKind::NotFound => Error::NoVolume { path: path.to_owned() },
+        _ => Error::Failed {
+            what: format!("{verb} `{}`", path.display()),
+            cause: error.to_string(),
+            remedy: "look at the file, its folder and their permissions".to_owned(),
+        },
+    }
+}
+
+impl Libvirt {
+    /// The domain that has a file, and its disk there.
+    fn user_of(&self, path: &Path) -> Option<(agent_libvirt::Domain, bool, String)> {
+        self.registry.all_seen().into_iter().find_map(|seen| {
+            let disks = seen.described.disks.iter().map(|at| (&at.disk.source, &at.target));
+            let media =
+                seen.described.drives.iter().filter_map(|at| Some((&at.media.as_ref()?.source, &at.target)));
+            let (_, target) = disks.chain(media).find(|(source, _)| *source == path)?;
+            let target = target.clone();
+            Some((seen.handle.clone(), seen.state.is_active(), target))
+        })
+    }
+
+    pub(super) async fn resize(&self, path: &Path, size_bytes: u64) -> Result<Volume, Error> {
+        crate::check::check_size(path, size_bytes)?;
+        let volume = inspect(path).await?;
+        if size_bytes < volume.size_bytes {
+            let (size_bytes, wanted_bytes) = (volume.size_bytes, size_bytes);
+            return Err(Error::Shrink { path: path.to_owned(), size_bytes, wanted_bytes });
+        }
+        if size_bytes == volume.size_bytes {
+            return Ok(volume);
+        }
+        match self.user_of(path) {
+            // Nobody else may write to a file that QEMU has open.
+            Some((handle, true, target)) => {
+                let connection = self.connection().await?;
+                let flags = agent_libvirt::BlockResizeFlags::BYTES;
+                let resized = connection.domain_block_resize(&handle, &target, size_bytes, flags).await;
+                resized.map_err(|error| {
+                    refusal::plain(&error, Uuid::nil(), format!("resize `{}`", path.display()))
+                })?;
+            }
+            Some((_, false, _)) | None => qemu_img::resize(path, volume.format, size_bytes).await?,
+        }
+        inspect(path).await
+    }
+
+    pub(super) async fn delete(&self, path: &Path, attempt: Attempt) -> Result<(), Error> {
+        crate::check::check_path(path)?;
+        // Who has it is known only while libvirt is.
+        self.connection().await?;
+        if let Some((handle, _, _)) = self.user_of(path) {
+            return Err(Error::InUse { path: path.to_owned(), name: handle.name });
+        }
+        Partial::of(path)?.clear()?;
+        match tokio::fs::remove_file(path).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && attempt == Attempt::Again => Ok(()),
+            Err(error) => Err(of_io(&error, path, "delete")),
+        }
+    }
+}
+
+/// `qemu-img`'s word for a format.
+fn format_word(format: Format) -> &'static str {
+    format.as_str()
+}

@@ -1,0 +1,78 @@
+//! Guests that run: what they say, what they write, and how they take their power button.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use agent_hypervisor::lifecycle::Action;
+use agent_hypervisor::spec::{CacheMode, Machine};
+use agent_hypervisor::state::State;
+use agent_hypervisor::{Attempt, Domains, Error};
+use xtask_testbed::guest::Kind;
+use xtask_testbed::libvirt::{Inside, qemu_pid};
+
+use super::room::{self, DIRECT, PATIENCE, disk, guest, said, spec, start, virsh};
+
+#[test]
+fn the_power_button_is_answered_on_both_boards() {
+    room::run("the_power_button_is_answered_on_both_boards", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        for machine in [Machine::Q35, Machine::I440fx] {
+            let mut vm = spec(
+                machine.as_str(),
+                disk(&guest(DIRECT, machine.as_str(), Kind::Answering), CacheMode::None),
+            );
+            vm.machine = machine;
+            start(&libvirt, &vm).await.unwrap();
+            said(&libvirt, vm.uuid, "GUEST-UP").await;
+            let reboot = Action::Reboot { patience: PATIENCE };
+            assert_eq!(libvirt.act(vm.uuid, reboot, Attempt::First).await.unwrap().state, State::Running);
+            let twice = async {
+                while said(&libvirt, vm.uuid, "GUEST-UP").await.matches("GUEST-UP").count() < 2 {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, twice).await.expect("it started over");
+            let shutdown = Action::Shutdown { patience: PATIENCE };
+            assert_eq!(libvirt.act(vm.uuid, shutdown, Attempt::First).await.unwrap().state, State::Shutoff);
+            assert_eq!(virsh(["domstate", machine.as_str()]), "shut off");
+        }
+    });
+}
+
+#[test]
+fn a_guest_that_does_not_answer_is_told_and_not_killed() {
+    room::run("a_guest_that_does_not_answer_is_told_and_not_killed", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        let vm = spec("deaf", disk(&guest(DIRECT, "deaf", Kind::Silent), CacheMode::None));
+        start(&libvirt, &vm).await.unwrap();
+        said(&libvirt, vm.uuid, "GUEST-UP").await;
+        let pid = qemu_pid("deaf").unwrap();
+        let patience = Duration::from_secs(2);
+        for action in [Action::Shutdown { patience }, Action::Reboot { patience }] {
+            let error = libvirt.act(vm.uuid, action, Attempt::First).await.unwrap_err();
+            let Error::GuestSilent { name, .. } = &error else { panic!("{error}") };
+            assert_eq!(name, "deaf");
+            assert!(
+                error.to_string().contains("within 2 seconds, and runs on; wait and try again, or force it")
+            );
+            assert_eq!(libvirt.domain(vm.uuid).await.unwrap().state, State::Running);
+            assert_eq!(qemu_pid("deaf").unwrap(), pid);
+        }
+        libvirt.act(vm.uuid, Action::Destroy, Attempt::First).await.unwrap();
+    });
+}
+
+#[test]
+fn vnc_answers_on_its_socket() {
+    room::run("vnc_answers_on_its_socket", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        let vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), CacheMode::None));
+        let socket = start(&libvirt, &vm).await.unwrap().vnc_socket.expect("a socket");
+        let mut greeting = [0; 12];
+        UnixStream::connect(&socket).unwrap().read_exact(&mut greeting).unwrap();
+        assert_eq!(&greeting, b"RFB 003.008\n");
+        let off = libvirt.act(vm.uuid, Action::Destroy, Attempt::First).await.unwrap();
+        assert_eq!(off.vnc_socket, None);
+    });
+}

@@ -1,0 +1,9 @@
+//! The hypervisor on libvirt and QEMU, in a room with both, with guests that run under TCG. `virsh`, the kernel and the
+//! guests judge.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod direct_io;
+mod follow;
+mod guests;
+mod room;
