@@ -7,3 +7,4 @@ mod direct_io;
 mod follow;
 mod guests;
 mod room;
+mod volumes;
