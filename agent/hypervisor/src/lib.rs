@@ -8,6 +8,8 @@
 
 pub mod accel;
 pub mod check;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod domain;
 pub mod error;
 pub mod interface;

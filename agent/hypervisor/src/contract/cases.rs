@@ -1,0 +1,127 @@
+//! The list of cases.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::{Room, cache, cdroms, console, define, direct, disks, images, power, volumes, watch};
+
+/// A case.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// Its name, unlike any other's.
+    pub name: &'static str,
+    /// What it does. It panics when something is not as it should be.
+    pub body: Body,
+}
+
+/// What a case does.
+pub type Body = for<'a> fn(&'a Room) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Calls the macro of the given name with all cases: the name of a group, a colon, names of cases, a semicolon, and so on.
+///
+/// ```ignore
+/// macro_rules! tests {
+///     ($($group:ident: $($case:ident)+;)+) => { $($(#[test] fn $case() { run(stringify!($case)); })+)+ };
+/// }
+/// agent_hypervisor::contract_cases!(tests);
+/// ```
+#[macro_export]
+macro_rules! contract_cases {
+    ($with:ident) => {
+        $with! {
+            define:
+                a_domain_is_shown_as_it_was_defined
+                domains_are_listed_by_name
+                an_undefined_domain_is_gone
+                an_active_domain_is_not_undefined
+                an_identity_is_taken_once
+                a_name_is_taken_once
+                a_later_attempt_replaces_a_definition
+                bad_definitions_are_refused
+                unknown_domains_are_not_found
+                domains_of_others_are_left_alone
+                every_main_board_and_bus_starts
+                uefi_starts_or_is_refused_as_the_host_says
+                network_cards_are_kept
+                disks_keep_their_order_and_format;
+            power:
+                a_domain_starts_and_is_destroyed_again_and_again
+                what_runs_is_not_started_again
+                a_domain_starts_paused
+                a_later_attempt_lets_go_what_was_left_paused
+                a_domain_is_paused_and_resumed
+                what_is_off_only_starts
+                a_guest_that_answers_turns_itself_off
+                a_guest_that_is_silent_runs_on
+                a_paused_guest_is_not_asked_to_turn_itself_off
+                a_guest_that_answers_reboots
+                a_reset_starts_the_guest_over
+                without_its_disk_a_domain_stays_off
+                vnc_is_spoken_while_the_domain_is_active;
+            cache:
+                a_root_disk_works_in_every_mode
+                data_disks_work_in_every_mode
+                overlays_work_in_every_mode
+                disks_attached_while_it_runs_work_in_every_mode
+                disks_attached_while_it_is_off_work_in_every_mode
+                media_work_in_every_mode
+                media_inserted_while_it_runs_work_in_every_mode
+                a_mode_outlives_resets_and_starts
+                a_definition_is_replaced_with_another_mode;
+            direct:
+                a_root_disk_is_refused_and_the_way_out_works
+                a_data_disk_is_refused
+                an_image_under_a_disk_is_refused
+                attaching_is_refused_and_the_domain_runs_on
+                a_medium_is_refused
+                buffered_modes_work_and_leave_no_doubt;
+            disks:
+                an_attached_disk_stays
+                disks_are_attached_while_it_is_off_or_paused
+                a_disk_is_attached_once
+                what_is_no_disk_is_not_attached
+                sata_disks_are_attached_while_it_is_off
+                a_disk_is_detached_while_it_is_off
+                a_running_guest_lets_go_or_keeps_its_disk;
+            cdroms:
+                media_come_and_go_while_it_runs
+                media_come_and_go_while_it_is_off
+                a_drive_holds_one_medium
+                without_drive_or_medium_nothing_is_inserted
+                without_its_medium_a_domain_stays_off;
+            volumes:
+                a_volume_is_made_as_asked
+                an_overlay_is_as_big_as_what_it_lies_on
+                an_overlay_boots_what_it_lies_on
+                a_volume_is_made_once
+                bad_volumes_are_refused
+                a_volume_grows_and_never_shrinks
+                a_volume_grows_while_a_domain_runs_on_it
+                a_deleted_volume_is_gone
+                a_volume_that_a_domain_has_is_not_deleted;
+            images:
+                an_image_is_copied_and_hashed
+                an_image_is_imported_once
+                what_is_no_image_is_not_imported
+                a_folder_is_made_if_it_is_missing;
+            console:
+                a_log_is_read_in_stretches
+                a_log_goes_on_with_every_start
+                a_log_goes_with_its_domain;
+            watch:
+                own_changes_are_told
+                what_others_do_is_told
+                what_a_guest_does_is_told_to_all;
+        }
+    };
+}
+
+macro_rules! table {
+    ($($group:ident: $($case:ident)+;)+) => {
+        /// All cases.
+        pub const CASES: &[Case] =
+            &[$($(Case { name: stringify!($case), body: |room| Box::pin($group::$case(room)) },)+)+];
+    };
+}
+
+contract_cases!(table);
