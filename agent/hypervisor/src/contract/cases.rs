@@ -19,7 +19,7 @@ pub type Body = for<'a> fn(&'a Room) -> Pin<Box<dyn Future<Output = ()> + Send +
 
 /// Calls the macro of the given name with all cases: the name of a group, a colon, names of cases, a semicolon, and so on.
 ///
-/// ```ignore
+/// ```text
 /// macro_rules! tests {
 ///     ($($group:ident: $($case:ident)+;)+) => { $($(#[test] fn $case() { run(stringify!($case)); })+)+ };
 /// }

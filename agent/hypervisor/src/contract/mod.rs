@@ -4,7 +4,7 @@
 //! and files of its own, so that all of them can share one libvirtd. What a case cannot do through the interface, such as
 //! to lay down a disk that boots or to be somebody else, the [`Fixture`] does.
 //!
-//! ```ignore
+//! ```text
 //! agent_hypervisor::contract::run(Arc::new(fixture), "").await;
 //! ```
 //!

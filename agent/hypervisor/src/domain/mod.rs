@@ -30,6 +30,7 @@ use crate::spec::{Accel, Disk, DomainSpec, Firmware};
 pub use described::{Described, DiskAt, DriveAt, Mark};
 pub use read::read;
 pub use target::free_target;
+pub(crate) use target::place;
 
 use device::Devices;
 use element::Element;
@@ -87,7 +88,7 @@ pub fn xml(spec: &DomainSpec, host: &Surroundings) -> Result<String, Error> {
             remedy: "install OVMF (`ovmf`, `edk2-ovmf`), or choose the firmware `bios`".to_owned(),
         });
     }
-    let (disks, drives) = target::place(spec);
+    let (disks, drives) = place(spec);
     let plan = Plan { spec, host, disks, drives };
     let mut domain = Element::new("domain").with("type", head::domain_type(host.accel));
     for part in PARTS {

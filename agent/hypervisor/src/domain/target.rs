@@ -12,7 +12,7 @@ pub fn free_target<'a>(bus: DiskBus, in_use: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Gives every disk and every drive its name. Disks come first, so that the root disk has the first one.
-pub(super) fn place(spec: &DomainSpec) -> (Vec<DiskAt>, Vec<DriveAt>) {
+pub(crate) fn place(spec: &DomainSpec) -> (Vec<DiskAt>, Vec<DriveAt>) {
     let mut in_use: HashSet<String> = HashSet::new();
     let mut next = |prefix| {
         let target = lowest(prefix, &in_use.iter().map(String::as_str).collect());

@@ -12,10 +12,11 @@ use super::point::{Call, Moment};
 use super::vm::Vm;
 use super::world::World;
 use crate::check::{check, check_disk, check_media};
+use crate::domain::{self, Surroundings};
 use crate::error::Error;
 use crate::interface::{Attempt, Domains};
 use crate::lifecycle::{Action, Start, Verdict, judge};
-use crate::spec::{Accel, AccelChoice, Disk, DiskBus, DiskId, DomainSpec, Firmware, Media};
+use crate::spec::{Accel, AccelChoice, Disk, DiskBus, DiskId, DomainSpec, Media};
 use crate::state::{Change, ConsoleLog, Domain, Host, State};
 
 /// How long a guest has to let go of a disk. Nobody waits for it here.
@@ -113,6 +114,9 @@ impl World {
     fn define(&mut self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
         check(spec)?;
         let accel = self.accel(spec)?;
+        // Nobody reads the description. But what cannot be described is refused, in the same words.
+        let console_log = "/var/log/simulated/console".into();
+        domain::xml(spec, &Surroundings { accel, console_log, uefi: self.host.uefi })?;
         let (uuid, name) = (spec.uuid, spec.name.clone());
         if let Some(name) = self.foreign.get(&uuid) {
             return Err(Error::Foreign { name: name.clone() });
@@ -140,18 +144,14 @@ impl World {
 
     /// What is to run a domain, if this host can.
     fn accel(&self, spec: &DomainSpec) -> Result<Accel, Error> {
-        let lacks = |what: String, remedy: &str| Error::Unsupported { what, remedy: remedy.to_owned() };
-        if spec.firmware == Firmware::Uefi && !self.host.uefi {
-            return Err(lacks("this host has no image of UEFI".to_owned(), "install one, or choose `bios`"));
-        }
         match (spec.accel, self.host.accel) {
             (AccelChoice::Auto, accel) => Ok(accel),
             (AccelChoice::Tcg, _) => Ok(Accel::Tcg),
             (AccelChoice::Kvm, Accel::Kvm) => Ok(Accel::Kvm),
-            (AccelChoice::Kvm, Accel::Tcg) => Err(lacks(
-                format!("`kvm` does not work on this host: {}", self.host.accel_reason),
-                "choose `auto` or `tcg`",
-            )),
+            (AccelChoice::Kvm, Accel::Tcg) => Err(Error::Unsupported {
+                what: format!("`kvm` does not work on this host: {}", self.host.accel_reason),
+                remedy: "choose `auto` or `tcg`".to_owned(),
+            }),
         }
     }
 

@@ -10,7 +10,6 @@ mod domains;
 mod file;
 mod point;
 mod storage;
-mod target;
 mod vm;
 mod world;
 

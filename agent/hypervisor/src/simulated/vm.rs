@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::file::GuestKind;
-use super::target;
+use crate::domain::{free_target, place};
 use crate::lifecycle::Start;
 use crate::spec::{Accel, CacheMode, Disk, DiskId, DomainSpec, Media};
 use crate::state::{CdromState, DiskState, Domain, Effective, MediaState, State};
@@ -22,8 +22,10 @@ pub(super) struct Vm {
     pub(super) state: State,
     /// What the first serial line brought, over all starts.
     pub(super) console: Vec<u8>,
-    /// Names of the disks in the guest, in the order of the disks.
+    /// Names of the disks in the domain, in the order of the disks.
     targets: Vec<String>,
+    /// Names of the drives.
+    drives: Vec<String>,
     /// Disks that somebody had QEMU open anew, with or without O_DIRECT, while it ran.
     reopened: BTreeMap<DiskId, bool>,
     /// What boots, and has not yet had a processor to write its first line with.
@@ -33,20 +35,18 @@ pub(super) struct Vm {
 
 impl Vm {
     pub(super) fn new(spec: &DomainSpec, accel: Accel) -> Self {
-        let mut vm = Self {
-            spec: DomainSpec { disks: Vec::new(), ..spec.clone() },
+        let (disks, drives) = place(spec);
+        Self {
+            spec: spec.clone(),
             accel,
             state: State::Shutoff,
             console: Vec::new(),
-            targets: Vec::new(),
+            targets: disks.into_iter().map(|disk| disk.target).collect(),
+            drives: drives.into_iter().map(|drive| drive.target).collect(),
             reopened: BTreeMap::new(),
             booting: None,
             starts: 0,
-        };
-        for disk in &spec.disks {
-            vm.attach(disk);
         }
-        vm
     }
 
     /// As callers see it.
@@ -68,9 +68,10 @@ impl Vm {
             bus: disk.bus,
             cache: effective(disk.cache, self.reopened.get(&disk.id)),
         });
-        let cdroms = (0..).zip(&self.spec.cdroms).map(|(drive, cdrom)| CdromState {
+        let drives = (0..=u8::MAX).zip(&self.spec.cdroms).zip(&self.drives);
+        let cdroms = drives.map(|((drive, cdrom), target)| CdromState {
             drive,
-            target: target::of_cdrom(self.spec.machine, drive),
+            target: target.clone(),
             media: cdrom.media.as_ref().map(|media| MediaState {
                 source: media.source.clone(),
                 cache: effective(media.cache, None),
@@ -138,7 +139,8 @@ impl Vm {
     }
 
     pub(super) fn attach(&mut self, disk: &Disk) {
-        let target = target::of_disk(disk.bus, &self.spec, &self.targets);
+        let in_use = self.targets.iter().chain(&self.drives).map(String::as_str);
+        let target = free_target(disk.bus, in_use);
         self.targets.push(target);
         self.spec.disks.push(disk.clone());
     }
