@@ -12,16 +12,28 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Where the server reaches this agent.
     pub listen: SocketAddr,
+    /// What runs virtual machines.
+    pub hypervisor: HypervisorName,
+}
+
+/// What can run virtual machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HypervisorName {
+    /// libvirt and QEMU.
+    Libvirt,
+    /// Nothing: they are simulated, and gone when the agent stops.
+    Simulated,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 7070)) }
+        Self { listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 7070)), hypervisor: HypervisorName::Libvirt }
     }
 }
 
 impl Settings for Config {
-    const KEYS: &'static [&'static str] = &["listen"];
+    const KEYS: &'static [&'static str] = &["listen", "hypervisor"];
 }
 
 #[cfg(test)]
@@ -41,6 +53,8 @@ mod tests {
             .fold(String::new(), |text, line| text + line + "\n");
         assert_eq!(packaging_service::config::parse::<Config>(&shown, path).unwrap(), Config::default());
         let shown: toml::Table = toml::from_str(&shown).unwrap();
-        assert_eq!(shown.keys().collect::<Vec<_>>(), Config::KEYS);
+        let mut keys = Config::KEYS.to_vec();
+        keys.sort_unstable();
+        assert_eq!(shown.keys().collect::<Vec<_>>(), keys);
     }
 }

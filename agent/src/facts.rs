@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use agent_protocol::host::{Agent, Cpu, Facts, Kvm, Virtualization};
+use agent_protocol::host::{Accel, Agent, Cpu, Facts, Hypervisor, Kvm, Virtualization};
 use packaging_stamp::Stamp;
 
 /// Where facts are read. Tests have a folder of their own.
@@ -28,9 +28,20 @@ impl Default for Sources {
     }
 }
 
-/// Reads all facts. `stamp` and `started` are the running program's.
+/// What the hypervisor says of itself.
+#[derive(Debug, Clone)]
+pub struct Machines {
+    /// What it is.
+    pub hypervisor: Hypervisor,
+    /// What `auto` means here.
+    pub accel: Accel,
+    /// True if there is an image of UEFI.
+    pub uefi: bool,
+}
+
+/// Reads all facts. `stamp` and `started` are the running program's, `machines` the hypervisor's.
 #[must_use]
-pub fn read(sources: &Sources, stamp: &Stamp, started: Instant) -> Facts {
+pub fn read(sources: &Sources, stamp: &Stamp, started: Instant, machines: Machines) -> Facts {
     let proc = |name: &str| line(&sources.proc.join(name));
     Facts {
         agent: Agent {
@@ -50,6 +61,9 @@ pub fn read(sources: &Sources, stamp: &Stamp, started: Instant) -> Facts {
             .iter()
             .find(|path| path.exists())
             .map(|path| path.display().to_string()),
+        hypervisor: machines.hypervisor,
+        accel: machines.accel,
+        uefi: machines.uefi,
     }
 }
 
@@ -99,6 +113,14 @@ fn kvm(path: &Path) -> Kvm {
 mod tests {
     use super::*;
 
+    fn machines() -> Machines {
+        Machines {
+            hypervisor: Hypervisor { version: Some("simulated".to_owned()), reason: None },
+            accel: Accel { auto: agent_protocol::vm::Accel::Tcg, reason: "simulated".to_owned() },
+            uefi: true,
+        }
+    }
+
     #[test]
     fn cpuinfo_of_intel_amd_and_arm() {
         let intel = "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu vmx sse\n\nprocessor\t: 1\nmodel name\t: Xeon\n";
@@ -117,7 +139,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("nowhere");
         let sources = Sources { proc: nowhere.clone(), kvm: nowhere.clone(), libvirt: vec![nowhere] };
-        let facts = read(&sources, &Stamp::new(None, None, None), Instant::now());
+        let facts = read(&sources, &Stamp::new(None, None, None), Instant::now(), machines());
         assert_eq!((facts.host_name, facts.kernel, facts.uptime_seconds), (None, None, None));
         assert_eq!((facts.cpu.count, facts.memory_bytes, facts.libvirt_socket), (None, None, None));
         assert!(!facts.kvm.opens && facts.kvm.reason.unwrap().contains("No such file"));
@@ -142,7 +164,7 @@ mod tests {
             libvirt: vec![folder.path().join("none"), put("libvirt-sock", "")],
         };
         let stamp = Stamp::new(Some("0.9"), Some("0123abcd"), Some("true"));
-        let facts = read(&sources, &stamp, Instant::now());
+        let facts = read(&sources, &stamp, Instant::now(), machines());
         assert_eq!((facts.agent.reference.as_deref(), facts.agent.dirty), (Some("0.9"), true));
         assert_eq!((facts.host_name.as_deref(), facts.kernel.as_deref()), (Some("node1"), Some("6.1.0")));
         assert_eq!((facts.uptime_seconds, facts.memory_bytes), (Some(86400), Some(16 << 20)));
@@ -152,7 +174,7 @@ mod tests {
 
     #[test]
     fn this_very_host_has_facts() {
-        let facts = read(&Sources::default(), &Stamp::new(None, None, None), Instant::now());
+        let facts = read(&Sources::default(), &Stamp::new(None, None, None), Instant::now(), machines());
         assert!(facts.kernel.is_some() && facts.cpu.count.is_some() && facts.memory_bytes.is_some());
     }
 }

@@ -12,12 +12,25 @@ use packaging_service::{client, tls};
 use crate::error::Error;
 use crate::http::HEALTH_PATH;
 use crate::link::{IDENTITY, State};
+use crate::run::Agent;
 
 const RENEWAL: &str = "join this host again, or on the server's host move `agent.pem` and `agent.key` away and run `cairn-server bootstrap`";
 
-/// How the agent is, as it sees itself: `link` is where it stands with the server.
-#[must_use]
-pub fn report(layout: &Layout, link: &State) -> Report {
+/// How long the hypervisor may take to say how it is.
+const HYPERVISOR_LIMIT: Duration = Duration::from_secs(2);
+
+/// How the agent is, as it sees itself.
+pub async fn report(agent: &Agent) -> Report {
+    let host = tokio::time::timeout(HYPERVISOR_LIMIT, agent.hypervisor.host()).await;
+    let hypervisor = host.map_or_else(
+        |_| Err(format!("it does not answer within {} ms", HYPERVISOR_LIMIT.as_millis())),
+        |host| host.hypervisor,
+    );
+    judge(&agent.layout, &agent.link().borrow(), hypervisor)
+}
+
+/// `link` is where the agent stands with the server, `hypervisor` what runs virtual machines, or why nothing does.
+fn judge(layout: &Layout, link: &State, hypervisor: Result<String, String>) -> Report {
     let socket = Check::pass("socket", format!("`{}` answers", layout.agent_socket().display()));
     let certificate = || tls::lifetime::check(&layout.tls(&format!("{IDENTITY}.pem")), RENEWAL);
     let checks = match link {
@@ -40,7 +53,14 @@ pub fn report(layout: &Layout, link: &State) -> Report {
             certificate(),
         ],
     };
-    Report::new(std::iter::once(socket).chain(checks).collect())
+    // An agent without libvirt still serves: it can say so, and can be asked again.
+    let hypervisor = match hypervisor {
+        Ok(version) => Check::pass("libvirt", version),
+        Err(why) => {
+            Check::warn("libvirt", why, "start libvirtd; until then this host runs no virtual machines")
+        }
+    };
+    Report::new(std::iter::once(socket).chain(checks).chain([hypervisor]).collect())
 }
 
 /// Asks the agent that answers on `socket`. One that does not answer is a failed check.

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent_hypervisor::Hypervisor;
+use agent_hypervisor::libvirt::{self, Libvirt};
+use agent_hypervisor::simulated::Simulated;
+use agent_protocol::envelope::FailureCode;
 use agent_protocol::host::Facts;
+use agent_protocol::vm::{WatchReply, WatchRequest};
 use packaging_service::exit::Exit;
 use packaging_service::files::{Access, create_folder};
 use packaging_service::layout::Layout;
@@ -12,20 +17,37 @@ use packaging_service::{config, listen, log, notify, serve, tls};
 use packaging_stamp::Stamp;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, HypervisorName};
+use crate::convert::from_host;
 use crate::error::Error;
 use crate::facts::{self, Sources};
 use crate::http;
 use crate::link::{self, State};
+use crate::operations::Operations;
+use crate::refusal::Refusal;
+use crate::watch::History;
 
 /// How often an agent looks whether it has been joined.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long operations may take once the agent is told to stop. One that takes longer carries on when the server asks
+/// the next agent.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a call waits for a libvirt that is about to answer. Short: the server waits for the facts of a host without
+/// one, too.
+const LIBVIRT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A running agent: what its answers are made of.
 #[derive(Debug)]
 pub struct Agent {
     /// Where its files lie.
     pub layout: Layout,
+    /// What the server ordered.
+    pub operations: Arc<Operations>,
+    /// What runs virtual machines.
+    pub hypervisor: Arc<dyn Hypervisor>,
+    history: Arc<History>,
     config: Config,
     sources: Sources,
     stamp: &'static Stamp,
@@ -34,11 +56,29 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that does not serve yet.
+    /// An agent that does not serve yet. To be called within a runtime.
     #[must_use]
-    pub fn new(layout: Layout, config: Config, sources: Sources, stamp: &'static Stamp) -> Self {
+    pub fn new(
+        layout: Layout,
+        config: Config,
+        sources: Sources,
+        stamp: &'static Stamp,
+        hypervisor: Arc<dyn Hypervisor>,
+    ) -> Self {
         let link = watch::Sender::new(State::Starting);
-        Self { layout, config, sources, stamp, started: Instant::now(), link }
+        let operations = Operations::new(layout.agent_operations());
+        let history = History::follow(hypervisor.changes());
+        Self {
+            layout,
+            operations,
+            hypervisor,
+            history,
+            config,
+            sources,
+            stamp,
+            started: Instant::now(),
+            link,
+        }
     }
 
     /// Follows the link to the server.
@@ -47,10 +87,25 @@ impl Agent {
         self.link.subscribe()
     }
 
-    /// What this host is and can do. Reads files.
-    #[must_use]
-    pub fn facts(&self) -> Facts {
-        facts::read(&self.sources, self.stamp, self.started)
+    /// What this host is and can do.
+    ///
+    /// # Errors
+    /// If the agent failed.
+    pub async fn facts(self: Arc<Self>) -> Result<Facts, Refusal> {
+        let machines = from_host(self.hypervisor.host().await);
+        let read = move || facts::read(&self.sources, self.stamp, self.started, machines);
+        tokio::task::spawn_blocking(read).await.map_err(|error| {
+            let message = format!("cannot read the facts of this host: {error}; ask again");
+            Refusal::new(FailureCode::Internal, message)
+        })
+    }
+
+    /// What changed, once something has.
+    ///
+    /// # Errors
+    /// As the hypervisor's.
+    pub async fn news(&self, request: WatchRequest) -> Result<WatchReply, Refusal> {
+        Ok(self.history.news(self.hypervisor.as_ref(), request).await?)
     }
 
     /// Serves until `stop`.
@@ -85,13 +140,26 @@ impl Agent {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         };
+        let operations = self.operations.clone();
+        // Fails only if the look back panicked, which has been logged.
+        let _ = tokio::task::spawn_blocking(move || operations.look_back()).await;
         let listener = listen::tcp(self.config.listen, &self.layout.agent_config())?;
         let address = listener.local_addr()?;
         tracing::info!("serving the server on {address}");
         self.link.send_replace(State::Serving { address });
         notify::ready(&format!("serving on {address}"));
-        serve::tls(listener, certificates, http::calls(self.clone()), stop).await;
+        let served = serve::tls(listener, certificates, http::calls(self.clone()), stop.clone());
+        tokio::join!(served, self.wind_up(stop));
         Ok(())
+    }
+
+    /// Once told to stop: sends home who waits for news, and lets operations under way finish.
+    async fn wind_up(&self, mut stop: Stop) {
+        stop.ordered().await;
+        self.history.end();
+        if tokio::time::timeout(GRACE, self.operations.idle()).await.is_err() {
+            tracing::warn!("operations are under way; they carry on when the server asks the next agent");
+        }
     }
 
     /// Notes why the port stays closed; says it once.
@@ -116,12 +184,27 @@ pub fn run(layout: &Layout, stamp: &'static Stamp, filter: &str) -> Result<Exit,
     log::start(filter).map_err(Error::Log)?;
     tls::install_provider();
     let config: Config = config::load(&layout.agent_config())?;
-    let agent = Agent::new(layout.clone(), config, Sources::default(), stamp);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop::on_signals()?;
+        let hypervisor = hypervisor(config.hypervisor, layout);
+        let agent = Agent::new(layout.clone(), config, Sources::default(), stamp, hypervisor);
         Arc::new(agent).serve(stop).await
     })?;
     tracing::info!("stopped");
     Ok(Exit::Ok)
+}
+
+/// What the operator wants to run virtual machines.
+fn hypervisor(name: HypervisorName, layout: &Layout) -> Arc<dyn Hypervisor> {
+    match name {
+        HypervisorName::Libvirt => Arc::new(Libvirt::start(libvirt::Options {
+            connect_patience: LIBVIRT_PATIENCE,
+            ..libvirt::Options::new(layout.console_folder())
+        })),
+        HypervisorName::Simulated => {
+            tracing::warn!("virtual machines are simulated; set `hypervisor = \"libvirt\"` for real ones");
+            Arc::new(Simulated::new().real_files(true))
+        }
+    }
 }

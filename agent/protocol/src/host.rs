@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::vm;
+
 /// Asks for everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,12 @@ pub struct Facts {
     pub kvm: Kvm,
     /// The socket of libvirt that was found.
     pub libvirt_socket: Option<String>,
+    /// What runs virtual machines here.
+    pub hypervisor: Hypervisor,
+    /// What `auto` means here where a virtual machine says what is to run its instructions.
+    pub accel: Accel,
+    /// True if there is an image of UEFI.
+    pub uefi: bool,
 }
 
 /// The program that answers.
@@ -63,6 +71,26 @@ pub enum Virtualization {
     Vmx,
     /// AMD's.
     Svm,
+}
+
+/// What runs virtual machines. One of the two is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hypervisor {
+    /// Names and versions, for people: `libvirt 9.0.0, QEMU 7.2.22`.
+    pub version: Option<String>,
+    /// Why there is nothing.
+    pub reason: Option<String>,
+}
+
+/// What runs instructions where nothing else was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accel {
+    /// What `auto` becomes.
+    pub auto: vm::Accel,
+    /// Why.
+    pub reason: String,
 }
 
 /// The state of `/dev/kvm`.

@@ -4,32 +4,24 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use agent_hypervisor::Attempt;
 use agent_protocol::VERSION;
 use agent_protocol::call::{Call, Repeat};
-use agent_protocol::envelope::{Failure, FailureCode, Reply, Request};
+use agent_protocol::envelope::{Failure, FailureCode, OperationId, Reply, Request};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
 
+use crate::operations::Order;
+use crate::operations::record::Outcome;
+use crate::operations::turn::About;
+use crate::refusal::Refusal;
 use crate::run::Agent;
-
-/// Why a call was not made or did not work.
-#[derive(Debug)]
-pub struct Refusal {
-    code: FailureCode,
-    message: String,
-}
-
-impl Refusal {
-    /// A refusal with a sentence that ends with what to do.
-    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
 
 /// The version alone, so that a request of another version gets an answer that says so.
 #[derive(Deserialize)]
@@ -37,38 +29,57 @@ struct Version {
     protocol: u32,
 }
 
-/// The route of one call, answered by `work`.
-pub fn route<C, F>(
+/// The route of a call that only looks, answered by `work`.
+pub fn looks<C, F>(
     work: impl Fn(Arc<Agent>, C::Request) -> F + Clone + Send + Sync + 'static,
 ) -> Router<Arc<Agent>>
 where
     C: Call,
     F: Future<Output = Result<C::Reply, Refusal>> + Send + 'static,
 {
-    let handler =
-        async move |State(agent): State<Arc<Agent>>, body: Bytes| answer::<C, F>(agent, &body, work).await;
+    const { assert!(matches!(C::REPEAT, Repeat::Anew), "this call changes something") };
+    let handler = async move |State(agent): State<Arc<Agent>>, body: Bytes| {
+        let request = decode::<C>(&body)?;
+        let result = work(agent, request.arguments).await?;
+        Ok::<_, Refusal>(reply(request.operation, result))
+    };
     Router::new().route(C::PATH, post(handler))
 }
 
-async fn answer<C, F>(
-    agent: Arc<Agent>,
-    body: &[u8],
-    work: impl Fn(Arc<Agent>, C::Request) -> F,
-) -> Result<Json<Reply<C::Reply>>, Refusal>
+/// The route of a call that changes something, carried out once by `work`.
+pub fn changes<C, F>(
+    work: impl Fn(Arc<Agent>, C::Request, Attempt) -> F + Clone + Send + Sync + 'static,
+) -> Router<Arc<Agent>>
 where
-    C: Call,
-    F: Future<Output = Result<C::Reply, Refusal>>,
+    C: Call<Request: About>,
+    F: Future<Output = Result<C::Reply, Refusal>> + Send + 'static,
 {
-    let request = decode::<C>(body)?;
-    tracing::debug!("{} for operation {}", C::NAME, request.operation.0);
-    let result = match C::REPEAT {
-        Repeat::Anew => work(agent, request.arguments).await?,
-        Repeat::Remembered => {
-            let message = format!("this agent cannot remember `{}` yet; upgrade it", C::NAME);
-            return Err(Refusal::new(FailureCode::Unsupported, message));
+    const { assert!(matches!(C::REPEAT, Repeat::Remembered), "this call only looks") };
+    let handler = async move |State(agent): State<Arc<Agent>>, body: Bytes| {
+        let request = decode::<C>(&body)?;
+        let operation = request.operation;
+        let order = Order::new(operation.0, C::NAME, &request.arguments)?;
+        let operations = agent.operations.clone();
+        let work = async move |attempt| match work(agent, request.arguments, attempt).await {
+            Ok(reply) => to_raw_value(&reply).map_or_else(unwritable, Outcome::Reply),
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        match operations.run(order, work).await {
+            Outcome::Reply(result) => Ok(reply(operation, result)),
+            Outcome::Refused(refusal) => Err(refusal),
         }
     };
-    Ok(Json(Reply { protocol: VERSION, operation: request.operation, result }))
+    Router::new().route(C::PATH, post(handler))
+}
+
+fn reply<T: Serialize>(operation: OperationId, result: T) -> Json<Reply<T>> {
+    Json(Reply { protocol: VERSION, operation, result })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given away by the result that it comes in")]
+fn unwritable(error: serde_json::Error) -> Outcome {
+    let message = format!("it was done, and the answer cannot be written: {error}; report this");
+    Outcome::Refused(Refusal::new(FailureCode::Internal, message))
 }
 
 fn decode<C: Call>(body: &[u8]) -> Result<Request<C::Request>, Refusal> {
@@ -87,7 +98,9 @@ fn decode<C: Call>(body: &[u8]) -> Result<Request<C::Request>, Refusal> {
         );
         return Err(Refusal::new(FailureCode::Protocol, message));
     }
-    serde_json::from_slice(body).map_err(malformed)
+    let request: Request<C::Request> = serde_json::from_slice(body).map_err(malformed)?;
+    tracing::debug!("{} for operation {}", C::NAME, request.operation.0);
+    Ok(request)
 }
 
 /// The answer to a path that is no call.

@@ -11,7 +11,7 @@ use crate::health::report;
 use crate::run::Agent;
 
 pub async fn health(State(agent): State<Arc<Agent>>) -> (StatusCode, Json<Report>) {
-    let report = report(&agent.layout, &agent.link().borrow());
+    let report = report(&agent).await;
     let status = if report.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report))
 }

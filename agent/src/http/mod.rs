@@ -4,15 +4,22 @@
 mod call;
 mod health;
 mod host;
+mod vm;
+mod volume;
 
 use std::sync::Arc;
 
-use agent_protocol::call::HostFacts;
+use agent_protocol::call::{
+    FolderShow, HostFacts, ImageImport, VmAttachDisk, VmConsole, VmDefine, VmDestroy, VmDetachDisk,
+    VmEjectMedia, VmInsertMedia, VmList, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend,
+    VmUndefine, VmWatch, VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
+};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
 use crate::run::Agent;
+use call::{changes, looks};
 
 /// Where the local socket answers.
 pub const HEALTH_PATH: &str = "/health";
@@ -23,7 +30,30 @@ const REQUEST_LIMIT: usize = 1 << 20;
 /// What the server may call.
 pub fn calls(agent: Arc<Agent>) -> Router {
     Router::new()
-        .merge(call::route::<HostFacts, _>(host::facts))
+        .merge(looks::<HostFacts, _>(host::facts))
+        .merge(looks::<VmList, _>(vm::list))
+        .merge(looks::<VmShow, _>(vm::show))
+        .merge(looks::<VmWatch, _>(vm::watch))
+        .merge(looks::<VmConsole, _>(vm::console))
+        .merge(changes::<VmDefine, _>(vm::define))
+        .merge(changes::<VmStart, _>(vm::start))
+        .merge(changes::<VmShutdown, _>(vm::shutdown))
+        .merge(changes::<VmDestroy, _>(vm::destroy))
+        .merge(changes::<VmReboot, _>(vm::reboot))
+        .merge(changes::<VmReset, _>(vm::reset))
+        .merge(changes::<VmSuspend, _>(vm::suspend))
+        .merge(changes::<VmResume, _>(vm::resume))
+        .merge(changes::<VmUndefine, _>(vm::undefine))
+        .merge(changes::<VmAttachDisk, _>(vm::attach_disk))
+        .merge(changes::<VmDetachDisk, _>(vm::detach_disk))
+        .merge(changes::<VmInsertMedia, _>(vm::insert_media))
+        .merge(changes::<VmEjectMedia, _>(vm::eject_media))
+        .merge(looks::<VolumeShow, _>(volume::show))
+        .merge(changes::<VolumeCreate, _>(volume::create))
+        .merge(changes::<VolumeResize, _>(volume::resize))
+        .merge(changes::<VolumeDelete, _>(volume::delete))
+        .merge(changes::<ImageImport, _>(volume::import))
+        .merge(looks::<FolderShow, _>(volume::folder))
         .fallback(call::unknown)
         .layer(DefaultBodyLimit::max(REQUEST_LIMIT))
         .with_state(agent)

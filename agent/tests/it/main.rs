@@ -1,9 +1,14 @@
-//! The agent from outside: whom it lets in, how it joins, what its commands answer. All on the loopback address and in
+//! The agent from outside: whom it lets in, how it joins, what it does and remembers, what its commands answer. All on the loopback address and in
 //! folders of their own; nothing waits for a time, everything for an event.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
+mod calls;
 mod joining;
+mod killed;
+mod operations;
 mod process;
 mod refusal;
 mod support;
+mod watching;
+mod wire;

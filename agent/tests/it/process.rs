@@ -19,7 +19,7 @@ fn program(root: &Path) -> Command {
     command
 }
 
-fn spawn(root: &Path) -> (Child, UnixDatagram) {
+pub fn spawn(root: &Path) -> (Child, UnixDatagram) {
     let socket = root.join("notify.sock");
     let notices = UnixDatagram::bind(&socket).unwrap();
     notices.set_read_timeout(Some(LIMIT)).unwrap();
@@ -27,7 +27,7 @@ fn spawn(root: &Path) -> (Child, UnixDatagram) {
     (child, notices)
 }
 
-fn notice(notices: &UnixDatagram) -> String {
+pub fn notice(notices: &UnixDatagram) -> String {
     let mut buffer = [0; 4096];
     let length = notices.recv(&mut buffer).unwrap();
     String::from_utf8_lossy(&buffer[..length]).into_owned()

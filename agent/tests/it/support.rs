@@ -9,6 +9,7 @@ use agent::error::Error;
 use agent::facts::Sources;
 use agent::link::State;
 use agent::run::Agent;
+use agent_hypervisor::simulated::Simulated;
 use packaging_service::files::{Access, create_folder};
 use packaging_service::layout::Layout;
 use packaging_service::stop::{self, Stopper};
@@ -51,6 +52,14 @@ impl Host {
         Self { root, layout, authority: Authority::new() }
     }
 
+    /// A host that has joined, and the certificate of its server.
+    pub fn joined() -> Self {
+        let host = Self::new();
+        host.join();
+        host.issue_server_client();
+        host
+    }
+
     /// What an agent needs, as joining leaves it: the certificate comes last.
     pub fn join(&self) {
         std::fs::write(self.layout.tls("ca.pem"), &self.authority.pem).unwrap();
@@ -84,8 +93,14 @@ impl Host {
     }
 
     pub fn start(&self) -> Running {
-        let config = Config { listen: "127.0.0.1:0".parse().unwrap() };
-        let agent = Arc::new(Agent::new(self.layout.clone(), config, Sources::default(), &STAMP));
+        self.start_with(Simulated::new())
+    }
+
+    /// Starts an agent on a twin that the test holds the strings of.
+    pub fn start_with(&self, twin: Simulated) -> Running {
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), ..Config::default() };
+        let sources = Sources::default();
+        let agent = Arc::new(Agent::new(self.layout.clone(), config, sources, &STAMP, Arc::new(twin)));
         let (stopper, stop) = stop::channel();
         let served = tokio::spawn(agent.clone().serve(stop));
         Running { agent, stopper, served }

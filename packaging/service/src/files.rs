@@ -36,6 +36,14 @@ pub struct CreateError {
     cause: io::Error,
 }
 
+impl CreateError {
+    /// What the system said.
+    #[must_use]
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
+}
+
 /// Makes the folder at `path` and those above it. Those above are public. True if it was not there before.
 ///
 /// # Errors

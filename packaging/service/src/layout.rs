@@ -64,6 +64,18 @@ impl Layout {
         self.root.join("var/lib/cairn/agent")
     }
 
+    /// What the server ordered, and how it went: one file an operation.
+    #[must_use]
+    pub fn agent_operations(&self) -> PathBuf {
+        self.agent_data().join("operations")
+    }
+
+    /// What guests write to their first serial lines.
+    #[must_use]
+    pub fn console_folder(&self) -> PathBuf {
+        self.root.join("var/log/cairn/console")
+    }
+
     /// What lives as long as the host runs: sockets.
     #[must_use]
     pub fn run_folder(&self) -> PathBuf {

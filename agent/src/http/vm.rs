@@ -1,0 +1,120 @@
+//! Calls about virtual machines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_hypervisor::Attempt;
+use agent_hypervisor::lifecycle::Action;
+use agent_hypervisor::spec::DiskId;
+use agent_protocol::vm::{
+    AttachRequest, ButtonRequest, ConsoleReply, ConsoleRequest, DefineRequest, DetachRequest, Done,
+    EjectRequest, InsertRequest, ListReply, ListRequest, StartRequest, VmRequest, VmState, WatchReply,
+    WatchRequest,
+};
+use uuid::Uuid;
+
+use crate::convert::{from_console, from_domain, to_disk, to_media, to_spec, to_start};
+use crate::refusal::Refusal;
+use crate::run::Agent;
+
+/// The longest stretch of a console log in one answer, in bytes.
+const CONSOLE_LIMIT: u64 = 1 << 20;
+
+pub async fn list(agent: Arc<Agent>, _: ListRequest) -> Result<ListReply, Refusal> {
+    let domains = agent.hypervisor.domains().await?;
+    Ok(ListReply { vms: domains.into_iter().map(from_domain).collect() })
+}
+
+pub async fn show(agent: Arc<Agent>, request: VmRequest) -> Result<VmState, Refusal> {
+    Ok(from_domain(agent.hypervisor.domain(request.vm).await?))
+}
+
+pub async fn watch(agent: Arc<Agent>, request: WatchRequest) -> Result<WatchReply, Refusal> {
+    agent.news(request).await
+}
+
+pub async fn console(agent: Arc<Agent>, request: ConsoleRequest) -> Result<ConsoleReply, Refusal> {
+    let limit = request.limit.min(CONSOLE_LIMIT);
+    Ok(from_console(&agent.hypervisor.console_log(request.vm, request.offset, limit).await?))
+}
+
+pub async fn define(agent: Arc<Agent>, request: DefineRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+    Ok(from_domain(agent.hypervisor.define(&to_spec(request.vm)?, attempt).await?))
+}
+
+pub async fn start(agent: Arc<Agent>, request: StartRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+    act(&agent, request.vm, Action::Start(to_start(request.mode)), attempt).await
+}
+
+pub async fn shutdown(
+    agent: Arc<Agent>,
+    request: ButtonRequest,
+    attempt: Attempt,
+) -> Result<VmState, Refusal> {
+    let patience = Duration::from_millis(request.patience_ms);
+    act(&agent, request.vm, Action::Shutdown { patience }, attempt).await
+}
+
+pub async fn reboot(agent: Arc<Agent>, request: ButtonRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+    let patience = Duration::from_millis(request.patience_ms);
+    act(&agent, request.vm, Action::Reboot { patience }, attempt).await
+}
+
+pub async fn destroy(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+    act(&agent, request.vm, Action::Destroy, attempt).await
+}
+
+pub async fn reset(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+    act(&agent, request.vm, Action::Reset, attempt).await
+}
+
+pub async fn suspend(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+    act(&agent, request.vm, Action::Suspend, attempt).await
+}
+
+pub async fn resume(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+    act(&agent, request.vm, Action::Resume, attempt).await
+}
+
+async fn act(agent: &Agent, vm: Uuid, action: Action, attempt: Attempt) -> Result<VmState, Refusal> {
+    Ok(from_domain(agent.hypervisor.act(vm, action, attempt).await?))
+}
+
+pub async fn undefine(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<Done, Refusal> {
+    agent.hypervisor.undefine(request.vm, attempt).await?;
+    Ok(Done {})
+}
+
+pub async fn attach_disk(
+    agent: Arc<Agent>,
+    request: AttachRequest,
+    attempt: Attempt,
+) -> Result<VmState, Refusal> {
+    let disk = to_disk(request.disk)?;
+    Ok(from_domain(agent.hypervisor.attach_disk(request.vm, &disk, attempt).await?))
+}
+
+pub async fn detach_disk(
+    agent: Arc<Agent>,
+    request: DetachRequest,
+    attempt: Attempt,
+) -> Result<VmState, Refusal> {
+    Ok(from_domain(agent.hypervisor.detach_disk(request.vm, DiskId(request.volume), attempt).await?))
+}
+
+pub async fn insert_media(
+    agent: Arc<Agent>,
+    request: InsertRequest,
+    attempt: Attempt,
+) -> Result<VmState, Refusal> {
+    let media = to_media(request.media)?;
+    Ok(from_domain(agent.hypervisor.insert_media(request.vm, request.drive, &media, attempt).await?))
+}
+
+pub async fn eject_media(
+    agent: Arc<Agent>,
+    request: EjectRequest,
+    attempt: Attempt,
+) -> Result<VmState, Refusal> {
+    Ok(from_domain(agent.hypervisor.eject_media(request.vm, request.drive, attempt).await?))
+}

@@ -1,0 +1,40 @@
+//! Calls about volumes, images and folders.
+
+use std::sync::Arc;
+
+use agent_hypervisor::Attempt;
+use agent_protocol::vm::Done;
+use agent_protocol::volume::{
+    CreateRequest, Folder, Image, ImportRequest, PathRequest, ResizeRequest, Volume,
+};
+
+use crate::convert::{from_folder, from_image, from_volume, to_path, to_volume_spec};
+use crate::refusal::Refusal;
+use crate::run::Agent;
+
+pub async fn show(agent: Arc<Agent>, request: PathRequest) -> Result<Volume, Refusal> {
+    Ok(from_volume(agent.hypervisor.volume(&to_path(request.path)?).await?))
+}
+
+pub async fn create(agent: Arc<Agent>, request: CreateRequest, attempt: Attempt) -> Result<Volume, Refusal> {
+    Ok(from_volume(agent.hypervisor.create_volume(&to_volume_spec(request)?, attempt).await?))
+}
+
+pub async fn resize(agent: Arc<Agent>, request: ResizeRequest, attempt: Attempt) -> Result<Volume, Refusal> {
+    let path = to_path(request.path)?;
+    Ok(from_volume(agent.hypervisor.resize_volume(&path, request.size_bytes, attempt).await?))
+}
+
+pub async fn delete(agent: Arc<Agent>, request: PathRequest, attempt: Attempt) -> Result<Done, Refusal> {
+    agent.hypervisor.delete_volume(&to_path(request.path)?, attempt).await?;
+    Ok(Done {})
+}
+
+pub async fn import(agent: Arc<Agent>, request: ImportRequest, attempt: Attempt) -> Result<Image, Refusal> {
+    let (source, path) = (to_path(request.source)?, to_path(request.path)?);
+    Ok(from_image(agent.hypervisor.import_image(&source, &path, attempt).await?))
+}
+
+pub async fn folder(agent: Arc<Agent>, request: PathRequest) -> Result<Folder, Refusal> {
+    Ok(from_folder(agent.hypervisor.folder(&to_path(request.path)?).await?))
+}

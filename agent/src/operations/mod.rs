@@ -1,0 +1,329 @@
+//! Operations: what the server ordered, remembered, so that asking again costs nothing and does nothing twice.
+//!
+//! ```text
+//!                      record on disk          answer known
+//!   (nothing) ------------> Started --------------------------> Finished ---> (pruned)
+//!                           |  ^   |                               |
+//!          the agent died,  |  |   | the hypervisor is away        | a repeat gets the
+//!          or failed itself |  |   v                               | same answer
+//!                           +--+  Postponed ---> (pruned)
+//!        a repeat: Again ---^        | a repeat: Again
+//!                           ^--------+
+//! ```
+//!
+//! - A record is on disk before the work starts. What cannot be recorded is not started.
+//! - The work belongs to nobody who waits for it: a caller who hangs up changes nothing, and one who repeats the order
+//!   meanwhile waits for the same answer.
+//! - An id belongs to one request. The same id with another request is refused.
+//! - Finished and postponed operations are kept for [`KEPT_FOR`], and at most [`KEPT`] of them. One that is [`Started`]
+//!   is kept until it is repeated: nobody else knows how far it got.
+//!
+//! [`Started`]: record::Progress::Started
+
+mod ended;
+pub mod record;
+mod store;
+pub mod turn;
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use agent_hypervisor::Attempt;
+use agent_protocol::envelope::FailureCode;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::refusal::Refusal;
+use ended::Ended;
+use record::{FORMAT, Outcome, Progress, Record};
+use store::Store;
+use turn::{About, Subject, Turns};
+
+/// How long the answer of an operation is kept.
+pub const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How many answers are kept.
+pub const KEPT: usize = 10_000;
+
+/// An operation that was ordered.
+#[derive(Debug)]
+pub struct Order {
+    /// Its id.
+    pub operation: Uuid,
+    /// Name of the call.
+    pub call: &'static str,
+    /// SHA-256 of the request's arguments, in hexadecimal.
+    pub request_sha256: String,
+    /// What it works on.
+    pub subjects: BTreeSet<Subject>,
+}
+
+/// All operations of this agent.
+#[derive(Debug)]
+pub struct Operations {
+    store: Store,
+    turns: Turns,
+    /// Those under way, and those whose end could not be written.
+    running: Mutex<HashMap<Uuid, Running>>,
+    ended: Mutex<Ended>,
+    /// How many are under way.
+    busy: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct Running {
+    call: &'static str,
+    request_sha256: String,
+    answer: watch::Receiver<Option<Outcome>>,
+}
+
+impl Operations {
+    /// The operations recorded in `folder`.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            store: Store::new(folder),
+            turns: Turns::default(),
+            running: Mutex::default(),
+            ended: Mutex::default(),
+            busy: watch::Sender::new(0),
+        })
+    }
+
+    /// Looks at what an earlier agent left, says it, and forgets what is old. Reads files.
+    pub fn look_back(&self) {
+        let found = match self.store.scan() {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!("cannot list the operations of earlier: {error}"),
+        };
+        for record in found.unfinished {
+            tracing::warn!(
+                "`{}` was under way when the agent ended (operation {}); it carries on when the server asks again",
+                record.call,
+                record.operation
+            );
+        }
+        for (path, cause) in found.unreadable {
+            tracing::warn!("`{}` is no record of an operation: {cause}; move it away", path.display());
+        }
+        lock(&self.ended).extend(found.ended);
+        self.prune();
+    }
+
+    /// Carries out an order, or answers as before. `work` is told whether it may have been tried before.
+    pub async fn run<W, F>(self: &Arc<Self>, order: Order, work: W) -> Outcome
+    where
+        W: FnOnce(Attempt) -> F + Send + 'static,
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let operation = order.operation;
+        let mut answer = match self.enter(&order) {
+            Err(refusal) => return Outcome::Refused(refusal),
+            Ok(Entered::Meanwhile(answer)) => answer,
+            Ok(Entered::First(place, answer)) => {
+                // A task of its own: it goes on when the caller hangs up.
+                tokio::spawn(place.carry_out(order, work));
+                answer
+            }
+        };
+        // An error means that the task panicked, which has been logged.
+        let answer = answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+        answer.unwrap_or_else(|| {
+            let message = format!("the agent failed in operation {operation}; see its log and ask again");
+            Outcome::Refused(Refusal::new(FailureCode::Internal, message))
+        })
+    }
+
+    /// Returns once nothing is under way.
+    pub async fn idle(&self) {
+        // Never closed: the sender is ours.
+        let _ = self.busy.subscribe().wait_for(|busy| *busy == 0).await;
+    }
+
+    /// Either joins those who wait for the operation, or becomes the one who carries it out.
+    fn enter(self: &Arc<Self>, order: &Order) -> Result<Entered, Refusal> {
+        let mut running = lock(&self.running);
+        if let Some(other) = running.get(&order.operation) {
+            order.check(other.call, &other.request_sha256)?;
+            return Ok(Entered::Meanwhile(other.answer.clone()));
+        }
+        let (publish, answer) = watch::channel(None);
+        running.insert(
+            order.operation,
+            Running {
+                call: order.call,
+                request_sha256: order.request_sha256.clone(),
+                answer: answer.clone(),
+            },
+        );
+        self.busy.send_modify(|busy| *busy += 1);
+        let place = Place { all: self.clone(), operation: order.operation, publish, keep: false };
+        Ok(Entered::First(place, answer))
+    }
+
+    /// Forgets what is old, or too much.
+    fn prune(&self) {
+        let oldest = now().saturating_sub(KEPT_FOR.as_secs());
+        // Locked until the files are gone: an operation that begins again must not lose its new record.
+        let mut ended = lock(&self.ended);
+        ended.take_old(oldest, KEPT).into_iter().for_each(|operation| self.store.remove(operation));
+    }
+
+    /// What is known of an operation. One that may begin again is not pruned from here on.
+    fn recall(&self, operation: Uuid) -> Result<Option<Record>, Refusal> {
+        lock(&self.ended).remove(operation);
+        let record = self.store.load(operation)?;
+        if let Some(Progress::Finished { at, .. }) = record.as_ref().map(|record| &record.progress) {
+            lock(&self.ended).insert(*at, operation);
+        }
+        Ok(record)
+    }
+}
+
+impl Order {
+    /// An order to make `call` with `arguments`.
+    ///
+    /// # Errors
+    /// If the arguments cannot be written.
+    pub fn new<T: About + Serialize>(
+        operation: Uuid,
+        call: &'static str,
+        arguments: &T,
+    ) -> Result<Self, Refusal> {
+        // As this agent writes them, so that a server is free to order keys as it likes.
+        let written = serde_json::to_vec(arguments).map_err(|error| {
+            Refusal::new(
+                FailureCode::Internal,
+                format!("cannot write the arguments of `{call}`: {error}; report this"),
+            )
+        })?;
+        let digest = Sha256::digest(written);
+        let request_sha256 = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Ok(Self { operation, call, request_sha256, subjects: arguments.subjects() })
+    }
+
+    /// An id belongs to one request.
+    fn check(&self, call: &str, request_sha256: &str) -> Result<(), Refusal> {
+        if call == self.call && request_sha256 == self.request_sha256 {
+            return Ok(());
+        }
+        let what = if call == self.call { "with other arguments" } else { "another call" };
+        let message = format!(
+            "the operation {} is `{call}`, and `{}` {what} came with its id; choose a new id for a new order",
+            self.operation, self.call
+        );
+        Err(Refusal::new(FailureCode::OperationReused, message))
+    }
+}
+
+enum Entered {
+    First(Place, watch::Receiver<Option<Outcome>>),
+    Meanwhile(watch::Receiver<Option<Outcome>>),
+}
+
+/// The place of an operation among those under way; given up when this is dropped, also by a panic.
+struct Place {
+    all: Arc<Operations>,
+    operation: Uuid,
+    publish: watch::Sender<Option<Outcome>>,
+    /// True if the answer is known here alone.
+    keep: bool,
+}
+
+impl Place {
+    async fn carry_out<W, F>(mut self, order: Order, work: W)
+    where
+        W: FnOnce(Attempt) -> F + Send,
+        F: Future<Output = Outcome> + Send,
+    {
+        let answer = self.outcome(order, work).await.unwrap_or_else(Outcome::Refused);
+        self.publish.send_replace(Some(answer));
+    }
+
+    async fn outcome<W, F>(&mut self, order: Order, work: W) -> Result<Outcome, Refusal>
+    where
+        W: FnOnce(Attempt) -> F + Send,
+        F: Future<Output = Outcome> + Send,
+    {
+        let operation = self.operation;
+        let (started_at, attempt) = match self.aside(move |all| all.recall(operation)).await?? {
+            None => (now(), Attempt::First),
+            Some(record) => {
+                order.check(&record.call, &record.request_sha256)?;
+                match record.progress {
+                    Progress::Finished { outcome, .. } => return Ok(outcome),
+                    Progress::Started | Progress::Postponed { .. } => (record.started_at, Attempt::Again),
+                }
+            }
+        };
+        let _turn = self.all.turns.take(order.subjects).await;
+        let record = |progress| Record {
+            format: FORMAT,
+            operation,
+            call: order.call.to_owned(),
+            request_sha256: order.request_sha256.clone(),
+            started_at,
+            progress,
+        };
+        let started = record(Progress::Started);
+        self.aside(move |all| all.store.save(&started)).await??;
+
+        let outcome = work(attempt).await;
+        let at = now();
+        let ended = record(match &outcome {
+            Outcome::Refused(refusal) if refusal.code == FailureCode::Unavailable => {
+                Progress::Postponed { at }
+            }
+            Outcome::Refused(_) | Outcome::Reply(_) => Progress::Finished { at, outcome: outcome.clone() },
+        });
+        let is_final = matches!(ended.progress, Progress::Finished { .. });
+        let saved = self.aside(move |all| {
+            all.store.save(&ended)?;
+            lock(&all.ended).insert(at, operation);
+            all.prune();
+            Ok(())
+        });
+        if let Err(refusal) | Ok(Err(refusal)) = saved.await {
+            tracing::warn!("operation {operation} ended and its answer is not on disk: {}", refusal.message);
+            self.keep = is_final;
+        }
+        Ok(outcome)
+    }
+
+    /// Does something that blocks, where it holds nobody up.
+    async fn aside<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Operations) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let all = self.all.clone();
+        tokio::task::spawn_blocking(move || what(&all)).await.map_err(|error| {
+            Refusal::new(
+                FailureCode::Internal,
+                format!("the agent failed: {error}; see its log and ask again"),
+            )
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.keep {
+            lock(&self.all.running).remove(&self.operation);
+        }
+        self.all.busy.send_modify(|busy| *busy -= 1);
+    }
+}
+
+/// What is locked stays consistent between any two statements, so a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}

@@ -1,0 +1,128 @@
+//! An agent that is killed in the middle of its work, as a process, and what the next one knows.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use agent_protocol::call::{ImageImport, VolumeCreate};
+use agent_protocol::vm::Format;
+use agent_protocol::volume::{CreateRequest, ImportRequest};
+use rustix::process::{Pid, Signal, kill_process};
+use uuid::Uuid;
+
+use crate::process::{notice, spawn};
+use crate::support::Host;
+use crate::wire::Wire;
+
+/// A process whose machines are simulated. It is killed when this is dropped.
+struct Process(Child);
+
+impl Process {
+    async fn start(host: &Host) -> (Self, Wire) {
+        std::fs::write(host.layout.agent_config(), "listen = \"127.0.0.1:0\"\nhypervisor = \"simulated\"\n")
+            .unwrap();
+        let _ = std::fs::remove_file(host.root().join("notify.sock"));
+        let (child, notices) = spawn(&host.root());
+        let process = Self(child);
+        let said = tokio::task::spawn_blocking(move || notice(&notices)).await.unwrap();
+        let address: SocketAddr = said.trim().rsplit_once("serving on ").unwrap().1.parse().unwrap();
+        (process, Wire::at(host, address))
+    }
+
+    fn kill(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::KILL).unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn create(number: usize) -> CreateRequest {
+    let path = format!("/volumes/{number}.raw");
+    CreateRequest { path, format: Format::Raw, size_bytes: Some(1 << 20), backing: None }
+}
+
+/// Waits until something is so. The limit is for failures; nothing is timed by it.
+async fn until(so: impl Fn() -> bool) {
+    let wait = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_finished_stays_so_and_what_was_under_way_is_done_again() {
+    let host = Host::joined();
+    let (process, wire) = Process::start(&host).await;
+    let (finished, under_way) = (Uuid::new_v4(), Uuid::new_v4());
+    let first = wire.answer::<VolumeCreate>(finished, create(0)).await;
+    assert_eq!(first.reply::<VolumeCreate>().path, "/volumes/0.raw");
+
+    // A pipe that nobody writes to keeps the import under way for as long as it takes.
+    let source = host.root().join("image");
+    let made = Command::new("mkfifo").arg(&source).status().unwrap();
+    assert!(made.success());
+    let import = ImportRequest { source: source.display().to_string(), path: "/images/a".to_owned() };
+    let asked = tokio::spawn({
+        let (wire, import) = (wire.clone(), import.clone());
+        async move { wire.try_answer::<ImageImport>(under_way, import).await }
+    });
+    let record = host.layout.agent_operations().join(format!("{under_way}.json"));
+    until(|| record.exists()).await;
+    process.kill();
+    assert!(asked.await.unwrap().is_err());
+    assert!(std::fs::read_to_string(&record).unwrap().contains("\"started\""));
+
+    // The twin died with the agent, so that only the memory of operations can answer the first one.
+    std::fs::remove_file(&source).unwrap();
+    std::fs::write(&source, "an image").unwrap();
+    let (process, wire) = Process::start(&host).await;
+    assert_eq!(wire.answer::<VolumeCreate>(finished, create(0)).await, first);
+    let done = wire.answer::<ImageImport>(under_way, import.clone()).await;
+    assert_eq!(done.reply::<ImageImport>().volume.size_bytes, 8);
+    assert_eq!(wire.answer::<ImageImport>(under_way, import).await, done);
+    drop(process);
+}
+
+#[tokio::test]
+async fn whenever_it_is_killed_no_record_is_half_written_and_no_answer_is_forgotten() {
+    let host = Host::joined();
+    let mut answered = Vec::new();
+    let records = || std::fs::read_dir(host.layout.agent_operations()).map_or(0, Iterator::count);
+    let mut ordered = 0;
+    for round in 1..=6 {
+        let (process, wire) = Process::start(&host).await;
+        let before = records();
+        let orders: Vec<_> = (0..40)
+            .map(|_| {
+                ordered += 1;
+                let (wire, number, operation) = (wire.clone(), ordered, Uuid::new_v4());
+                tokio::spawn(async move {
+                    (number, operation, wire.try_answer::<VolumeCreate>(operation, create(number)).await)
+                })
+            })
+            .collect();
+        // So many are recorded when it is killed, and some others on the way.
+        until(|| records() >= before + 4 * round).await;
+        process.kill();
+        for order in orders {
+            answered.push(order.await.unwrap());
+        }
+    }
+    let (process, wire) = Process::start(&host).await;
+    for (number, operation, before) in answered {
+        let now = wire.answer::<VolumeCreate>(operation, create(number)).await;
+        assert_eq!(now.reply::<VolumeCreate>().path, create(number).path);
+        if let Ok(before) = before {
+            assert_eq!(now, before);
+        }
+    }
+    drop(process);
+}

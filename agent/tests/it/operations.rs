@@ -1,0 +1,206 @@
+//! Orders that come twice, over real connections.
+
+use std::time::Duration;
+
+use agent_hypervisor::simulated::{Call as Inside, Control, GuestKind, Moment, Simulated};
+use agent_protocol::call::{VmDefine, VmDestroy, VmStart, VmUndefine};
+use agent_protocol::envelope::FailureCode;
+use agent_protocol::vm::{StartMode, StartRequest, State, VmRequest};
+use uuid::Uuid;
+
+use crate::support::{Host, Running};
+use crate::wire::{Wire, golden};
+
+struct Scene {
+    host: Host,
+    twin: Simulated,
+    control: Control,
+    running: Running,
+    wire: Wire,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        Self::on(Host::joined(), Simulated::new()).await
+    }
+
+    async fn on(host: Host, twin: Simulated) -> Self {
+        let control = twin.control();
+        let running = host.start_with(twin.clone());
+        let wire = Wire::new(&host, &running).await;
+        Self { host, twin, control, running, wire }
+    }
+
+    /// Another agent on the same host, as after a restart.
+    async fn restart(self) -> Self {
+        self.running.stop().await;
+        Self::on(self.host, self.twin).await
+    }
+
+    /// Defines one more machine and returns its identity.
+    async fn machine(&self, name: &str) -> Uuid {
+        let mut define = golden::<VmDefine>();
+        define.vm.uuid = Uuid::new_v4();
+        name.clone_into(&mut define.vm.name);
+        define.vm.cdroms.clear();
+        define.vm.boot = vec![agent_protocol::vm::BootDevice::Hd];
+        define.vm.disks[0].volume = Uuid::new_v4();
+        define.vm.disks[0].path = format!("/volumes/{name}.qcow2");
+        self.control.guest(&define.vm.disks[0].path, GuestKind::Answering);
+        self.wire.call::<VmDefine>(define).await.uuid
+    }
+
+    fn count(&self, call: Inside) -> usize {
+        self.control.calls().into_iter().filter(|done| *done == call).count()
+    }
+}
+
+fn start(vm: Uuid) -> StartRequest {
+    StartRequest { vm, mode: StartMode::Running }
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_with_the_same_bytes_and_nothing_is_done_twice() {
+    let scene = Scene::new().await;
+    let (vm, operation) = (scene.machine("a").await, Uuid::new_v4());
+    let first = scene.wire.answer::<VmStart>(operation, start(vm)).await;
+    assert_eq!(first.reply::<VmStart>().state, State::Running);
+    scene.wire.call::<VmDestroy>(VmRequest { vm }).await;
+    assert_eq!(scene.wire.answer::<VmStart>(operation, start(vm)).await, first);
+
+    // A refusal is an answer, too.
+    let refused = Uuid::new_v4();
+    let no = scene.wire.answer::<VmDestroy>(refused, VmRequest { vm }).await;
+    assert_eq!(no.failure().1, FailureCode::Conflict);
+    scene.wire.call::<VmStart>(start(vm)).await;
+    assert_eq!(scene.wire.answer::<VmDestroy>(refused, VmRequest { vm }).await, no);
+
+    let scene = scene.restart().await;
+    assert_eq!(scene.wire.answer::<VmStart>(operation, start(vm)).await, first);
+    assert_eq!(scene.wire.answer::<VmDestroy>(refused, VmRequest { vm }).await, no);
+    assert_eq!((scene.count(Inside::Start), scene.count(Inside::Destroy)), (2, 2));
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn the_work_goes_on_when_the_caller_hangs_up_and_a_repeat_waits_for_it() {
+    let scene = Scene::new().await;
+    let (vm, operation) = (scene.machine("a").await, Uuid::new_v4());
+    let hold = scene.control.hold(Inside::Start, Moment::Before);
+    let ask = || {
+        let wire = scene.wire.clone();
+        tokio::spawn(async move { wire.answer::<VmStart>(operation, start(vm)).await })
+    };
+    let first = ask();
+    hold.arrived(1).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let (second, third) = (ask(), ask());
+    hold.release();
+    let second = second.await.unwrap();
+    assert_eq!(second.reply::<VmStart>().state, State::Running);
+    assert_eq!(third.await.unwrap(), second);
+    assert_eq!(scene.count(Inside::Start), 1);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn an_id_belongs_to_one_request() {
+    let scene = Scene::new().await;
+    let (vm, other, operation) = (scene.machine("a").await, scene.machine("b").await, Uuid::new_v4());
+    scene.wire.answer::<VmStart>(operation, start(vm)).await.reply::<VmStart>();
+    let (status, code, message) = scene.wire.answer::<VmStart>(operation, start(other)).await.failure();
+    assert_eq!((status, code), (409, FailureCode::OperationReused));
+    assert!(message.contains("`vm-start` with other arguments"), "{message}");
+    let (_, code, message) = scene.wire.answer::<VmUndefine>(operation, VmRequest { vm }).await.failure();
+    assert_eq!(code, FailureCode::OperationReused);
+    assert!(message.contains("`vm-start`") && message.contains("`vm-undefine`"), "{message}");
+
+    // Also while it is under way.
+    let (hold, operation) = (scene.control.hold(Inside::Destroy, Moment::Before), Uuid::new_v4());
+    let wire = scene.wire.clone();
+    let under_way = tokio::spawn(async move { wire.answer::<VmDestroy>(operation, VmRequest { vm }).await });
+    hold.arrived(1).await;
+    let (_, code, _) = scene.wire.answer::<VmDestroy>(operation, VmRequest { vm: other }).await.failure();
+    assert_eq!(code, FailureCode::OperationReused);
+    hold.release();
+    assert_eq!(under_way.await.unwrap().reply::<VmDestroy>().state, State::Shutoff);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_tried_is_tried_again() {
+    let scene = Scene::new().await;
+    let (vm, operation) = (scene.machine("a").await, Uuid::new_v4());
+    scene.control.unavailable("libvirtd is gone");
+    for _ in 0..2 {
+        let (status, code, _) = scene.wire.answer::<VmStart>(operation, start(vm)).await.failure();
+        assert_eq!((status, code), (503, FailureCode::Unavailable));
+    }
+    let scene = scene.restart().await;
+    scene.control.available();
+    let done = scene.wire.answer::<VmStart>(operation, start(vm)).await;
+    assert_eq!(done.reply::<VmStart>().state, State::Running);
+    assert_eq!(scene.wire.answer::<VmStart>(operation, start(vm)).await, done);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn one_machine_waits_its_turn_and_another_does_not() {
+    let scene = Scene::new().await;
+    let (vm, other) = (scene.machine("a").await, scene.machine("b").await);
+    let hold = scene.control.hold(Inside::Start, Moment::Before);
+    let wire = scene.wire.clone();
+    let starting = tokio::spawn(async move { wire.call::<VmStart>(start(vm)).await });
+    hold.arrived(1).await;
+    let wire = scene.wire.clone();
+    let second = tokio::spawn(async move { wire.call::<VmDestroy>(VmRequest { vm }).await });
+    // Comes through although the first one is held.
+    scene.wire.call::<VmUndefine>(VmRequest { vm: other }).await;
+    assert_eq!(scene.count(Inside::Destroy), 0);
+    hold.release();
+    assert_eq!(starting.await.unwrap().state, State::Running);
+    assert_eq!(second.await.unwrap().state, State::Shutoff);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_named_and_never_guessed() {
+    let scene = Scene::new().await;
+    let (vm, operation) = (scene.machine("a").await, Uuid::new_v4());
+    scene.wire.answer::<VmStart>(operation, start(vm)).await.reply::<VmStart>();
+    let path = scene.host.layout.agent_operations().join(format!("{operation}.json"));
+    let whole = std::fs::read(&path).unwrap();
+    let foreign = String::from_utf8(whole.clone()).unwrap().replace("\"format\":1", "\"format\":9");
+    let another =
+        String::from_utf8(whole.clone()).unwrap().replace(&operation.to_string(), &Uuid::nil().to_string());
+    for content in [&whole[..whole.len() / 2], b"", foreign.as_bytes(), another.as_bytes()] {
+        std::fs::write(&path, content).unwrap();
+        let (status, code, message) = scene.wire.answer::<VmStart>(operation, start(vm)).await.failure();
+        assert_eq!((status, code), (500, FailureCode::Internal));
+        assert!(
+            message.contains(&path.display().to_string()) && message.contains("move the file away"),
+            "{message}"
+        );
+    }
+    assert_eq!(scene.count(Inside::Start), 1);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_what_is_under_way() {
+    let scene = Scene::new().await;
+    let (vm, operation) = (scene.machine("a").await, Uuid::new_v4());
+    let hold = scene.control.hold(Inside::Start, Moment::After);
+    let wire = scene.wire.clone();
+    let asked = tokio::spawn(async move { wire.answer::<VmStart>(operation, start(vm)).await });
+    hold.arrived(1).await;
+    // Nobody waits for the answer any more; the work is finished and recorded all the same.
+    asked.abort();
+    let stopped = tokio::spawn(scene.running.stop());
+    tokio::task::yield_now().await;
+    hold.release();
+    tokio::time::timeout(Duration::from_secs(60), stopped).await.unwrap().unwrap();
+    let path = scene.host.layout.agent_operations().join(format!("{operation}.json"));
+    assert!(std::fs::read_to_string(path).unwrap().contains("\"finished\""));
+}
