@@ -20,8 +20,8 @@ const NAME_BYTES: usize = 64;
 const VCPUS: u32 = 255;
 /// The i440fx has two IDE channels with two drives each.
 const IDE_DRIVES: usize = 4;
-/// Drives are numbered with a byte.
-const DRIVES: usize = 256;
+/// More than anyone has discs for.
+const SATA_DRIVES: usize = 16;
 /// Together with the cards, fewer than a board has slots for.
 const DISKS: usize = 128;
 const INTERFACES: usize = 32;
@@ -60,7 +60,7 @@ pub fn check(spec: &DomainSpec) -> Result<(), Error> {
     }
     let drives = match spec.machine {
         Machine::I440fx => IDE_DRIVES,
-        Machine::Q35 => DRIVES,
+        Machine::Q35 => SATA_DRIVES,
     };
     at_most(spec.cdroms.len(), drives, format_args!("CD-ROM drives for the machine `{}`", spec.machine))?;
     let media = || spec.cdroms.iter().filter_map(|drive| drive.media.as_ref());

@@ -62,6 +62,12 @@ fn letters(number: usize) -> String {
     before + &last.to_string()
 }
 
+/// The number of a name within its bus: 0 for `sda`, 26 for `sdaa`.
+pub(super) fn number(target: &str) -> usize {
+    let letters = target.bytes().skip(2).map(|letter| usize::from(letter.saturating_sub(b'a')) + 1);
+    letters.fold(0, |number, letter| number * 26 + letter).saturating_sub(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +78,9 @@ mod tests {
     fn letters_go_on_after_z() {
         let shown = |number| letters(number);
         assert_eq!([0, 25, 26, 51, 52, 701, 702].map(shown), ["a", "z", "aa", "az", "ba", "zz", "aaa"]);
+        for at in 0..1000 {
+            assert_eq!(number(&format!("sd{}", letters(at))), at);
+        }
     }
 
     #[test]

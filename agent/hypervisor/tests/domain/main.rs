@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod golden;
+#[cfg(feature = "real-parts")]
+mod judged;
 mod property;
 mod specs;

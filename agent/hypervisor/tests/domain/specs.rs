@@ -34,6 +34,11 @@ fn disk(number: u128) -> Disk {
     }
 }
 
+fn raw(number: u128) -> Disk {
+    let source = format!("/var/lib/cairn/volumes/{number}.raw").into();
+    Disk { source, format: Format::Raw, cache: CacheMode::Writeback, ..disk(number) }
+}
+
 fn disk_on(number: u128, bus: DiskBus) -> Disk {
     Disk { bus, ..disk(number) }
 }
@@ -68,7 +73,7 @@ fn linux() -> DomainSpec {
     DomainSpec {
         memory_bytes: 2048 * MIB,
         vcpus: 2,
-        disks: vec![disk(1), Disk { format: Format::Raw, cache: CacheMode::Writeback, ..disk(2) }],
+        disks: vec![disk(1), raw(2)],
         interfaces: vec![card(1, InterfaceModel::Virtio)],
         ..minimal()
     }

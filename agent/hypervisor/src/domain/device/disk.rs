@@ -1,8 +1,8 @@
 //! Disks.
 
 use super::Devices;
-use crate::domain::Plan;
 use crate::domain::element::Element;
+use crate::domain::{Plan, target};
 use crate::spec::{Disk, DiskBus, DiskId};
 
 /// What the alias of one of our disks starts with. libvirt keeps aliases that start with `ua-`, and names them in events.
@@ -29,13 +29,29 @@ pub(in crate::domain) fn element(disk: &Disk, target: &str) -> Element {
         .with("type", format)
         .with("cache", cache)
         .with("discard", "unmap");
-    Element::new("disk")
+    let mut disk = Element::new("disk")
         .with("type", "file")
         .with("device", "disk")
         .child(driver)
         .child(Element::new("source").with("file", source.display()))
         .child(Element::new("target").with("dev", target).with("bus", bus))
-        .child(Element::new("alias").with("name", format_args!("{ALIAS}{id}")))
+        .child(Element::new("alias").with("name", format_args!("{ALIAS}{id}")));
+    match bus {
+        DiskBus::Scsi => disk.push(scsi_address(target)),
+        DiskBus::Virtio | DiskBus::Sata => {}
+    }
+    disk
+}
+
+/// All SCSI disks are units of the one controller. Where libvirt chooses, it puts seven onto each, by their names, and
+/// the next controller that it adds is an LSI, for which few guests have a driver.
+fn scsi_address(target: &str) -> Element {
+    Element::new("address")
+        .with("type", "drive")
+        .with("controller", 0)
+        .with("bus", 0)
+        .with("target", 0)
+        .with("unit", target::number(target))
 }
 
 #[cfg(test)]
@@ -67,7 +83,10 @@ mod tests {
             <source file=\"/volumes/1.qcow2\"/><target dev=\"vda\" bus=\"virtio\"/>\
             <alias name=\"ua-volume-00000000-0000-0000-0000-000000000001\"/></disk>"
         );
-        assert!(lines[1].contains("<source file=\"/a &amp; b\"/><target dev=\"sda\" bus=\"scsi\"/>"));
+        let escaped = "<source file=\"/a &amp; b\"/><target dev=\"sda\" bus=\"scsi\"/>";
+        assert!(lines[1].contains(escaped), "{shown}");
+        let address = "<address type=\"drive\" controller=\"0\" bus=\"0\" target=\"0\" unit=\"0\"/></disk>";
+        assert!(lines[1].ends_with(address), "{shown}");
         assert_eq!(slots, 1);
     }
 }

@@ -1,0 +1,160 @@
+//! What libvirt says to the golden files: its schema, libvirt itself when it defines and starts them, and what is read
+//! from what it keeps.
+
+use agent_hypervisor::domain::{
+    Described, DiskAt, DriveAt, cdrom_running_xml, cdrom_xml, disk_xml, free_target, read,
+};
+use agent_hypervisor::spec::{Accel, CacheMode, Disk, DiskBus, DiskId, Media};
+use uuid::Uuid;
+use xtask_testbed::libvirt::{Libvirtd, clone};
+use xtask_testbed::{Device, Mount, RootClone, Testbed};
+
+use crate::specs::{Case, all, expected, golden};
+
+/// Where a test leaves a description for `virsh`.
+const DEVICE: &str = "/root/device.xml";
+
+fn root() -> RootClone {
+    let virt = Testbed::from_env().unwrap().virt(&|line| eprintln!("{line}")).unwrap();
+    let clone = clone(&virt).unwrap();
+    for case in all() {
+        clone.copy_in(golden(case.name), file(&case), 0o644).unwrap();
+    }
+    clone
+}
+
+fn start(clone: &RootClone) -> Libvirtd<'_> {
+    let libvirtd = Libvirtd::start(clone, &[Mount::from(Device::Kvm), Mount::from(Device::Tun)]).unwrap();
+    run(&libvirtd, ["mkdir", "--parents", "/var/log/cairn/console"]);
+    run(&libvirtd, ["ip", "link", "add", "cairn0", "type", "bridge"]);
+    libvirtd
+}
+
+fn run<const N: usize>(libvirtd: &Libvirtd<'_>, words: [&str; N]) {
+    libvirtd.room().run(words).unwrap().checked().unwrap();
+}
+
+fn file(case: &Case) -> String {
+    format!("/root/{}.xml", case.name)
+}
+
+fn described(libvirtd: &Libvirtd<'_>, options: &[&str], name: &str) -> Described {
+    let words = ["dumpxml"].iter().chain(options).chain([&name]).copied();
+    read(&libvirtd.virsh(words).unwrap()).unwrap()
+}
+
+#[test]
+fn libvirt_takes_every_golden_file_and_gives_back_what_was_asked_for() {
+    let clone = root();
+    let libvirtd = start(&clone);
+    for case in all() {
+        let name = case.name;
+        run(&libvirtd, ["virt-xml-validate", &file(&case), "domain"]);
+        match libvirtd.virsh(["define", "--validate", &file(&case)]) {
+            // Without KVM, libvirt takes no domain of that type: then the schema has to do.
+            Err(error) if case.host.accel == Accel::Kvm && std::fs::File::open("/dev/kvm").is_err() => {
+                assert!(format!("{error:#}").contains("does not support virt type 'kvm'"), "{error:#}");
+            }
+            defined => {
+                defined.unwrap();
+                let kept = described(&libvirtd, &["--inactive"], name);
+                assert_eq!(kept, expected(&case.spec, &case.host), "{name}");
+                libvirtd.virsh(["undefine", "--nvram", name]).unwrap();
+            }
+        }
+    }
+}
+
+/// With KVM, what starts depends on the machine: those without are started.
+#[test]
+fn what_was_asked_for_is_what_starts() {
+    let clone = root();
+    let cases: Vec<Case> = all().into_iter().filter(|case| case.host.accel == Accel::Tcg).collect();
+    make_images(&clone, &cases);
+    let libvirtd = start(&clone);
+    for case in cases {
+        let name = case.name;
+        libvirtd.virsh(["define", &file(&case)]).unwrap();
+        libvirtd.virsh(["start", "--paused", name]).unwrap();
+        let live = described(&libvirtd, &[], name);
+        let socket = live.vnc_socket.clone().unwrap();
+        run(&libvirtd, ["test", "-S", socket.to_str().unwrap()]);
+        let wanted = expected(&case.spec, &case.host);
+        assert_eq!(Described { vnc_socket: None, ..live }, wanted, "{name}");
+        assert!(!libvirtd.virsh(["dominfo", name]).unwrap().contains("tainted"), "{name}");
+        libvirtd.virsh(["destroy", name]).unwrap();
+    }
+}
+
+fn make_images(clone: &RootClone, cases: &[Case]) {
+    clone.run(["qemu-img", "create", "-f", "qcow2", "/root/empty.qcow2", "1M"]).unwrap().checked().unwrap();
+    let empty = clone.read("/root/empty.qcow2").unwrap();
+    for case in cases {
+        let disks = case.spec.disks.iter().map(|disk| &disk.source);
+        let media = case.spec.cdroms.iter().filter_map(|drive| Some(&drive.media.as_ref()?.source));
+        for path in disks.chain(media) {
+            clone.write(path, 0o644, &empty).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_running_domain_takes_disks_and_discs() {
+    let cases: Vec<Case> = all().into_iter().filter(|case| case.name == "cdrom").collect();
+    let [case] = &cases[..] else { panic!("one case") };
+    let clone = root();
+    make_images(&clone, &cases);
+    let empty = clone.read("/root/empty.qcow2").unwrap();
+    let libvirtd = start(&clone);
+    let name = case.name;
+    libvirtd.virsh(["define", &file(case)]).unwrap();
+    libvirtd.virsh(["start", "--paused", name]).unwrap();
+    let change = |verb: &str, xml: &str, options: &[&str]| {
+        clone.write(DEVICE, 0o644, xml).unwrap();
+        libvirtd.virsh([verb, name, DEVICE].iter().chain(options))
+    };
+    let both = || [described(&libvirtd, &[], name), described(&libvirtd, &["--inactive"], name)];
+
+    // As many disks as there are ports to spare; and SCSI disks, of which libvirt would put seven onto a controller.
+    let buses = [[DiskBus::Virtio; 8], [DiskBus::Scsi; 8]].concat();
+    let mut attached: Vec<DiskAt> = Vec::new();
+    for (number, bus) in (0x50..).zip(buses) {
+        let source = format!("/var/lib/cairn/volumes/hot {number}.qcow2");
+        clone.write(&source, 0o644, &empty).unwrap();
+        let before = described(&libvirtd, &[], name);
+        let disks = before.disks.iter().map(|at| at.target.as_str());
+        let target = free_target(bus, disks.chain(before.drives.iter().map(|at| at.target.as_str())));
+        let (id, cache) = (DiskId(Uuid::from_u128(number)), CacheMode::Directsync);
+        let disk = Disk { id, source: source.into(), bus, cache, ..case.spec.disks[0].clone() };
+        change("attach-device", &disk_xml(&disk, &target).unwrap(), &["--live", "--config"]).unwrap();
+        attached.push(DiskAt { disk, target, readonly: false });
+    }
+    assert_eq!(
+        attached.iter().map(|at| at.target.as_str()).collect::<Vec<_>>()[7..10],
+        ["vdi", "sdc", "sdd"]
+    );
+    for seen in both() {
+        assert_eq!(seen.disks[1..], attached);
+    }
+    let scsi = libvirtd.virsh(["dumpxml", name]).unwrap();
+    assert_eq!(scsi.matches("<controller type='scsi'").count(), 1, "{scsi}");
+
+    // The one that has a disc was started with `none`, the empty one with the default.
+    let disc = |path: &str, cache| {
+        clone.write(path, 0o644, &empty).unwrap();
+        Some(Media { source: path.into(), cache })
+    };
+    let [full, vacant]: [DriveAt; 2] = described(&libvirtd, &[], name).drives.try_into().unwrap();
+    let full = DriveAt { media: None, ..full };
+    change("update-device", &cdrom_running_xml(&full).unwrap(), &["--live"]).unwrap();
+    change("update-device", &cdrom_xml(&full).unwrap(), &["--config"]).unwrap();
+    let vacant = DriveAt { media: disc("/var/lib/cairn/images/hot.iso", CacheMode::None), ..vacant };
+    let refused = change("update-device", &cdrom_xml(&vacant).unwrap(), &["--live"]).unwrap_err();
+    assert!(format!("{refused:#}").contains("cannot modify field 'cache'"), "{refused:#}");
+    change("update-device", &cdrom_running_xml(&vacant).unwrap(), &["--live"]).unwrap();
+    change("update-device", &cdrom_xml(&vacant).unwrap(), &["--config"]).unwrap();
+    let [live, kept] = both();
+    assert_eq!(kept.drives, [full.clone(), vacant.clone()]);
+    let media = disc("/var/lib/cairn/images/hot.iso", CacheMode::Writeback);
+    assert_eq!(live.drives, [full, DriveAt { media, ..vacant }]);
+}
