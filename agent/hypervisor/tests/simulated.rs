@@ -205,9 +205,9 @@ async fn a_folder_that_is_gone_is_made_below_one_that_is_there() {
     twin.control().remove_folder("/pool");
     assert_eq!(
         twin.create_volume(&volume("/pool/a", 512), Attempt::First).await.unwrap_err().kind(),
-        Kind::Failed
+        Kind::Invalid
     );
-    assert_eq!(twin.folder(Path::new("/pool/below")).await.unwrap_err().kind(), Kind::Failed);
+    assert_eq!(twin.folder(Path::new("/pool/below")).await.unwrap_err().kind(), Kind::Invalid);
     twin.folder(Path::new("/pool")).await.unwrap();
     twin.create_volume(&volume("/pool/a", 512), Attempt::First).await.unwrap();
 }

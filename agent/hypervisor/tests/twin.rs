@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_hypervisor::contract::{CASES, Fixture, ImageFile, run_case};
+use agent_hypervisor::contract::{CASES, Fixture, ImageFile, MISSING_FOLDER, run_case};
 use agent_hypervisor::simulated::{Control, File, GuestKind, Outside};
 use agent_hypervisor::spec::Format;
 use agent_hypervisor::{Hypervisor, Simulated};
@@ -22,6 +22,7 @@ impl Twin {
         let twin = Simulated::new();
         let control = twin.control();
         control.refuse_direct_io("/buffered");
+        control.remove_folder(Path::new("/direct").join(MISSING_FOLDER));
         Self { twin, control }
     }
 }

@@ -123,6 +123,9 @@ pub(super) async fn a_later_attempt_replaces_a_definition(room: &Room) {
     let domain = done(again, "a later attempt, of which the first got nowhere");
     let again = room.hypervisor.define(&spec, Attempt::Again).await;
     assert_eq!(done(again, "a later attempt, of which the first defined it"), domain);
+    let renamed = DomainSpec { name: room.name("renamed"), ..spec.clone() };
+    let renamed = room.hypervisor.define(&renamed, Attempt::Again).await;
+    refused(renamed, Kind::Exists, "replacing a definition by one of another name");
     let bigger = DomainSpec { vcpus: 2, ..spec };
     let domain = done(room.hypervisor.define(&bigger, Attempt::Again).await, "replacing a definition");
     assert_eq!(domain.vcpus, 2);
@@ -214,9 +217,11 @@ pub(super) async fn domains_of_others_are_left_alone(room: &Room) {
     assert_eq!(listed(room, "foreign").await, [], "somebody else's domain is listed");
     let hypervisor = &room.hypervisor;
     refused(hypervisor.domain(uuid).await, Kind::NotFound, "looking at somebody else's domain");
-    refused(hypervisor.act(uuid, START, Attempt::First).await, Kind::NotFound, "starting it");
-    refused(hypervisor.undefine(uuid, Attempt::First).await, Kind::NotFound, "undefining it");
+    refused(hypervisor.console_log(uuid, 0, 1).await, Kind::NotFound, "reading its console log");
     for attempt in [Attempt::First, Attempt::Again] {
+        refused(hypervisor.act(uuid, START, attempt).await, Kind::Exists, "starting it");
+        refused(hypervisor.eject_media(uuid, 0, attempt).await, Kind::Exists, "ejecting from it");
+        refused(hypervisor.undefine(uuid, attempt).await, Kind::Exists, "undefining it");
         let same = hypervisor.define(&DomainSpec { uuid, ..room.bare("own") }, attempt).await;
         refused(same, Kind::Exists, "defining a domain with its identity");
         let same = hypervisor.define(&DomainSpec { name: name.clone(), ..room.bare("own") }, attempt).await;

@@ -1,5 +1,6 @@
 //! Importing images, and folders.
 
+use super::MISSING_FOLDER;
 use super::room::{MIB, Room, done, names, refused};
 use crate::error::Kind;
 use crate::interface::Attempt;
@@ -72,6 +73,11 @@ pub(super) async fn a_folder_is_made_if_it_is_missing(room: &Room) {
     done(
         room.hypervisor.folder(&room.fixture.folder_without_direct_io()).await,
         "asking for the other folder",
+    );
+    let deep = room.fixture.folder().join(MISSING_FOLDER).join("below");
+    names(
+        &refused(room.hypervisor.folder(&deep).await, Kind::Invalid, "asking for a folder in a missing one"),
+        &deep,
     );
     refused(room.hypervisor.folder("relative".as_ref()).await, Kind::Invalid, "asking for a relative path");
 }

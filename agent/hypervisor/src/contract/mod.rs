@@ -41,6 +41,9 @@ pub use cases::{Body, CASES, Case};
 pub use room::Room;
 pub use running::{run, run_case};
 
+/// Name of a folder that the fixture's first folder does not have, and no case makes.
+pub const MISSING_FOLDER: &str = "missing-folder";
+
 /// What a case needs around the hypervisor.
 #[async_trait]
 pub trait Fixture: Send + Sync {

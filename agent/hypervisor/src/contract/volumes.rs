@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::MISSING_FOLDER;
 use super::room::{MIB, Room, START, START_PAUSED, done, names, refused};
 use crate::error::Kind;
 use crate::interface::Attempt;
@@ -102,6 +103,9 @@ pub(super) async fn bad_volumes_are_refused(room: &Room) {
         refused(made, Kind::Invalid, &format!("making a volume {what}"));
         refused(room.hypervisor.volume(&path).await, Kind::NotFound, "looking at the refused volume");
     }
+    let nowhere = room.fixture.folder().join(MISSING_FOLDER).join("volume");
+    let made = room.hypervisor.create_volume(&raw(&nowhere, MIB), Attempt::First).await;
+    names(&refused(made, Kind::Invalid, "making a volume in a missing folder"), &nowhere);
     let missing = room.path("missing");
     let made = room.hypervisor.create_volume(&overlay(&path, &missing, None), Attempt::First).await;
     names(&refused(made, Kind::NotFound, "making a volume on a missing one"), &missing);

@@ -11,12 +11,13 @@ use super::file::GuestKind;
 use super::point::{Call, Moment};
 use super::vm::Vm;
 use super::world::World;
+use crate::accel::Kvm;
 use crate::check::{check, check_disk, check_media};
 use crate::domain::{self, Surroundings};
 use crate::error::Error;
 use crate::interface::{Attempt, Domains};
 use crate::lifecycle::{Action, Start, Verdict, judge};
-use crate::spec::{Accel, AccelChoice, Disk, DiskBus, DiskId, DomainSpec, Media};
+use crate::spec::{Accel, Disk, DiskBus, DiskId, DomainSpec, Media};
 use crate::state::{Change, ConsoleLog, Domain, Host, State};
 
 /// How long a guest has to let go of a disk. Nobody waits for it here.
@@ -87,7 +88,8 @@ impl Domains for Simulated {
     async fn console_log(&self, uuid: Uuid, offset: u64, limit: u64) -> Result<ConsoleLog, Error> {
         self.call(Call::ConsoleLog, |world| {
             let console = &world.vm(uuid)?.console;
-            let offset = usize::try_from(offset).unwrap_or(usize::MAX).min(console.len());
+            // Beyond the end is where an older log ended: all of this one is new.
+            let offset = usize::try_from(offset).ok().filter(|offset| *offset <= console.len()).unwrap_or(0);
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
             let bytes = console.iter().skip(offset).take(limit).copied().collect();
             Ok(ConsoleLog { offset: offset as u64, bytes, size: console.len() as u64 })
@@ -123,15 +125,18 @@ impl World {
         }
         if let Some(old) = self.domains.get(&uuid) {
             match attempt {
-                Attempt::First => return Err(Error::DomainExists { uuid, name: old.spec.name.clone() }),
-                Attempt::Again if old.state.is_active() => {
+                Attempt::Again if old.state.is_active() && old.spec == *spec => return Ok(old.domain()),
+                Attempt::Again if old.spec.name == name && old.state.is_active() => {
                     return Err(Error::NotNow {
                         name: old.spec.name.clone(),
                         verb: "define",
                         state: old.state,
                     });
                 }
-                Attempt::Again => {}
+                Attempt::Again if old.spec.name == name => {}
+                Attempt::First | Attempt::Again => {
+                    return Err(Error::DomainExists { uuid, name: old.spec.name.clone() });
+                }
             }
         }
         let bears = |vm: &Vm| vm.spec.name == name && vm.spec.uuid != uuid;
@@ -144,26 +149,19 @@ impl World {
 
     /// What is to run a domain, if this host can.
     fn accel(&self, spec: &DomainSpec) -> Result<Accel, Error> {
-        match (spec.accel, self.host.accel) {
-            (AccelChoice::Auto, accel) => Ok(accel),
-            (AccelChoice::Tcg, _) => Ok(Accel::Tcg),
-            (AccelChoice::Kvm, Accel::Kvm) => Ok(Accel::Kvm),
-            (AccelChoice::Kvm, Accel::Tcg) => Err(Error::Unsupported {
-                what: format!("`kvm` does not work on this host: {}", self.host.accel_reason),
-                remedy: "choose `auto` or `tcg`".to_owned(),
-            }),
-        }
+        let usable = self.host.accel == Accel::Kvm;
+        Kvm { usable, reason: self.host.accel_reason.clone() }.decide(spec.accel)
     }
 
     /// What boots from the root disk of a domain.
     fn guest_of(&mut self, uuid: Uuid) -> Result<Option<GuestKind>, Error> {
-        let root = self.vm(uuid)?.spec.disks.first().map(|disk| disk.source.clone());
+        let root = self.ours(uuid)?.spec.disks.first().map(|disk| disk.source.clone());
         Ok(root.and_then(|root| self.guest(&root)))
     }
 
     pub(super) fn act(&mut self, uuid: Uuid, action: Action, attempt: Attempt) -> Result<Domain, Error> {
         let guest = self.guest_of(uuid)?;
-        let vm = self.vm(uuid)?;
+        let vm = self.ours(uuid)?;
         let name = vm.spec.name.clone();
         let state = vm.state;
         match judge(&name, state, action, attempt)? {
@@ -184,7 +182,7 @@ impl World {
             }
             Action::Destroy => self.change(uuid, |vm| vm.stop(State::Shutoff)),
             Action::Reboot { patience } => {
-                silent("turn itself off", patience)?;
+                silent("start over", patience)?;
                 self.change(uuid, |vm| vm.boot(guest))
             }
             Action::Reset => self.change(uuid, |vm| vm.boot(guest)),
@@ -209,11 +207,9 @@ impl World {
     }
 
     pub(super) fn undefine(&mut self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
-        let Some(vm) = self.domains.get(&uuid) else {
-            return match attempt {
-                Attempt::First => Err(Error::NoDomain { uuid }),
-                Attempt::Again => Ok(()),
-            };
+        let vm = match (self.ours(uuid), attempt) {
+            (Err(Error::NoDomain { .. }), Attempt::Again) => return Ok(()),
+            (found, _) => found?,
         };
         if vm.state.is_active() {
             return Err(Error::NotNow { name: vm.spec.name.clone(), verb: "undefine", state: vm.state });
@@ -225,12 +221,12 @@ impl World {
 
     fn attach_disk(&mut self, uuid: Uuid, disk: &Disk, attempt: Attempt) -> Result<Domain, Error> {
         check_disk(disk)?;
-        let vm = self.vm(uuid)?;
+        let vm = self.ours(uuid)?;
         let (name, state) = (vm.spec.name.clone(), vm.state);
         if let Some(there) = vm.spec.disks.iter().find(|there| there.id == disk.id) {
             return match attempt {
-                Attempt::Again if there.source == disk.source => Ok(vm.domain()),
-                Attempt::First | Attempt::Again => Err(Error::DiskExists { name, disk: disk.id }),
+                Attempt::First => Err(Error::DiskExists { name, disk: there.id }),
+                Attempt::Again => Ok(vm.domain()),
             };
         }
         if vm.sources().any(|source| source == disk.source) {
@@ -238,7 +234,7 @@ impl World {
         }
         if state.is_active() {
             if disk.bus == DiskBus::Sata {
-                return Err(Error::NotNow { name, verb: "attach a `sata` disk to", state });
+                return Err(unpluggable(&name, "attached to", state));
             }
             self.open(&disk.source, disk.cache)?;
         }
@@ -257,7 +253,7 @@ impl World {
         };
         if vm.state.is_active() {
             if there.bus == DiskBus::Sata {
-                return Err(Error::NotNow { name, verb: "detach a `sata` disk from", state: vm.state });
+                return Err(unpluggable(&name, "detached from", vm.state));
             }
             if guest != Some(GuestKind::Answering) {
                 return Err(Error::GuestSilent {
@@ -278,13 +274,13 @@ impl World {
         attempt: Attempt,
     ) -> Result<Domain, Error> {
         check_media(media)?;
-        let vm = self.vm(uuid)?;
+        let vm = self.ours(uuid)?;
         let (name, active) = (vm.spec.name.clone(), vm.state.is_active());
         let cdrom = vm.spec.cdroms.get(usize::from(drive));
         match cdrom.map(|cdrom| cdrom.media.as_ref()) {
             None => return Err(Error::NoDrive { name, drive }),
             Some(None) => {}
-            Some(Some(there)) if attempt == Attempt::Again && there.source == media.source => {
+            Some(Some(there)) if attempt == Attempt::Again && there == media => {
                 return Ok(vm.domain());
             }
             Some(Some(there)) => return Err(Error::DriveFull { name, drive, media: there.source.clone() }),
@@ -296,7 +292,7 @@ impl World {
     }
 
     fn eject_media(&mut self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error> {
-        let vm = self.vm(uuid)?;
+        let vm = self.ours(uuid)?;
         let name = vm.spec.name.clone();
         let cdrom = vm.spec.cdroms.get(usize::from(drive)).ok_or(Error::NoDrive { name, drive })?;
         if cdrom.media.is_none() {
@@ -306,5 +302,12 @@ impl World {
             };
         }
         self.change(uuid, |vm| vm.lay(drive, None))
+    }
+}
+
+fn unpluggable(name: &str, verb: &str, state: State) -> Error {
+    Error::Unsupported {
+        what: format!("a sata disk cannot be {verb} `{name}` while it is {state}"),
+        remedy: "shut it down first, or ask for the bus `virtio` or `scsi`".to_owned(),
     }
 }

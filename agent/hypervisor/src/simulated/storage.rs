@@ -63,6 +63,9 @@ fn invalid(what: String, remedy: &str) -> Error {
 impl World {
     fn create_volume(&mut self, spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error> {
         check_volume(spec)?;
+        if attempt == Attempt::First && self.files.contains_key(&spec.path) {
+            return Err(Error::VolumeExists { path: spec.path.clone() });
+        }
         let backing = match &spec.backing {
             None => None,
             Some(backing) => Some((backing, self.file(&backing.path)?)),
@@ -100,8 +103,8 @@ impl World {
 
     /// Adds a file to a folder that is there and has room.
     fn add(&mut self, path: &Path, file: File) -> Result<(), Error> {
-        if let Some(missing) = self.missing_folders.iter().find(|folder| path.starts_with(folder)) {
-            return Err(no_folder(format!("write `{}`", path.display()), missing));
+        if self.missing_folders.iter().any(|folder| path.starts_with(folder)) {
+            return Err(no_folder_above(path));
         }
         self.space(path, file.allocated_bytes)?;
         self.files.insert(path.to_owned(), file);
@@ -130,6 +133,7 @@ impl World {
     }
 
     fn delete_volume(&mut self, path: &Path, attempt: Attempt) -> Result<(), Error> {
+        check_path(path)?;
         if attempt == Attempt::Again && !self.files.contains_key(path) {
             return Ok(());
         }
@@ -153,6 +157,9 @@ impl World {
     ) -> Result<Image, Error> {
         check_path(source)?;
         check_path(path)?;
+        if attempt == Attempt::First && self.files.contains_key(path) {
+            return Err(Error::VolumeExists { path: path.to_owned() });
+        }
         let file = match real {
             Some(file) => file,
             None => self.file(source)?.clone(),
@@ -177,8 +184,8 @@ impl World {
     fn folder(&mut self, path: &Path) -> Result<Folder, Error> {
         check_path(path)?;
         let above = path.parent().unwrap_or(path);
-        if let Some(missing) = self.missing_folders.iter().find(|folder| above.starts_with(folder)) {
-            return Err(no_folder(format!("make the folder `{}`", path.display()), missing));
+        if self.missing_folders.iter().any(|folder| above.starts_with(folder)) {
+            return Err(no_folder_above(path));
         }
         self.missing_folders.remove(path);
         let (capacity_bytes, available_bytes) = self.file_system(path);
@@ -187,10 +194,7 @@ impl World {
     }
 }
 
-fn no_folder(what: String, missing: &Path) -> Error {
-    Error::Failed {
-        what,
-        cause: format!("No such file or directory: `{}`", missing.display()),
-        remedy: "make that folder first".to_owned(),
-    }
+fn no_folder_above(path: &Path) -> Error {
+    let what = format!("there is no folder for `{}`", path.display());
+    invalid(what, "make the folder above it, or choose another path")
 }

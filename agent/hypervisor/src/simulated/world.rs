@@ -85,6 +85,14 @@ impl World {
         self.domains.get_mut(&uuid).ok_or(Error::NoDomain { uuid })
     }
 
+    /// A domain that somebody wants to do something to.
+    pub(super) fn ours(&mut self, uuid: Uuid) -> Result<&mut Vm, Error> {
+        match self.foreign.get(&uuid) {
+            Some(name) => Err(Error::Foreign { name: name.clone() }),
+            None => self.vm(uuid),
+        }
+    }
+
     /// Does something to a domain and tells everybody.
     pub(super) fn change(&mut self, uuid: Uuid, how: impl FnOnce(&mut Vm)) -> Result<Domain, Error> {
         let vm = self.vm(uuid)?;
