@@ -111,22 +111,11 @@ pub fn disk_xml(disk: &Disk, target: &str) -> Result<String, Error> {
     device::disk::element(disk, target).xml()
 }
 
-/// The description of a CD-ROM drive alone, for changing what will lie in it from the next start on.
+/// The description of a CD-ROM drive alone, for changing what lies in it.
 ///
 /// # Errors
 /// [`Error::Invalid`] as from [`check::check_media`].
 pub fn cdrom_xml(drive: &DriveAt) -> Result<String, Error> {
     drive.media.as_ref().map_or(Ok(()), check::check_media)?;
     device::cdrom::element(drive).xml()
-}
-
-/// The description of a CD-ROM drive alone, for changing what lies in it while the domain runs. The cache mode is left out:
-/// libvirt lets a drive keep the one that it was started with, and refuses another. That of a drive which was empty is
-/// `writeback`.
-///
-/// # Errors
-/// [`Error::Invalid`] as from [`check::check_media`].
-pub fn cdrom_running_xml(drive: &DriveAt) -> Result<String, Error> {
-    drive.media.as_ref().map_or(Ok(()), check::check_media)?;
-    device::cdrom::running(drive).xml()
 }

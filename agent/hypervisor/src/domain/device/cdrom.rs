@@ -4,7 +4,6 @@ use super::Devices;
 use crate::domain::Plan;
 use crate::domain::described::DriveAt;
 use crate::domain::element::Element;
-use crate::spec::CacheMode;
 
 /// What the alias of one of our drives starts with.
 pub(in crate::domain) const ALIAS: &str = "ua-cdrom-";
@@ -15,26 +14,15 @@ pub(in crate::domain) fn add(plan: &Plan<'_>, devices: &mut Devices) {
     }
 }
 
-/// A drive that opens what lies in it as was asked for.
 pub(in crate::domain) fn element(drive: &DriveAt) -> Element {
-    build(drive, drive.media.as_ref().map(|media| media.cache))
-}
-
-/// A drive of a running domain, which keeps the mode that it was started with: libvirt takes another disc with that mode,
-/// or with none said, and refuses every other ("cannot modify field 'cache' of the disk").
-pub(in crate::domain) fn running(drive: &DriveAt) -> Element {
-    build(drive, None)
-}
-
-fn build(drive: &DriveAt, cache: Option<CacheMode>) -> Element {
-    let mut driver = Element::new("driver").with("name", "qemu").with("type", "raw");
-    if let Some(cache) = cache {
-        driver = driver.with("cache", cache);
-    }
-    let mut disk = Element::new("disk").with("type", "file").with("device", "cdrom").child(driver);
-    if let Some(media) = &drive.media {
-        disk.push(Element::new("source").with("file", media.source.display()));
-    }
+    let driver = Element::new("driver").with("name", "qemu").with("type", "raw");
+    let disk = Element::new("disk").with("type", "file").with("device", "cdrom");
+    let disk = match &drive.media {
+        None => disk.child(driver),
+        Some(media) => disk
+            .child(driver.with("cache", media.cache))
+            .child(Element::new("source").with("file", media.source.display())),
+    };
     disk.child(Element::new("target").with("dev", &drive.target).with("bus", &drive.bus))
         .child(Element::new("readonly"))
         .child(Element::new("alias").with("name", format_args!("{ALIAS}{}", drive.drive)))
