@@ -1,45 +1,15 @@
 //! What libvirt says to the golden files: its schema, libvirt itself when it defines and starts them, and what is read
 //! from what it keeps.
 
-use agent_hypervisor::domain::{Described, DiskAt, disk_xml, free_target, read};
+use agent_hypervisor::domain::{Described, DiskAt, disk_xml, free_target};
 use agent_hypervisor::spec::{Accel, CacheMode, Disk, DiskBus, DiskId};
 use uuid::Uuid;
-use xtask_testbed::libvirt::{Libvirtd, clone};
-use xtask_testbed::{Device, Mount, RootClone, Testbed};
 
-use crate::specs::{Case, all, expected, golden};
+use crate::room::{described, file, make_images, root, run, start};
+use crate::specs::{Case, all, expected};
 
 /// Where a test leaves a description for `virsh`.
 const DEVICE: &str = "/root/device.xml";
-
-fn root() -> RootClone {
-    let virt = Testbed::from_env().unwrap().virt(&|line| eprintln!("{line}")).unwrap();
-    let clone = clone(&virt).unwrap();
-    for case in all() {
-        clone.copy_in(golden(case.name), file(&case), 0o644).unwrap();
-    }
-    clone
-}
-
-fn start(clone: &RootClone) -> Libvirtd<'_> {
-    let libvirtd = Libvirtd::start(clone, &[Mount::from(Device::Kvm), Mount::from(Device::Tun)]).unwrap();
-    run(&libvirtd, ["mkdir", "--parents", "/var/log/cairn/console"]);
-    run(&libvirtd, ["ip", "link", "add", "cairn0", "type", "bridge"]);
-    libvirtd
-}
-
-fn run<const N: usize>(libvirtd: &Libvirtd<'_>, words: [&str; N]) {
-    libvirtd.room().run(words).unwrap().checked().unwrap();
-}
-
-fn file(case: &Case) -> String {
-    format!("/root/{}.xml", case.name)
-}
-
-fn described(libvirtd: &Libvirtd<'_>, options: &[&str], name: &str) -> Described {
-    let words = ["dumpxml"].iter().chain(options).chain([&name]).copied();
-    read(&libvirtd.virsh(words).unwrap()).unwrap()
-}
 
 #[test]
 fn libvirt_takes_every_golden_file_and_gives_back_what_was_asked_for() {
@@ -81,18 +51,6 @@ fn what_was_asked_for_is_what_starts() {
         assert_eq!(Described { vnc_socket: None, ..live }, wanted, "{name}");
         assert!(!libvirtd.virsh(["dominfo", name]).unwrap().contains("tainted"), "{name}");
         libvirtd.virsh(["destroy", name]).unwrap();
-    }
-}
-
-fn make_images(clone: &RootClone, cases: &[Case]) {
-    clone.run(["qemu-img", "create", "-f", "qcow2", "/root/empty.qcow2", "1M"]).unwrap().checked().unwrap();
-    let empty = clone.read("/root/empty.qcow2").unwrap();
-    for case in cases {
-        let disks = case.spec.disks.iter().map(|disk| &disk.source);
-        let media = case.spec.cdroms.iter().filter_map(|drive| Some(&drive.media.as_ref()?.source));
-        for path in disks.chain(media) {
-            clone.write(path, 0o644, &empty).unwrap();
-        }
     }
 }
 
