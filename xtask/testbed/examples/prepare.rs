@@ -1,5 +1,6 @@
-//! Prepares the testbed alone, for work on tests: `cargo run -p xtask-testbed --example prepare -- CACHE [--virt]`,
-//! then `CAIRN_TESTBED=CACHE cargo test ...`. `cargo xtask test` does the same, and then tests.
+//! Prepares the testbed alone, for work on tests: `cargo run -p xtask-testbed --example prepare -- CACHE
+//! [--virt|--linux]`, then `CAIRN_TESTBED=CACHE cargo test ...`. `cargo xtask test` does the same, and then
+//! tests.
 
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -10,6 +11,9 @@ fn main() -> Result<()> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [cache] => xtask_testbed::prepare(Path::new(cache), &say).map(drop),
         [cache, "--virt"] => xtask_testbed::prepare(Path::new(cache), &say)?.virt(&say).map(drop),
-        _ => bail!("wants a cache folder, and `--virt` for the root with QEMU and libvirt"),
+        [cache, "--linux"] => xtask_testbed::prepare(Path::new(cache), &say)?.linux_guest(&say).map(drop),
+        _ => bail!(
+            "wants a cache folder, and `--virt` for the root with QEMU and libvirt, or `--linux` for the guest"
+        ),
     }
 }

@@ -89,8 +89,8 @@ fn add_busybox(tree: &Path, work: &Path) -> Result<()> {
     fs::remove_dir_all(&downloads).with_context(|| format!("cannot remove `{}`", downloads.display()))
 }
 
-/// What `recipe` adds to `base`, by apt in a clone of it: the clone's upper layer is the result.
-pub(crate) fn layer(base: &Root, tree: &Path, recipe: Recipe) -> Result<()> {
+/// A clone of `base` with these packages.
+pub(crate) fn layer(base: &Root, packages: &[&str]) -> Result<RootClone> {
     if !overlay::can_carry(&base.clones())? {
         bail!(
             "`{}` is on an overlay, which cannot carry another; choose a cache folder on an ordinary disk",
@@ -98,26 +98,32 @@ pub(crate) fn layer(base: &Root, tree: &Path, recipe: Recipe) -> Result<()> {
         );
     }
     let clone = RootClone::new(base, CloneOptions { upper: Upper::Disk })?;
+    run_with_network(&clone, Invocation::sh(LAYER).args(packages.iter().copied()))?;
+    Ok(clone)
+}
+
+/// Runs a command in the clone, with this machine's network and its apt's way to the mirror.
+pub(crate) fn run_with_network(clone: &RootClone, command: Invocation) -> Result<()> {
     let lent = ["/etc/resolv.conf", "/etc/hosts"].into_iter().filter(|path| Path::new(path).exists());
     let mounts: Vec<Mount> = lent.map(|path| Bind::read_only(path, path).into()).collect();
-    let room = Room::open(&clone, Network::Machine, &mounts)?;
+    let room = Room::open(clone, Network::Machine, &mounts)?;
     let mut settings = "DPkg::Options:: \"--force-unsafe-io\";\n".to_owned();
     for (name, value) in aptconf::transport_options()? {
         settings.push_str(&format!("{name} \"{value}\";\n"));
     }
     clone.write(SETTINGS, 0o644, settings)?;
-    let mut install = Invocation::sh(LAYER).args(recipe.packages().iter().copied()).limit(needs::APT_LIMIT);
-    install = install.env("DEBIAN_FRONTEND", "noninteractive").env("APT_CONFIG", SETTINGS);
+    let mut command = command.limit(needs::APT_LIMIT);
+    command = command.env("DEBIAN_FRONTEND", "noninteractive").env("APT_CONFIG", SETTINGS);
     for (name, value) in proxies() {
-        install = install.env(name, value);
+        command = command.env(name, value);
     }
-    room.run(install)?.checked()?;
+    room.run(command)?.checked()?;
     drop(room);
     // resolv.conf: the place where this machine's was mounted.
     for path in ["etc/resolv.conf", SETTINGS.trim_start_matches('/')] {
         remove_if_there(&clone.path().join(path))?;
     }
-    clone.keep_upper(tree)
+    Ok(())
 }
 
 fn remove_if_there(path: &Path) -> Result<()> {

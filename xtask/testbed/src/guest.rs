@@ -69,8 +69,8 @@ pub fn disk(kind: Kind) -> Vec<u8> {
     disk
 }
 
-/// A domain of type qemu with the guest's disk, which lies at [`image`], as `vda`, and these devices. `balloon` and a PCI
-/// bus are there.
+/// A domain of type qemu with the guest's disk, which lies at [`image`], as `vda`, and these devices. `balloon`
+/// and a PCI bus are there.
 pub fn domain(name: &str, devices: &str) -> String {
     format!(
         "<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu current='1'>2</vcpu>

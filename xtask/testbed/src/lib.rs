@@ -12,8 +12,9 @@
 //!
 //! What lives here: the roots and how they are built ([`prepare`], [`Testbed`]), clones and the namespaces
 //! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), libvirt in a room and tests
-//! that run beside it ([`libvirt`]), guests for it ([`guest`]), and the comparison of two trees ([`Listing`]). What does
-//! not: anything that knows Cairn's own programs; tests of the product stand in the crates they test.
+//! that run beside it ([`libvirt`]), guests for it ([`guest`], [`LinuxGuest`]), and the comparison of two trees
+//! ([`Listing`]). What does not: anything that knows Cairn's own programs; tests of the product stand in the
+//! crates they test.
 //!
 //! How it holds together. Every clone has a *holder*: one process, the first of a process namespace, in a mount
 //! namespace of its own, that lives as long as a pipe from the test is open. The overlay is mounted there and
@@ -31,6 +32,7 @@ pub mod guest;
 mod holder;
 mod invocation;
 pub mod libvirt;
+mod linux;
 mod listing;
 mod machine;
 mod mount;
@@ -46,6 +48,7 @@ mod walk;
 
 pub use clones::{CloneOptions, RootClone, Upper};
 pub use invocation::{Invocation, Output};
+pub use linux::{LinuxGuest, LinuxOptions, Power, Write};
 pub use listing::{Change, Entry, Kind, Listing};
 pub use machine::{Machine, MachineOptions};
 pub use mount::{Access, Bind, Device, Mount};

@@ -10,7 +10,7 @@ pub(crate) const SUITE: &str = "bookworm";
 
 /// Raise this when the way a root is built changes and the lists below do not: a root built the old way is then
 /// no longer found.
-const RECIPE_VERSION: u32 = 1;
+pub(crate) const RECIPE_VERSION: u32 = 1;
 
 /// Where a static busybox lies in every root: outside PATH and unknown to dpkg, so that the host still looks bare.
 pub(crate) const BUSYBOX: &str = "usr/lib/testbed/busybox";
@@ -67,7 +67,7 @@ impl Recipe {
     }
 }
 
-fn key(word: &str, base: &str, packages: &[&str], version: u32) -> String {
+pub(crate) fn key(word: &str, base: &str, packages: &[&str], version: u32) -> String {
     let text =
         format!("testbed {version}\n{base}\n{arch}\n{}\n", packages.join(" "), arch = std::env::consts::ARCH);
     let digest = Sha256::digest(text.as_bytes());

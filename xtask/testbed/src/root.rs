@@ -1,10 +1,9 @@
-//! The cached roots: how one is found in the cache, and taken into it. A root in the cache is whole, since it got its name
-//! only after it was built and written to disk; it is never changed afterwards.
+//! The cached roots: how one is found in the cache, and taken into it. A root in the cache is whole, since it got
+//! its name only after it was built and written to disk; it is never changed afterwards.
 
 use crate::build;
 use crate::recipe::Recipe;
-use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 /// A root in the cache. Clone it to use it.
@@ -27,26 +26,18 @@ impl Root {
         path.is_dir().then_some(Self { testbed: testbed.to_owned(), layers })
     }
 
-    /// Builds the root of this recipe into the cache. The caller holds the lock of the testbed.
-    pub(crate) fn build(testbed: &Path, recipe: Recipe, work: &Path) -> Result<Self> {
+    /// Builds the root of this recipe in the folder `work`. The caller holds the lock of the testbed.
+    pub(crate) fn build(testbed: &Path, recipe: Recipe, work: &Path) -> Result<()> {
         let tree = work.join("root");
         match recipe {
-            Recipe::Host => build::host(&tree, work)?,
+            Recipe::Host => build::host(&tree, work),
             Recipe::Virt => {
                 let Some(host) = Self::cached(testbed, Recipe::Host) else {
                     bail!("the root `virt` stands on `host`, which is not in `{}`", testbed.display());
                 };
-                build::layer(&host, &tree, Recipe::Virt)?;
+                build::layer(&host, recipe.packages())?.keep_upper(&tree)
             }
         }
-        // All of it is on the disk before its name says that it is good.
-        File::open(work)
-            .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
-            .with_context(|| format!("cannot write `{}` to disk", work.display()))?;
-        let place = testbed.join(recipe.key());
-        fs::rename(work, &place).with_context(|| format!("cannot rename `{}`", work.display()))?;
-        Self::cached(testbed, recipe)
-            .with_context(|| format!("`{}` is not where it was put", place.display()))
     }
 
     pub(crate) fn layers(&self) -> &[PathBuf] {

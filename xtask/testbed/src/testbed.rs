@@ -1,5 +1,6 @@
 //! The testbed as a whole: made ready once, then found by every test through one environment variable.
 
+use crate::linux::{self, LinuxGuest};
 use crate::recipe::{BUSYBOX, Recipe};
 use crate::root::Root;
 use crate::{aptconf, clones, needs, recipe};
@@ -68,6 +69,13 @@ impl Testbed {
         cached_or_built(&self.dir, Recipe::Virt, say)
     }
 
+    /// A small Linux guest. It is built when it is first asked for, which takes about half a minute and needs
+    /// this machine's network; `say` gets a line then.
+    pub fn linux_guest(&self, say: &dyn Fn(&str)) -> Result<LinuxGuest> {
+        let (key, price) = (linux::key(), linux::PRICE);
+        built_once(&self.dir, &key, price, say, &|work| linux::build(&self.host, work)).map(LinuxGuest::at)
+    }
+
     /// A static busybox, as a file of this machine. In every root it is /usr/lib/testbed/busybox.
     pub fn busybox(&self) -> PathBuf {
         self.dir.join(Recipe::Host.key()).join("root").join(BUSYBOX)
@@ -83,10 +91,26 @@ fn cached_or_built(dir: &Path, recipe: Recipe, say: &dyn Fn(&str)) -> Result<Roo
     if let Some(root) = Root::cached(dir, recipe) {
         return Ok(root);
     }
+    built_once(dir, &recipe.key(), recipe.price(), say, &|work| Root::build(dir, recipe, work))?;
+    Root::cached(dir, recipe).with_context(|| format!("`{}` is not where it was put", recipe.key()))
+}
+
+/// The folder `key` in the testbed, which `build` makes in a folder of another name, unless it is there.
+fn built_once(
+    dir: &Path,
+    key: &str,
+    price: &str,
+    say: &dyn Fn(&str),
+    build: &dyn Fn(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let place = dir.join(key);
+    if place.is_dir() {
+        return Ok(place);
+    }
     let _turn = turn(dir, say)?;
     // The one we waited for may have built it.
-    if let Some(root) = Root::cached(dir, recipe) {
-        return Ok(root);
+    if place.is_dir() {
+        return Ok(place);
     }
     if aptconf::sources(recipe::SUITE).is_err() {
         say("bringing apt's lists up to date");
@@ -100,8 +124,14 @@ fn cached_or_built(dir: &Path, recipe: Recipe, say: &dyn Fn(&str)) -> Result<Roo
         done => done.with_context(|| format!("cannot remove `{}`", work.display()))?,
     }
     fs::create_dir(&work).with_context(|| format!("cannot create `{}`", work.display()))?;
-    say(&format!("building the Debian root `{}`: {}", recipe.key(), recipe.price()));
-    Root::build(dir, recipe, &work).with_context(|| format!("cannot build the root `{}`", recipe.key()))
+    say(&format!("building `{key}`, from Debian packages: {price}"));
+    build(&work).with_context(|| format!("cannot build `{key}`"))?;
+    // All of it is on the disk before its name says that it is good.
+    File::open(&work)
+        .and_then(|folder| Ok(rustix::fs::syncfs(&folder)?))
+        .with_context(|| format!("cannot write `{}` to disk", work.display()))?;
+    fs::rename(&work, &place).with_context(|| format!("cannot rename `{}`", work.display()))?;
+    Ok(place)
 }
 
 /// Waits for our turn to build in `dir`, which lasts until the file is dropped.

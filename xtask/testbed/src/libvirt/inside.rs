@@ -1,7 +1,7 @@
 //! A test that runs inside the room: the test program is started there again, for this one test.
 
 use super::{KILL, Libvirtd, START, pid, pid_file, script, virsh_words};
-use crate::{Bind, Invocation, Mount, Output, Testbed};
+use crate::{Bind, Invocation, LinuxOptions, Mount, Output, Testbed};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub struct Inside {
     pub mounts: Vec<Mount>,
     /// Files that are written before anything starts.
     pub files: Vec<File>,
+    /// Disks of the Linux guest, by their paths in the room.
+    pub linux_disks: Vec<(PathBuf, LinuxOptions)>,
     /// Programs of this machine, in the room under the same paths, not to be written.
     pub executables: Vec<PathBuf>,
     /// How long the test may take; ten minutes unless given.
@@ -35,6 +37,7 @@ impl Default for Inside {
             start: Start::Libvirtd,
             mounts: Vec::new(),
             files: Vec::new(),
+            linux_disks: Vec::new(),
             executables: Vec::new(),
             limit: Duration::from_secs(600),
         }
@@ -96,10 +99,15 @@ pub fn inside(name: &str, options: &Inside, test: impl FnOnce()) {
 fn outside(name: &str, options: &Inside) -> Result<()> {
     let program = std::env::current_exe().context("cannot tell which program this is")?;
     let name = full_name(&program, name)?;
-    let virt = Testbed::from_env()?.virt(&|line| eprintln!("{line}"))?;
+    let say = |line: &str| eprintln!("{line}");
+    let testbed = Testbed::from_env()?;
+    let virt = testbed.virt(&say)?;
     let clone = super::clone(&virt)?;
     for file in &options.files {
         clone.write(&file.path, file.mode, &file.content)?;
+    }
+    for (path, options) in &options.linux_disks {
+        clone.write(path, 0o600, testbed.linux_guest(&say)?.disk(options)?)?;
     }
     let mut mounts = options.mounts.clone();
     let folder = program.parent().context("this program is in no folder")?;
