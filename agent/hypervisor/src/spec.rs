@@ -27,11 +27,11 @@ pub struct DomainSpec {
     pub guest: Guest,
     /// Where it looks for something to boot, first to last; not empty, nothing twice.
     pub boot: Vec<BootDevice>,
-    /// Its disks; the first one is the root disk.
+    /// Its disks, at most 128; the first one is the root disk.
     pub disks: Vec<Disk>,
-    /// Its CD-ROM drives, by their number from 0.
+    /// Its CD-ROM drives, by their number from 0; at most 16, on i440fx 4.
     pub cdroms: Vec<CdromDrive>,
-    /// Its network cards.
+    /// Its network cards, at most 32.
     pub interfaces: Vec<Interface>,
 }
 

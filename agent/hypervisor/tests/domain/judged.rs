@@ -94,4 +94,17 @@ fn a_running_domain_takes_disks() {
     }
     let scsi = libvirtd.virsh(["dumpxml", name]).unwrap();
     assert_eq!(scsi.matches("<controller type='scsi'").count(), 1, "{scsi}");
+
+    // A disk of an operator's, elsewhere than ours would be, has an identity that stays, and can be taken away.
+    let path = "/var/lib/cairn/volumes/operator.qcow2";
+    clone.write(path, 0o644, &empty).unwrap();
+    let attach = ["attach-disk", name, path, "sdq", "--targetbus", "scsi", "--address", "scsi:0.0.40"];
+    libvirtd.virsh([&attach[..], &["--subdriver", "qcow2", "--live", "--config"]].concat()).unwrap();
+    let [live, kept] = both().map(|seen| seen.disks.last().cloned().unwrap());
+    assert_eq!((live.target.as_str(), live.disk.source.to_str(), &live), ("sdq", Some(path), &kept));
+    assert_eq!(live.disk.id.0, Uuid::new_v5(&case.spec.uuid, b"sdq"));
+    change("detach-device", &disk_xml(&live.disk, &live.target).unwrap(), &["--live", "--config"]).unwrap();
+    for seen in both() {
+        assert_eq!(seen.disks[1..], attached);
+    }
 }
