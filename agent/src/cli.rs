@@ -1,5 +1,7 @@
 //! The command line. The control tool relies on it: see `packaging/control-contract.md`.
 
+use std::path::PathBuf;
+
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use packaging_service::command::{Common, HealthArgs};
@@ -23,6 +25,8 @@ pub enum Command {
     Run,
     /// Create the folders that are missing.
     Bootstrap(BootstrapArgs),
+    /// Join a server with a token that it made, from a file, standard input, or `CAIRN_JOIN_TOKEN`.
+    Join(JoinArgs),
     /// Ask the running agent how it is.
     Health(HealthArgs),
 }
@@ -33,4 +37,16 @@ pub struct BootstrapArgs {
     /// Print one JSON object.
     #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
+}
+
+/// Options of `join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The file that holds the token; `-` is standard input.
+    #[arg(long, env = "CAIRN_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// Leave the server that this host has joined before.
+    #[arg(long, env = "CAIRN_REPLACE", value_parser = BoolishValueParser::new())]
+    pub replace: bool,
 }

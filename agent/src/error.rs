@@ -7,11 +7,13 @@ use packaging_service::listen::ListenError;
 use packaging_service::tls::TlsError;
 use thiserror::Error;
 
+use crate::join::error::JoinError;
+
 /// Every way to fail. Each says what to do.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The command line names no command.
-    #[error("no command given; use one of `run`, `bootstrap`, `health`, or `--help`")]
+    #[error("no command given; use one of `run`, `bootstrap`, `join`, `health`, or `--help`")]
     NoCommand,
     /// The log filter is not one.
     #[error("{0}")]
@@ -28,6 +30,9 @@ pub enum Error {
     /// Certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// It did not join.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The system refuses what every process has.
     #[error("cannot go on: {0}; free memory, file descriptors or processes on this host and try again")]
     System(#[from] std::io::Error),
@@ -39,6 +44,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoCommand | Self::Log(_) | Self::Config(_) => Exit::Usage,
+            Self::Join(error) => error.exit(),
             Self::Create(_) | Self::Listen(_) | Self::Tls(_) | Self::System(_) => Exit::Failed,
         }
     }

@@ -9,12 +9,15 @@
 //! An agent without certificates waits for them with its port closed; one whose certificates cannot be used says so
 //! and waits for better ones. Once it serves, it serves until it stops.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use packaging_service::layout::Layout;
 use packaging_service::tls::{self, TlsError};
 use rustls::ServerConfig;
+
+use crate::join::place::Locked;
 
 /// Base name of the agent's certificate and key.
 pub const IDENTITY: &str = "agent";
@@ -54,6 +57,16 @@ pub fn is_joined(layout: &Layout) -> bool {
 /// # Errors
 /// [`State::Waiting`] or [`State::Broken`].
 pub fn certificates(layout: &Layout) -> Result<Arc<ServerConfig>, State> {
+    let changing = || State::Waiting { why: "the certificates are being written".to_owned() };
+    // Held until they are loaded. A folder that is not there yet is no reason to complain.
+    let _locked = match Locked::now(layout) {
+        Ok(locked) => Some(locked.ok_or_else(changing)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            let why = format!("`{}` cannot be used: {error}", layout.tls_folder().display());
+            return Err(State::Broken { why });
+        }
+    };
     let (certificate, key) = (layout.tls(&format!("{IDENTITY}.pem")), layout.tls(&format!("{IDENTITY}.key")));
     if !certificate.exists() && !key.exists() {
         let why = format!("neither `{}` nor `{}` is there", certificate.display(), key.display());

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod calls;
+mod door;
 mod joining;
 mod killed;
 mod operations;
 mod process;
 mod refusal;
 mod support;
+mod token;
 mod watching;
 mod wire;

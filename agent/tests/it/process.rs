@@ -13,7 +13,7 @@ use crate::support::Host;
 /// How long a test waits for what must come. It is a limit for failures; nothing is timed by it.
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn program(root: &Path) -> Command {
+pub fn program(root: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cairn-agent"));
     command.env_clear().env("CAIRN_ROOT", root);
     command

@@ -16,6 +16,7 @@ use packaging_service::stop::{self, Stopper};
 use packaging_service::tls;
 use packaging_stamp::Stamp;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -29,8 +30,9 @@ pub struct Host {
 }
 
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub issuer: Issuer<'static, KeyPair>,
+    pub certificate: CertificateDer<'static>,
+    pub pem: String,
 }
 
 impl Authority {
@@ -38,8 +40,8 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        let made = params.self_signed(&key).unwrap();
+        Self { issuer: Issuer::new(params, key), certificate: made.der().clone(), pem: made.pem() }
     }
 }
 

@@ -42,10 +42,11 @@ pub enum ClientError {
 /// [`ClientError::Connect`] or [`ClientError::Tls`].
 pub async fn connect_tls(
     address: SocketAddr,
-    name: &'static str,
+    name: &str,
     config: Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, ClientError> {
-    let name = ServerName::try_from(name).map_err(|error| ClientError::Tls(io::Error::other(error)))?;
+    let name = ServerName::try_from(name.to_owned());
+    let name = name.map_err(|error| ClientError::Tls(io::Error::other(error)))?;
     let stream = TcpStream::connect(address).await.map_err(ClientError::Connect)?;
     stream.set_nodelay(true).map_err(ClientError::Connect)?;
     TlsConnector::from(config).connect(name, stream).await.map_err(ClientError::Tls)

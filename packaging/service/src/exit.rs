@@ -11,6 +11,8 @@ pub enum Exit {
     Usage = 1,
     /// It failed and needs a hand; for `health`: not healthy.
     Failed = 7,
+    /// It was refused, and trying again changes nothing.
+    Refused = 8,
 }
 
 impl From<Exit> for ExitCode {

@@ -1,9 +1,10 @@
 //! Certificates and keys: loading them from files, and the configurations of rustls that come of them. Whom an agent
-//! lets in is in [`peer`], what a certificate says in [`certificate`]. Issuing them is the server's alone.
+//! lets in is in [`peer`], whom a host trusts that joins in [`pinned`], what a certificate says in [`certificate`]. Issuing them is the server's alone.
 
 pub mod certificate;
 pub mod lifetime;
 pub mod peer;
+pub mod pinned;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
