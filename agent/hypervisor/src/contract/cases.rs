@@ -57,7 +57,8 @@ macro_rules! contract_cases {
                 a_guest_that_answers_reboots
                 a_reset_starts_the_guest_over
                 without_its_disk_a_domain_stays_off
-                vnc_is_spoken_while_the_domain_is_active;
+                vnc_is_spoken_while_the_domain_is_active
+                domains_start_beside_each_other;
             cache:
                 a_root_disk_works_in_every_mode
                 data_disks_work_in_every_mode
@@ -98,7 +99,8 @@ macro_rules! contract_cases {
                 a_volume_grows_and_never_shrinks
                 a_volume_grows_while_a_domain_runs_on_it
                 a_deleted_volume_is_gone
-                a_volume_that_a_domain_has_is_not_deleted;
+                a_volume_that_a_domain_has_is_not_deleted
+                what_lies_in_a_drive_is_not_deleted;
             images:
                 an_image_is_copied_and_hashed
                 an_image_is_imported_once

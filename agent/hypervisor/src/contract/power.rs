@@ -184,3 +184,19 @@ pub(super) async fn vnc_is_spoken_while_the_domain_is_active(room: &Room) {
     assert_eq!(room.act(spec.uuid, Action::Resume).await.vnc_socket, socket);
     assert_eq!(room.act(spec.uuid, Action::Destroy).await.vnc_socket, None);
 }
+
+pub(super) async fn domains_start_beside_each_other(room: &Room) {
+    let specs = [room.bare("a"), room.bare("b"), room.bare("c")];
+    for spec in &specs {
+        room.define(spec).await;
+    }
+    let [a, b, c] = &specs;
+    let start = |uuid| room.act(uuid, START);
+    let started = tokio::join!(start(a.uuid), start(b.uuid), start(c.uuid));
+    for (domain, spec) in [started.0, started.1, started.2].iter().zip(&specs) {
+        assert_eq!((&domain.name, domain.state), (&spec.name, State::Running));
+    }
+    room.act(b.uuid, Action::Destroy).await;
+    let states = [room.domain(a.uuid).await.state, room.domain(c.uuid).await.state];
+    assert_eq!(states, [State::Running; 2], "another domain was destroyed");
+}

@@ -187,6 +187,7 @@ pub(super) async fn a_volume_that_a_domain_has_is_not_deleted(room: &Room) {
                 let error =
                     refused(deleted, Kind::Conflict, &format!("deleting what a domain {what} while {state}"));
                 names(&error, path);
+                assert!(error.to_string().contains(&spec.name), "the domain is not named: {error}");
                 done(room.hypervisor.volume(path).await, "looking at what was not deleted");
             }
         }
@@ -203,4 +204,15 @@ pub(super) async fn a_volume_that_a_domain_has_is_not_deleted(room: &Room) {
             "deleting what no domain has any more",
         );
     }
+}
+
+pub(super) async fn what_lies_in_a_drive_is_not_deleted(room: &Room) {
+    let spec = room.bare("vm");
+    let media = room.media("iso", CacheMode::Writeback).await;
+    room.define(&spec).await;
+    done(room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await, "inserting");
+    let deleted = room.hypervisor.delete_volume(&media.source, Attempt::First).await;
+    refused(deleted, Kind::Conflict, "deleting what lies in a drive");
+    done(room.hypervisor.eject_media(spec.uuid, 0, Attempt::First).await, "ejecting");
+    done(room.hypervisor.delete_volume(&media.source, Attempt::First).await, "deleting what was ejected");
 }
