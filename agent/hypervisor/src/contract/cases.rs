@@ -58,7 +58,8 @@ macro_rules! contract_cases {
                 a_reset_starts_the_guest_over
                 without_its_disk_a_domain_stays_off
                 vnc_is_spoken_while_the_domain_is_active
-                domains_start_beside_each_other;
+                domains_start_beside_each_other
+                a_call_that_is_given_up_keeps_nobody_waiting;
             cache:
                 a_root_disk_works_in_every_mode
                 data_disks_work_in_every_mode

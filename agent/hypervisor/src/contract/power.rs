@@ -1,6 +1,6 @@
 //! Starting, stopping, pausing.
 
-use super::room::{Room, SHORT, START, START_PAUSED, done, names, refused};
+use super::room::{LONG, Room, SHORT, START, START_PAUSED, done, names, refused};
 use crate::error::Kind;
 use crate::interface::Attempt;
 use crate::lifecycle::Action;
@@ -199,4 +199,19 @@ pub(super) async fn domains_start_beside_each_other(room: &Room) {
     room.act(b.uuid, Action::Destroy).await;
     let states = [room.domain(a.uuid).await.state, room.domain(c.uuid).await.state];
     assert_eq!(states, [State::Running; 2], "another domain was destroyed");
+}
+
+pub(super) async fn a_call_that_is_given_up_keeps_nobody_waiting(room: &Room) {
+    let spec = room.with_guest("vm", GuestKind::Silent).await;
+    room.booted(&spec).await;
+    for action in [Action::Shutdown { patience: LONG }, Action::Reboot { patience: LONG }] {
+        let pressed = room.hypervisor.act(spec.uuid, action, Attempt::First);
+        // A hypervisor that knows at once that the guest will not answer may say so.
+        if let Ok(answered) = tokio::time::timeout(SHORT, pressed).await {
+            refused(answered, Kind::GuestSilent, &format!("{action:?} of a silent guest"));
+        }
+        assert_eq!(room.domain(spec.uuid).await.state, State::Running);
+    }
+    assert_eq!(room.act(spec.uuid, Action::Destroy).await.state, State::Shutoff);
+    assert_eq!(room.act(spec.uuid, START).await.state, State::Running);
 }

@@ -29,6 +29,9 @@ pub(super) const START_PAUSED: Action = Action::Start(Start::Paused);
 /// How long a guest that will not answer has.
 pub(super) const SHORT: Duration = Duration::from_secs(2);
 
+/// How long one has that is not waited for.
+pub(super) const LONG: Duration = Duration::from_secs(3600);
+
 /// How often a condition is looked at.
 const PERIOD: Duration = Duration::from_millis(20);
 
