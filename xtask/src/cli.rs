@@ -32,6 +32,8 @@ pub enum Task {
     },
     /// Show what a packed file was built from.
     Inspect(Inspect),
+    /// Run a server and an agent of this tree here, with simulated virtual machines, until Ctrl-C.
+    Dev(Dev),
     /// Run all tests.
     Test(Test),
 }
@@ -82,6 +84,20 @@ pub struct Inspect {
     /// Speak to people, or print the manifest as it lies in the file.
     #[arg(long, value_enum, default_value = "human")]
     pub format: Format,
+}
+
+/// Options of `dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// Begin anew: forget all data and the password.
+    #[arg(long)]
+    pub fresh: bool,
+    /// Where the dashboard is served, by default 8443 if that is free.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The folder that all of it lies in, by default target/dev.
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
 }
 
 /// Options of `test`.

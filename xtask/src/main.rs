@@ -1,13 +1,15 @@
 //! `cargo xtask`: builds, packages and tests Cairn.
 //!
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
-//! turns them into steps, `run` does the steps. `check` is what people and CI run before a change is taken.
+//! turns them into steps, `run` does the steps. `check` is what people and CI run before a change is taken,
+//! `dev` what people run to try it.
 
 mod all_in_one;
 mod buildfile;
 mod cache;
 mod check;
 mod cli;
+mod dev;
 mod elf;
 mod environment;
 mod failure;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Task::AllInOne(args) => all_in_one::command(&args),
         Task::Verify { file } => show::verify(&file),
         Task::Inspect(args) => show::inspect(&args),
+        Task::Dev(args) => dev::command(&args),
         Task::Test(args) => check::command(&args),
     };
     match done {
