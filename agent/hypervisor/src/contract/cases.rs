@@ -37,10 +37,12 @@ macro_rules! contract_cases {
                 an_identity_is_taken_once
                 a_name_is_taken_once
                 a_later_attempt_replaces_a_definition
+                a_later_attempt_finds_its_domain_active
                 bad_definitions_are_refused
                 unknown_domains_are_not_found
                 domains_of_others_are_left_alone
                 every_main_board_and_bus_starts
+                what_is_tuned_for_windows_starts
                 uefi_starts_or_is_refused_as_the_host_says
                 network_cards_are_kept
                 disks_keep_their_order_and_format;
@@ -75,6 +77,7 @@ macro_rules! contract_cases {
                 a_data_disk_is_refused
                 an_image_under_a_disk_is_refused
                 attaching_is_refused_and_the_domain_runs_on
+                an_overlay_is_not_attached_for_what_is_under_it
                 a_medium_is_refused
                 buffered_modes_work_and_leave_no_doubt;
             disks:

@@ -304,3 +304,17 @@ pub(super) async fn disks_keep_their_order_and_format(room: &Room) {
     assert_eq!(sources(&room.define(&spec).await), asked);
     assert_eq!(sources(&room.act(spec.uuid, START_PAUSED).await), asked);
 }
+
+pub(super) async fn a_later_attempt_finds_its_domain_active(room: &Room) {
+    let spec = room.bare("vm");
+    let domain = room.paused(&spec).await;
+    let again = room.hypervisor.define(&spec, Attempt::Again).await;
+    assert_eq!(done(again, "a later attempt to define what has been started since"), domain);
+}
+
+pub(super) async fn what_is_tuned_for_windows_starts(room: &Room) {
+    let guest = crate::spec::Guest::Windows;
+    let spec = DomainSpec { guest, ..room.with_guest("vm", GuestKind::Answering).await };
+    room.booted(&spec).await;
+    assert_eq!(room.domain(spec.uuid).await.taints, Vec::<String>::new());
+}

@@ -167,3 +167,22 @@ pub(super) async fn buffered_modes_work_and_leave_no_doubt(room: &Room) {
     }
     assert_eq!(domain.taints, Vec::<String>::new());
 }
+
+pub(super) async fn an_overlay_is_not_attached_for_what_is_under_it(room: &Room) {
+    let (base, path) = (room.path_without_direct_io("base"), room.path("overlay.qcow2"));
+    room.blank(base.clone()).await;
+    let backing = Some(Backing { path: base.clone(), format: Format::Raw });
+    let overlay = VolumeSpec { path: path.clone(), format: Format::Qcow2, size_bytes: None, backing };
+    done(room.hypervisor.create_volume(&overlay, Attempt::First).await, "making an overlay");
+    let spec = room.with_guest("vm", GuestKind::Silent).await;
+    room.paused(&spec).await;
+    for mode in modes(true) {
+        let disk = room.disk(path.clone(), Format::Qcow2, mode);
+        let attached = room.hypervisor.attach_disk(spec.uuid, &disk, Attempt::First).await;
+        refused(attached, &base, mode, "attaching an overlay");
+    }
+    let disk = room.disk(path, Format::Qcow2, CacheMode::Writeback);
+    let attached = room.hypervisor.attach_disk(spec.uuid, &disk, Attempt::First).await;
+    let domain = done(attached, "attaching an overlay with `writeback`");
+    check_cache(&domain.disks[1].cache, CacheMode::Writeback, true, "an attached overlay");
+}
