@@ -73,7 +73,7 @@ pub struct Media {
 /// A network card on a bridge of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Its address: locally administered, unicast.
+    /// Its address: unicast, not beginning with `fe`, which libvirt keeps for the host's end.
     pub mac: Mac,
     /// Name of an existing bridge.
     pub bridge: String,
