@@ -122,7 +122,8 @@ async fn libvirt_goes_and_comes_back() {
     assert_eq!(twin.host().await.hypervisor, Err("no such socket".to_owned()));
     let refused = twin.domain(VM).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Unavailable);
-    assert_eq!(twin.create_volume(&volume("/v", 512), Attempt::First).await.unwrap_err(), refused);
+    twin.create_volume(&volume("/v", 512), Attempt::First).await.unwrap();
+    assert_eq!(twin.delete_volume(Path::new("/v"), Attempt::First).await.unwrap_err(), refused);
     control.available();
     assert_eq!(twin.domain(VM).await.unwrap().state, State::Running, "domains run on");
     assert_eq!(changes.recv().await.unwrap(), Change::Resync);

@@ -101,7 +101,8 @@ impl Control {
         self.twin.world().delays.insert(call, duration);
     }
 
-    /// Ends libvirt: every call fails with this cause until it is [`Control::available`] again. Domains run on.
+    /// Ends libvirt: calls that need it fail with this cause until it is [`Control::available`] again. Domains run on, and
+    /// volumes are made as before.
     pub fn unavailable(&self, cause: impl Into<String>) {
         self.twin.world().unavailable = Some(cause.into());
     }

@@ -51,6 +51,32 @@ impl Call {
             Action::Resume => Self::Resume,
         }
     }
+
+    /// Whether it fails while libvirt is away. Volumes are files; only who has one is libvirt's to know.
+    pub(super) const fn needs_libvirt(self) -> bool {
+        match self {
+            Self::CreateVolume | Self::ResizeVolume | Self::Volume | Self::ImportImage | Self::Folder => {
+                false
+            }
+            Self::Domains
+            | Self::Domain
+            | Self::Define
+            | Self::Start
+            | Self::Shutdown
+            | Self::Destroy
+            | Self::Reboot
+            | Self::Reset
+            | Self::Suspend
+            | Self::Resume
+            | Self::Undefine
+            | Self::AttachDisk
+            | Self::DetachDisk
+            | Self::InsertMedia
+            | Self::EjectMedia
+            | Self::ConsoleLog
+            | Self::DeleteVolume => true,
+        }
+    }
 }
 
 /// When in a call.

@@ -74,7 +74,7 @@ impl World {
     }
 
     pub(super) fn fault(&mut self, call: Call, moment: Moment) -> Result<(), Error> {
-        if let (Moment::Before, Some(cause)) = (moment, &self.unavailable) {
+        if let (Moment::Before, true, Some(cause)) = (moment, call.needs_libvirt(), &self.unavailable) {
             return Err(Error::Unavailable { cause: cause.clone() });
         }
         let planned = self.faults.iter().position(|(whose, when, _)| (*whose, *when) == (call, moment));
