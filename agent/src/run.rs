@@ -185,12 +185,15 @@ pub fn run(layout: &Layout, stamp: &'static Stamp, filter: &str) -> Result<Exit,
     tls::install_provider();
     let config: Config = config::load(&layout.agent_config())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let stop = stop::on_signals()?;
         let hypervisor = hypervisor(config.hypervisor, layout);
         let agent = Agent::new(layout.clone(), config, Sources::default(), stamp, hypervisor);
         Arc::new(agent).serve(stop).await
-    })?;
+    });
+    // What blocks a thread, such as the copying of an image, is not waited for: the next agent does it again.
+    runtime.shutdown_background();
+    served?;
     tracing::info!("stopped");
     Ok(Exit::Ok)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   .joining/  written and synced --rename--> .joined/  --rename each--> agent.key, agent.pem, ca.pem
-//!      (a kill: forgotten)                      (a kill: settled by whoever looks next)
+//!      (a kill: of no account)                  (a kill: settled by whoever looks next)
 //! ```
 //!
 //! Whoever looks or changes holds a lock on the folder, so that nobody sees them half moved.
@@ -41,25 +41,25 @@ pub struct Given {
 }
 
 impl<'a> Locked<'a> {
-    /// Waits until nobody else changes the folder, and settles what an attempt that was killed left.
+    /// Waits until nobody else changes the folder, and clears up behind an attempt that was killed.
     ///
     /// # Errors
     /// If the folder cannot be changed.
     pub fn wait(layout: &'a Layout) -> Result<Self, JoinError> {
         let locked = File::open(layout.tls_folder()).and_then(|folder| {
             folder.lock()?;
-            Ok(Self { layout, folder })
+            let locked = Self { layout, folder };
+            absent_is_fine(std::fs::remove_dir_all(layout.tls(STAGED)))?;
+            locked.settle()?;
+            Ok(locked)
         });
-        let failed = |cause| JoinError::Place { folder: layout.tls_folder(), cause };
-        let locked = locked.map_err(failed)?;
-        locked.settle().map_err(failed)?;
-        Ok(locked)
+        locked.map_err(|cause| JoinError::Place { folder: layout.tls_folder(), cause })
     }
 
-    /// As [`Locked::wait`]; None if somebody changes the folder now.
+    /// Finishes what an attempt that was killed began. None if somebody changes the folder now.
     ///
     /// # Errors
-    /// As [`Locked::wait`].
+    /// If the folder cannot be changed, and has to be.
     pub fn now(layout: &'a Layout) -> io::Result<Option<Self>> {
         let folder = File::open(layout.tls_folder())?;
         match folder.try_lock() {
@@ -91,9 +91,8 @@ impl<'a> Locked<'a> {
         moved.map_err(|cause| JoinError::Place { folder: self.layout.tls_folder(), cause })
     }
 
-    /// Finishes what was begun, and forgets what was not.
+    /// Finishes what was begun.
     fn settle(&self) -> io::Result<()> {
-        absent_is_fine(std::fs::remove_dir_all(self.layout.tls(STAGED)))?;
         let ready = self.layout.tls(READY);
         if !ready.exists() {
             return Ok(());

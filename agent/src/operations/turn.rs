@@ -1,5 +1,5 @@
-//! Whose turn it is: operations on one thing come one after another, in the order in which they came; operations on
-//! different things do not wait for one another.
+//! Whose turn it is: operations on one thing come one after another, operations on different things do not wait for one
+//! another.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;

@@ -47,6 +47,13 @@ fn create(number: usize) -> CreateRequest {
     CreateRequest { path, format: Format::Raw, size_bytes: Some(1 << 20), backing: None }
 }
 
+/// An import that stays under way: from a pipe that nobody writes to.
+fn endless(host: &Host) -> ImportRequest {
+    let source = host.root().join("image");
+    assert!(Command::new("mkfifo").arg(&source).status().unwrap().success());
+    ImportRequest { source: source.display().to_string(), path: "/images/a".to_owned() }
+}
+
 /// Waits until something is so. The limit is for failures; nothing is timed by it.
 async fn until(so: impl Fn() -> bool) {
     let wait = async {
@@ -65,11 +72,8 @@ async fn what_was_finished_stays_so_and_what_was_under_way_is_done_again() {
     let first = wire.answer::<VolumeCreate>(finished, create(0)).await;
     assert_eq!(first.reply::<VolumeCreate>().path, "/volumes/0.raw");
 
-    // A pipe that nobody writes to keeps the import under way for as long as it takes.
-    let source = host.root().join("image");
-    let made = Command::new("mkfifo").arg(&source).status().unwrap();
-    assert!(made.success());
-    let import = ImportRequest { source: source.display().to_string(), path: "/images/a".to_owned() };
+    let import = endless(&host);
+    let source = std::path::PathBuf::from(&import.source);
     let asked = tokio::spawn({
         let (wire, import) = (wire.clone(), import.clone());
         async move { wire.try_answer::<ImageImport>(under_way, import).await }
@@ -125,4 +129,22 @@ async fn whenever_it_is_killed_no_record_is_half_written_and_no_answer_is_forgot
         }
     }
     drop(process);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let host = Host::joined();
+    let (mut process, wire) = Process::start(&host).await;
+    let operation = Uuid::new_v4();
+    let asked = tokio::spawn({
+        let import = endless(&host);
+        async move { wire.try_answer::<ImageImport>(operation, import).await }
+    });
+    let record = host.layout.agent_operations().join(format!("{operation}.json"));
+    until(|| record.exists()).await;
+    kill_process(Pid::from_child(&process.0), Signal::TERM).unwrap();
+    let status = tokio::task::spawn_blocking(move || process.0.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(asked.await.unwrap().is_err());
+    assert!(std::fs::read_to_string(record).unwrap().contains("\"started\""));
 }

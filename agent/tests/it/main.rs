@@ -5,6 +5,8 @@
 
 mod calls;
 mod door;
+#[cfg(feature = "real-parts")]
+mod full;
 mod joining;
 mod killed;
 mod operations;

@@ -204,3 +204,23 @@ async fn a_stop_waits_for_what_is_under_way() {
     let path = scene.host.layout.agent_operations().join(format!("{operation}.json"));
     assert!(std::fs::read_to_string(path).unwrap().contains("\"finished\""));
 }
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_not_started() {
+    let host = Host::joined();
+    // A file where the folder should be.
+    std::fs::create_dir_all(host.layout.agent_data()).unwrap();
+    std::fs::write(host.layout.agent_operations(), "").unwrap();
+    let twin = Simulated::new();
+    let running = host.start_with(twin.clone());
+    let wire = Wire::new(&host, &running).await;
+    let operation = Uuid::new_v4();
+    for _ in 0..2 {
+        let (status, code, message) =
+            wire.answer::<VmDestroy>(operation, golden::<VmDestroy>()).await.failure();
+        assert_eq!((status, code), (500, FailureCode::Internal));
+        assert!(message.contains(&host.layout.agent_operations().display().to_string()), "{message}");
+    }
+    assert!(twin.control().calls().is_empty());
+    running.stop().await;
+}

@@ -190,6 +190,7 @@ async fn who_has_joined_joins_no_other_by_accident() {
 #[tokio::test]
 async fn what_a_killed_attempt_left_is_forgotten_or_finished() {
     let (host, done, door) = (Host::new(), Host::joined(), Door::open(Answers::Well, "localhost").await);
+    let refusing = Door::open(Answers::No(JoinFailureCode::Unknown), "localhost").await;
     let folder = |name: &str, files: &[&str]| {
         std::fs::create_dir(host.layout.tls(name)).unwrap();
         for file in files {
@@ -200,7 +201,8 @@ async fn what_a_killed_attempt_left_is_forgotten_or_finished() {
     folder(".joining", &["ca.pem", "agent.key"]);
     let running = host.start();
     running.until(|state| matches!(state, State::Waiting { .. })).await;
-    assert!(files(&host).is_empty());
+    let (exit, _) = refusal(&join(&host, &text(&refusing.token()), &[]).await);
+    assert!(exit == 8 && files(&host).is_empty());
     // Killed while moving: whoever looks next finishes it, here the agent.
     std::fs::copy(done.layout.tls("ca.pem"), host.layout.tls("ca.pem")).unwrap();
     folder(".joined.part", &["agent.key", "agent.pem"]);
