@@ -13,6 +13,9 @@ const DISK: &str = "/var/lib/libvirt/images/linux.raw";
 
 const SOCKET: &str = "/run/linux.sock";
 
+/// Where QEMU, which is not the superuser, may go.
+const MORE: &str = "/var/lib/libvirt/images/more.raw";
+
 const SERIAL: &str = "/var/log/libvirt/linux.log";
 
 /// How long it may take to come up on a machine that is busy with other things.
@@ -90,13 +93,13 @@ fn it_boots_by_bios_sees_what_comes_and_goes_and_answers_its_power_button() {
         assert_eq!(said("NET eth0"), "NET eth0 52:54:00:00:00:01");
         assert!(said(LinuxGuest::BANNER).contains("-cloud-amd64"));
 
-        File::create("/root/more.raw").expect("file").set_len(1 << 20).expect("length");
-        virsh(["attach-disk", "linux", "/root/more.raw", "vdb", "--targetbus", "virtio"]).expect("attached");
+        File::create(MORE).expect("file").set_len(1 << 20).expect("length");
+        virsh(["attach-disk", "linux", MORE, "vdb", "--targetbus", "virtio"]).expect("attached");
         assert_eq!(said("DISK vdb"), format!("DISK vdb {}", 1 << 20));
         said("WROTE vdb");
-        assert_eq!(block("/root/more.raw", 1), written());
-        assert!(block("/root/more.raw", 0).iter().chain(&block("/root/more.raw", 2)).all(|&byte| byte == 0));
-        virsh(["blockresize", "linux", "/root/more.raw", "2MiB"]).expect("grown");
+        assert_eq!(block(MORE, 1), written());
+        assert!(block(MORE, 0).iter().chain(&block(MORE, 2)).all(|&byte| byte == 0));
+        virsh(["blockresize", "linux", MORE, "2MiB"]).expect("grown");
         said(&format!("DISK vdb {}", 2 << 20));
         virsh(["detach-disk", "linux", "vdb"]).expect("detached");
         said("DISK vdb gone");
