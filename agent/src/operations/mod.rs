@@ -23,6 +23,8 @@
 mod ended;
 pub mod record;
 mod store;
+#[cfg(test)]
+mod tests;
 pub mod turn;
 
 use std::collections::{BTreeSet, HashMap};
