@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::bootstrap::BootstrapError;
 use crate::bootstrap::password::PasswordError;
 use crate::login::credential::CredentialError;
+use crate::store::StoreError;
 
 /// Every way to fail. Each says what to do.
 #[derive(Debug, Error)]
@@ -41,6 +42,9 @@ pub enum Error {
     /// Certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The system refuses what every process has.
     #[error("cannot go on: {0}; free memory, file descriptors or processes on this host and try again")]
     System(#[from] std::io::Error),
@@ -57,6 +61,7 @@ impl Error {
             | Self::Create(_)
             | Self::Listen(_)
             | Self::Tls(_)
+            | Self::Store(_)
             | Self::System(_) => Exit::Failed,
         }
     }

@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use crate::about::Origin;
+use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::dashboard::Dashboard;
 use crate::error::Error;
@@ -38,6 +39,8 @@ pub struct Server {
     pub login: Login,
     /// The agent of this host.
     pub local_agent: LocalAgent,
+    /// The cloud.
+    pub cloud: Arc<Cloud>,
 }
 
 impl Server {
@@ -45,27 +48,39 @@ impl Server {
     /// lie beside it.
     ///
     /// # Errors
-    /// If certificates or credential cannot be used.
-    pub fn load(
+    /// If certificates, credential or database cannot be used.
+    pub async fn load(
         layout: &Layout,
         config: &Config,
         stamp: &Stamp,
         executable: &Path,
+        stop: Stop,
     ) -> Result<(Self, Arc<ServerConfig>), Error> {
-        let tls = tls::public_server(tls::identity(layout, IDENTITY)?)?;
+        let identity = tls::identity(layout, IDENTITY)?;
+        // Shown with its authority: a host that joins knows nothing but the digest of that.
+        let authority = tls::certificates(&layout.tls("ca.pem"))?;
+        let tls = tls::public_server(identity.with_authority(authority))?;
         let session = Duration::from_secs(u64::from(config.session_hours.get()) * 60 * 60);
         let server = Self {
             origin: Origin::read(stamp, executable),
             dashboard: Dashboard::locate(&config.dashboard, executable),
             login: Login::new(Credential::load(&layout.admin())?, session),
             local_agent: LocalAgent::new(layout, config.local_agent, AGENT_LIMIT)?,
+            cloud: Cloud::open(layout, config, stop).await?,
         };
         Ok((server, tls))
     }
 
-    /// Serves on `listener` until `stop`.
-    pub async fn serve(self, listener: TcpListener, tls: Arc<ServerConfig>, stop: Stop) {
+    /// Serves on `listener` until the order to stop that it was loaded with.
+    ///
+    /// # Errors
+    /// If the database fails before it begins.
+    pub async fn serve(self, listener: TcpListener, tls: Arc<ServerConfig>) -> Result<(), Error> {
+        let (cloud, stop) = (self.cloud.clone(), self.cloud.stop.clone());
+        cloud.run().await?;
         serve::tls(listener, tls, http::router(Arc::new(self)), stop).await;
+        cloud.store.close().await;
+        Ok(())
     }
 }
 
@@ -77,16 +92,16 @@ pub fn run(layout: &Layout, stamp: &'static Stamp, filter: &str) -> Result<Exit,
     log::start(filter).map_err(Error::Log)?;
     tls::install_provider();
     let config: Config = config::load(&layout.server_config())?;
-    let (server, tls) = Server::load(layout, &config, stamp, &std::env::current_exe()?)?;
+    let executable = std::env::current_exe()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop::on_signals()?;
+        let (server, tls) = Server::load(layout, &config, stamp, &executable, stop).await?;
         let listener = listen::tcp(config.listen, &layout.server_config())?;
         let address = listener.local_addr()?;
         tracing::info!("serving on {address}");
         notify::ready(&format!("serving on {address}"));
-        server.serve(listener, tls, stop).await;
-        Ok::<(), Error>(())
+        server.serve(listener, tls).await
     })?;
     tracing::info!("stopped");
     Ok(Exit::Ok)

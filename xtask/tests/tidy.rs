@@ -112,6 +112,7 @@ fn what_belongs_to_one_place_stays_there() {
     let places: &[(&str, &[&str])] = &[
         ("indicatif::", &["xtask/src/progress.rs"]),
         ("axum::", &["server/src/http/", "agent/src/http/", "server/tests/", "agent/tests/"]),
+        ("sqlx::", &["server/src/store/"]),
         ("agent_libvirt::", &["agent/hypervisor/", "agent/libvirt/"]),
         ("quick_xml::", &["agent/hypervisor/src/domain/element.rs"]),
         ("roxmltree::", &["agent/hypervisor/src/"]),

@@ -58,6 +58,12 @@ impl Layout {
         self.server_data().join("admin.json")
     }
 
+    /// The server's database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.server_data().join("cairn.db")
+    }
+
     /// Data of the agent.
     #[must_use]
     pub fn agent_data(&self) -> PathBuf {

@@ -1,9 +1,10 @@
 //! What is installed: `GET /api/v1/about`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The versions behind this address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct About {
     /// The server itself.
     pub server: Component,
@@ -14,7 +15,7 @@ pub struct About {
 }
 
 /// Where a program comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Component {
     /// The ref it was built from; absent if built outside the toolchain.
     #[serde(rename = "ref")]
@@ -26,7 +27,7 @@ pub struct Component {
 }
 
 /// A package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Product {
     /// Name.
     pub name: String,
@@ -35,7 +36,7 @@ pub struct Product {
 }
 
 /// The dashboard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Dashboard {
     /// Its own version, from its `version.json`.
     pub version: String,

@@ -1,12 +1,94 @@
-//! A host: `GET /api/v1/host/local`.
+//! Hosts: `/api/v1/hosts`, and the host that the server runs on: `GET /api/v1/host/local`.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::about::Component;
+use crate::words::words;
+
+/// A host of the cloud.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Host {
+    /// Its identity.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Address and port of its agent.
+    pub address: String,
+    /// True for the host that the server runs on.
+    pub local: bool,
+    /// Whether its agent answers.
+    pub link: Link,
+    /// What its agent said of it when it answered last.
+    pub facts: Option<HostFacts>,
+    /// When it was added.
+    pub created_at_ms: i64,
+}
+
+/// Whether an agent answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Link {
+    /// Whether it does.
+    pub state: LinkState,
+    /// Since when.
+    pub since_ms: i64,
+    /// Why it does not.
+    pub reason: Option<String>,
+}
+
+words! {
+    /// Whether an agent answers.
+    LinkState {
+        /// It has not been asked yet.
+        Unknown = "unknown",
+        /// It does.
+        Connected = "connected",
+        /// It does not.
+        Disconnected = "disconnected",
+    }
+}
+
+/// All hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostList {
+    /// By name.
+    pub hosts: Vec<Host>,
+}
+
+/// Asks for a token with which one host can join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinTokenRequest {
+    /// Seconds until it ends by itself, 60 to 604800; 3600 if left out.
+    #[serde(default)]
+    pub expires_in_seconds: Option<u64>,
+    /// Name or address, and port, by which the host reaches this server; as this request does if left out.
+    #[serde(default)]
+    pub server: Option<String>,
+}
+
+/// A token with which one host can join.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JoinTokenReply {
+    /// What the agent is given. Nobody sees it again.
+    pub token: String,
+    /// When it ends by itself.
+    pub expires_at_ms: i64,
+}
+
+/// Without the token.
+impl fmt::Debug for JoinTokenReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinTokenReply").field("expires_at_ms", &self.expires_at_ms).finish_non_exhaustive()
+    }
+}
 
 /// A host as its agent describes it. What the agent could not find out is absent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Host {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostFacts {
     /// The agent.
     pub agent: Component,
     /// Seconds since the agent started.
@@ -30,7 +112,7 @@ pub struct Host {
 }
 
 /// Whether guests can use the processor directly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Kvm {
     /// True if `/dev/kvm` opens and the processor shows a feature for virtual machines.
     pub usable: bool,

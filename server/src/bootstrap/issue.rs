@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, Error, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, Error,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
 
 use super::names::Address;
@@ -57,13 +57,32 @@ pub fn authority() -> Result<Pair, Error> {
     Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
-/// Makes a certificate for `common_name`, valid for `names`, signed by `authority`.
+/// Makes a key and a certificate for `common_name`, valid for `names`, signed by `authority`.
 ///
 /// # Errors
 /// The library's, also where `authority` is not a pair.
 pub fn leaf(authority: &Pair, common_name: &str, purpose: Purpose, names: &[Address]) -> Result<Pair, Error> {
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let params = leaf_params(common_name, purpose, names)?;
+    Ok(Pair { certificate: params.signed_by(&key, &issuer(authority)?)?.pem(), key: key.serialize_pem() })
+}
+
+/// Makes a certificate for servers for the key in `request`, a signing request as PEM. What else the request asks for is not
+/// looked at.
+///
+/// # Errors
+/// The library's, also where `request` is none.
+pub fn sign(authority: &Pair, request: &str, common_name: &str, names: &[Address]) -> Result<String, Error> {
+    let key = CertificateSigningRequestParams::from_pem(request)?.public_key;
+    let params = leaf_params(common_name, Purpose::Server, names)?;
+    Ok(params.signed_by(&key, &issuer(authority)?)?.pem())
+}
+
+fn issuer(authority: &Pair) -> Result<Issuer<'static, KeyPair>, Error> {
+    Issuer::from_ca_cert_pem(&authority.certificate, KeyPair::from_pem(&authority.key)?)
+}
+
+fn leaf_params(common_name: &str, purpose: Purpose, names: &[Address]) -> Result<CertificateParams, Error> {
     let mut params = params(common_name, LEAF_LASTS);
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
@@ -78,7 +97,7 @@ pub fn leaf(authority: &Pair, common_name: &str, purpose: Purpose, names: &[Addr
             Address::Name(name) => SanType::DnsName(name.as_str().try_into()?),
         });
     }
-    Ok(Pair { certificate: params.signed_by(&key, &issuer)?.pem(), key: key.serialize_pem() })
+    Ok(params)
 }
 
 fn params(common_name: &str, lasts: Duration) -> CertificateParams {

@@ -37,7 +37,7 @@ impl Identity {
         let name = match self {
             Self::Authority => "ca",
             Self::Server => "server",
-            Self::ServerClient => crate::local_agent::IDENTITY,
+            Self::ServerClient => crate::agents::IDENTITY,
             Self::Agent => "agent",
         };
         [layout.tls(&format!("{name}.key")), layout.tls(&format!("{name}.pem"))]

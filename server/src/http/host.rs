@@ -1,61 +1,114 @@
-//! `GET /api/v1/host/local`.
+//! `/api/v1/hosts` and `GET /api/v1/host/local`.
 
 use std::sync::Arc;
 
-use agent_protocol::call::HostFacts;
-use agent_protocol::host::{Facts, FactsRequest, Virtualization};
+use agent_protocol::call;
+use agent_protocol::host::FactsRequest;
+use agent_protocol::join::{JoinFailure, JoinFailureCode, JoinRequest};
 use axum::Json;
-use axum::extract::State;
-use server_api::about::Component;
-use server_api::host::{Host, Kvm};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Extension, Path, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use packaging_service::serve::Peer;
+use server_api::error::{ErrorCode, ErrorReply};
+use server_api::host::{Host, HostFacts, HostList, JoinTokenReply, JoinTokenRequest};
 
+use super::command::{Command, Empty};
 use super::problem::Problem;
 use super::session::Session;
+use crate::cloud::host::facts;
 use crate::run::Server;
 
-pub async fn local(State(server): State<Arc<Server>>, _: Session) -> Result<Json<Host>, Problem> {
-    let facts = server.local_agent.call::<HostFacts>(FactsRequest {}).await?;
-    Ok(Json(encode(facts)))
+/// The host that the server runs on, as its agent describes it now.
+#[utoipa::path(get, path = "/api/v1/host/local", tag = "hosts", responses(
+    (status = 200, body = HostFacts), (status = "default", body = ErrorReply)
+))]
+pub async fn local(State(server): State<Arc<Server>>, _: Session) -> Result<Json<HostFacts>, Problem> {
+    Ok(Json(facts(server.local_agent.call::<call::HostFacts>(FactsRequest {}).await?)))
 }
 
-/// What an agent says, as the public hears it.
-fn encode(facts: Facts) -> Host {
-    let kvm = kvm(&facts);
-    Host {
-        agent: Component {
-            reference: facts.agent.reference,
-            commit: facts.agent.commit,
-            dirty: facts.agent.dirty,
-        },
-        agent_uptime_seconds: facts.agent.uptime_seconds,
-        name: facts.host_name,
-        kernel: facts.kernel,
-        uptime_seconds: facts.uptime_seconds,
-        cpu_model: facts.cpu.model,
-        cpu_count: facts.cpu.count,
-        memory_bytes: facts.memory_bytes,
-        kvm,
-        libvirt_socket: facts.libvirt_socket,
+/// All hosts.
+#[utoipa::path(get, path = "/api/v1/hosts", tag = "hosts", responses(
+    (status = 200, body = HostList), (status = "default", body = ErrorReply)
+))]
+pub async fn list(State(server): State<Arc<Server>>, _: Session) -> Result<Json<HostList>, Problem> {
+    Ok(Json(server.cloud.hosts().await?))
+}
+
+/// One host.
+#[utoipa::path(get, path = "/api/v1/hosts/{host}", tag = "hosts", params(("host" = String, Path)), responses(
+    (status = 200, body = Host), (status = "default", body = ErrorReply)
+))]
+pub async fn show(
+    State(server): State<Arc<Server>>,
+    _: Session,
+    Path(host): Path<String>,
+) -> Result<Json<Host>, Problem> {
+    Ok(Json(server.cloud.host(&host).await?))
+}
+
+/// Removes a host on which nothing lies.
+#[utoipa::path(delete, path = "/api/v1/hosts/{host}", tag = "hosts", params(("host" = String, Path)), responses(
+    (status = 204), (status = "default", body = ErrorReply)
+))]
+pub async fn delete(
+    State(server): State<Arc<Server>>,
+    Path(host): Path<String>,
+    _: Command<Empty>,
+) -> Result<StatusCode, Problem> {
+    server.cloud.delete_host(&host).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes a token with which one host can join.
+#[utoipa::path(post, path = "/api/v1/hosts/tokens", tag = "hosts", responses(
+    (status = 201, body = JoinTokenReply), (status = "default", body = ErrorReply)
+))]
+pub async fn create_token(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    Command { order, body }: Command<JoinTokenRequest>,
+) -> Result<(StatusCode, Json<JoinTokenReply>), Problem> {
+    let named = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let reached = body.server.as_deref().or(named).unwrap_or_default();
+    let authority: Authority = reached.parse().map_err(|_| {
+        Problem::new(ErrorCode::Invalid, format!("`{reached}` is no name or address of a server"))
+            .next("give one like `cloud.example:8443`")
+    })?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let reply = server.cloud.create_join_token(&order, &body, (host, authority.port_u16())).await?;
+    Ok((StatusCode::CREATED, Json(reply)))
+}
+
+/// Takes a host in. It shows a token instead of a session, and speaks the agents' protocol.
+pub async fn join(
+    State(server): State<Arc<Server>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Result<Json<JoinRequest>, JsonRejection>,
+) -> Response {
+    let request = match request {
+        Ok(Json(request)) => request,
+        Err(rejection) => {
+            let message = format!(
+                "cannot read the request: {}; join with an agent of the server's version",
+                rejection.body_text()
+            );
+            return refused(JoinFailure { code: JoinFailureCode::Request, message });
+        }
+    };
+    match server.cloud.join(peer.ip(), &request).await {
+        Ok(reply) => Json(reply).into_response(),
+        Err(failure) => refused(failure),
     }
 }
 
-/// A `/dev/kvm` on a processor without the feature is there and hangs guests: both are needed.
-fn kvm(facts: &Facts) -> Kvm {
-    let feature = facts.cpu.virtualization.map(|feature| match feature {
-        Virtualization::Vmx => "vmx",
-        Virtualization::Svm => "svm",
-    });
-    match (facts.kvm.opens, feature) {
-        (true, Some(feature)) => {
-            Kvm { usable: true, reason: format!("`/dev/kvm` opens and the processor has {feature}") }
-        }
-        (true, None) => {
-            let reason = "`/dev/kvm` opens, but the processor shows neither vmx nor svm".to_owned();
-            Kvm { usable: false, reason }
-        }
-        (false, _) => {
-            let why = facts.kvm.reason.as_deref().unwrap_or("no reason given");
-            Kvm { usable: false, reason: format!("`/dev/kvm` does not open: {why}") }
-        }
-    }
+fn refused(failure: JoinFailure) -> Response {
+    let status = match failure.code {
+        JoinFailureCode::Used | JoinFailureCode::Expired => StatusCode::GONE,
+        JoinFailureCode::Unknown => StatusCode::FORBIDDEN,
+        JoinFailureCode::Request => StatusCode::BAD_REQUEST,
+    };
+    (status, Json(failure)).into_response()
 }

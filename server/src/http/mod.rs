@@ -1,13 +1,23 @@
 //! HTTP, and all of it: the route table is on this page, each resource has a file. A handler decodes, makes one call
-//! and encodes.
+//! and encodes. What is in the table is in the OpenAPI document, too.
 
 mod about;
+mod command;
 mod dashboard;
+mod event;
 mod guard;
 mod health;
 mod host;
+mod image;
+mod openapi;
 mod problem;
 mod session;
+mod setting;
+mod storage;
+mod task;
+mod token;
+mod vm;
+mod volume;
 
 use std::sync::Arc;
 
@@ -15,22 +25,66 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+pub use self::openapi::text as openapi;
 use crate::run::Server;
 
 /// The longest request that is read, in bytes.
 const REQUEST_LIMIT: usize = 16 << 10;
 
+/// The public API.
+fn api() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        // Open to everybody.
+        .routes(routes!(health::health))
+        .routes(routes!(about::about))
+        .routes(routes!(session::login))
+        // With a session or an API token.
+        .routes(routes!(session::logout))
+        .routes(routes!(event::events))
+        .routes(routes!(host::local))
+        .routes(routes!(host::list))
+        .routes(routes!(host::show, host::delete))
+        .routes(routes!(host::create_token))
+        .routes(routes!(storage::list, storage::create))
+        .routes(routes!(storage::show, storage::delete))
+        .routes(routes!(image::list, image::create))
+        .routes(routes!(image::show, image::delete))
+        .routes(routes!(volume::list, volume::create))
+        .routes(routes!(volume::show, volume::delete))
+        .routes(routes!(volume::resize))
+        .routes(routes!(vm::list, vm::create))
+        .routes(routes!(vm::show, vm::delete))
+        .routes(routes!(vm::start))
+        .routes(routes!(vm::shutdown))
+        .routes(routes!(vm::force_off))
+        .routes(routes!(vm::reboot))
+        .routes(routes!(vm::reset))
+        .routes(routes!(vm::pause))
+        .routes(routes!(vm::resume))
+        .routes(routes!(vm::attach))
+        .routes(routes!(vm::detach))
+        .routes(routes!(vm::insert, vm::eject))
+        .routes(routes!(vm::console))
+        .routes(routes!(task::list))
+        .routes(routes!(task::show))
+        .routes(routes!(task::cancel))
+        .routes(routes!(setting::list))
+        .routes(routes!(setting::show, setting::set, setting::reset))
+        .routes(routes!(setting::history))
+        .routes(routes!(token::list, token::create))
+        .routes(routes!(token::delete))
+}
+
 /// Everything that the server answers.
 pub fn router(server: Arc<Server>) -> Router {
-    Router::new()
-        // Open to everybody.
-        .route("/api/v1/health", get(health::health))
-        .route("/api/v1/about", get(about::about))
-        .route("/api/v1/login", post(session::login))
-        // With a session.
-        .route("/api/v1/logout", post(session::logout))
-        .route("/api/v1/host/local", get(host::local))
+    let (router, _) = api().split_for_parts();
+    router
+        .route("/api/v1/openapi.json", get(openapi::show))
+        // With a token that lets one host join.
+        .route(agent_protocol::join::PATH, post(host::join))
         // Everything else is a file of the dashboard or nothing.
         .fallback(dashboard::page)
         .method_not_allowed_fallback(problem::method_not_allowed)

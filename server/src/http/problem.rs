@@ -1,13 +1,14 @@
 //! Every failure as JSON with its status: one table from codes to statuses, one conversion per kind of error.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use server_api::error::{ErrorCode, ErrorReply};
 
+use crate::agents::AgentError;
+use crate::cloud::CloudError;
 use crate::dashboard::DashboardError;
-use crate::local_agent::AgentError;
 use crate::login::LoginError;
 
 /// A failure on its way to the caller.
@@ -51,10 +52,23 @@ fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::BadRequest => StatusCode::BAD_REQUEST,
         ErrorCode::BadCredentials | ErrorCode::NoSession => StatusCode::UNAUTHORIZED,
+        ErrorCode::BadToken => StatusCode::FORBIDDEN,
         ErrorCode::NotFound | ErrorCode::NoAgent => StatusCode::NOT_FOUND,
+        ErrorCode::NameTaken
+        | ErrorCode::Busy
+        | ErrorCode::InUse
+        | ErrorCode::Conflict
+        | ErrorCode::Cancelled
+        | ErrorCode::GuestSilent => StatusCode::CONFLICT,
+        ErrorCode::Invalid
+        | ErrorCode::KeyReused
+        | ErrorCode::ChecksumMismatch
+        | ErrorCode::Unsupported
+        | ErrorCode::DirectIo => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::AgentUnreachable => StatusCode::BAD_GATEWAY,
+        ErrorCode::AgentUnreachable | ErrorCode::HostFailed => StatusCode::BAD_GATEWAY,
         ErrorCode::DashboardMissing | ErrorCode::Timeout => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -80,6 +94,12 @@ impl From<JsonRejection> for Problem {
     }
 }
 
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(ErrorCode::BadRequest, "cannot read the request").cause(rejection.body_text())
+    }
+}
+
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let message = error.to_string();
@@ -99,22 +119,24 @@ impl From<LoginError> for Problem {
     }
 }
 
+impl From<ErrorReply> for Problem {
+    fn from(reply: ErrorReply) -> Self {
+        Self { reply, retry_after_seconds: None }
+    }
+}
+
+impl From<CloudError> for Problem {
+    fn from(error: CloudError) -> Self {
+        if let CloudError::Store(_) | CloudError::Broken(_) = error {
+            tracing::error!("{error}");
+        }
+        error.reply().into()
+    }
+}
+
 impl From<AgentError> for Problem {
     fn from(error: AgentError) -> Self {
-        match error {
-            AgentError::None => Self::new(ErrorCode::NoAgent, error.to_string())
-                .next("run `cairn-server bootstrap --role all` and start the agent"),
-            AgentError::Unreachable { .. } | AgentError::Slow { .. } => {
-                Self::new(ErrorCode::AgentUnreachable, "the agent of this host does not answer")
-                    .cause(error.to_string())
-                    .next("run `cairn-agent health` on this host")
-            }
-            AgentError::Refused { .. } | AgentError::Strange { .. } => {
-                Self::new(ErrorCode::AgentUnreachable, "the agent of this host does not answer as it should")
-                    .cause(error.to_string())
-                    .next("see that server and agent are of the same version")
-            }
-        }
+        error.reply("this host").into()
     }
 }
 

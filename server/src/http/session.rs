@@ -8,16 +8,18 @@ use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use packaging_service::serve::Peer;
-use server_api::error::ErrorCode;
+use server_api::error::{ErrorCode, ErrorReply};
 use server_api::session::{LoginReply, LoginRequest, LogoutReply};
 
 use super::problem::Problem;
 use crate::run::Server;
 
-/// A request of somebody who is logged in. A handler that takes one is closed to everybody else.
+/// A request of somebody who is in, by a session or an API token. A handler that takes one is closed to everybody else.
 #[derive(Debug)]
 pub struct Session {
     token: String,
+    /// Who it is.
+    pub who: String,
 }
 
 impl FromRequestParts<Arc<Server>> for Session {
@@ -28,14 +30,24 @@ impl FromRequestParts<Arc<Server>> for Session {
             let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
         });
-        match token {
-            Some(token) if server.login.user(&token).is_some() => Ok(Self { token }),
-            Some(_) => Err(Problem::new(ErrorCode::NoSession, "the session has ended").next("log in again")),
-            None => Err(Problem::new(ErrorCode::NoSession, "this needs a session").next("log in first")),
+        let Some(token) = token else {
+            return Err(Problem::new(ErrorCode::NoSession, "this needs a session").next("log in first"));
+        };
+        let who = match server.login.user(&token) {
+            Some(user) => Some(user),
+            None => server.cloud.token_bearer(&token).await?,
+        };
+        match who {
+            Some(who) => Ok(Self { token, who }),
+            None => Err(Problem::new(ErrorCode::NoSession, "the session has ended").next("log in again")),
         }
     }
 }
 
+/// Comes in.
+#[utoipa::path(post, path = "/api/v1/login", tag = "session", security(()), responses(
+    (status = 200, body = LoginReply), (status = "default", body = ErrorReply)
+))]
 pub async fn login(
     State(server): State<Arc<Server>>,
     Extension(Peer(peer)): Extension<Peer>,
@@ -47,6 +59,10 @@ pub async fn login(
     Ok(Json(LoginReply { token: entry.token, user: entry.user, expires_in_seconds }))
 }
 
+/// Goes.
+#[utoipa::path(post, path = "/api/v1/logout", tag = "session", responses(
+    (status = 200, body = LogoutReply), (status = "default", body = ErrorReply)
+))]
 pub async fn logout(State(server): State<Arc<Server>>, session: Session) -> Json<LogoutReply> {
     server.login.leave(&session.token);
     Json(LogoutReply {})

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::support::Host;
 
-fn golden() -> Facts {
+pub fn golden() -> Facts {
     let text = include_str!("../../../agent/protocol/golden/host-facts.json");
     let golden: serde_json::Value = serde_json::from_str(text).unwrap();
     serde_json::from_value(golden["reply"]["result"].clone()).unwrap()

@@ -3,10 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
+mod agent;
 mod bootstrap;
 mod health;
 mod host;
+mod joining;
 mod login;
+mod openapi;
 mod pages;
 mod process;
+mod resources;
+mod settings;
 mod support;
+mod tasks;
+mod tokens;
+mod vms;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use argon2::Params;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::{HeaderMap, Method, Request, StatusCode, header};
+use hyper::body::{Bytes, Incoming};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use packaging_service::layout::Layout;
 use packaging_service::stop::{self, Stopper};
 use packaging_service::{client, tls};
@@ -69,11 +69,12 @@ impl Host {
 
     pub async fn start(&self) -> Running {
         let executable = self.root.path().join("package/bin/cairn-server");
-        let (server, tls) = Server::load(&self.layout, &self.config, &STAMP, &executable).unwrap();
+        let (stopper, stop) = stop::channel();
+        let loaded = Server::load(&self.layout, &self.config, &STAMP, &executable, stop).await;
+        let (server, tls) = loaded.unwrap();
         let listener = TcpListener::bind(self.config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stopper, stop) = stop::channel();
-        let served = tokio::spawn(server.serve(listener, tls, stop));
+        let served = tokio::spawn(server.serve(listener, tls));
         Running { address, layout: self.layout.clone(), stopper, served }
     }
 }
@@ -82,7 +83,7 @@ pub struct Running {
     pub address: SocketAddr,
     layout: Layout,
     stopper: Stopper,
-    served: JoinHandle<()>,
+    served: JoinHandle<Result<(), server::error::Error>>,
 }
 
 /// What came back.
@@ -111,14 +112,19 @@ impl Answer {
 impl Running {
     /// Sends a request as it is, over a connection of its own.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let (parts, body) = self.open(request).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// As [`Running::send`], before the answer is read.
+    pub async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         let config = tls::anonymous_client(tls::authority(&self.layout).unwrap());
         let stream = client::connect_tls(self.address, "localhost", config).await.unwrap();
         let stream = hyper_util::rt::TokioIo::new(stream);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         tokio::spawn(connection);
-        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        sender.send_request(request).await.unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -138,10 +144,61 @@ impl Running {
         self.login("admin", PASSWORD).await.json()["token"].as_str().unwrap().to_owned()
     }
 
+    /// Sends a request with a body, as somebody who is in.
+    pub async fn ask(&self, token: &str, method: Method, path: &str, body: &Value) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(request(method, path, Some(token), &body)).await
+    }
+
+    pub async fn post(&self, token: &str, path: &str, body: &Value) -> Answer {
+        self.ask(token, Method::POST, path, body).await
+    }
+
+    /// Orders a task and waits for its end.
+    pub async fn done(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
+        let answer = self.ask(token, method, path, &body).await;
+        assert_eq!(answer.status.as_u16(), 202, "{path}: {:?}", answer.body);
+        self.ended(token, answer.json()["id"].as_str().unwrap()).await
+    }
+
+    /// As [`Running::done`], for what must succeed.
+    pub async fn succeed(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
+        let task = self.done(token, method, path, body).await;
+        assert_eq!(task["state"], "succeeded", "{path}: {task}");
+        task
+    }
+
+    /// Waits for the end of a task.
+    pub async fn ended(&self, token: &str, id: &str) -> Value {
+        self.eventually(token, &format!("/api/v1/tasks/{id}"), |task| !task["finished_at_ms"].is_null()).await
+    }
+
+    /// Waits until what is at `path` is as it should be.
+    pub async fn eventually(&self, token: &str, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        until(async || {
+            last = self.get_as(token, path).await.json();
+            wanted(&last)
+        })
+        .await;
+        last
+    }
+
     pub async fn stop(self) {
         self.stopper.stop();
-        self.served.await.unwrap();
+        self.served.await.unwrap().unwrap();
     }
+}
+
+/// Waits for a condition. The limit is for failures; nothing is timed by it.
+pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
+    let limit = std::time::Duration::from_secs(120);
+    let wait = async {
+        while !condition().await {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(limit, wait).await.expect("what was waited for did not come");
 }
 
 pub fn request(method: Method, path: &str, token: Option<&str>, body: &str) -> Request<Full<Bytes>> {

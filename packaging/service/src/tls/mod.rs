@@ -24,6 +24,19 @@ pub struct Identity {
     path: PathBuf,
 }
 
+impl Identity {
+    /// With `authority` shown behind the chain, so that a peer that knows only its digest can verify the chain.
+    #[must_use]
+    pub fn with_authority(mut self, authority: Vec<CertificateDer<'static>>) -> Self {
+        for certificate in authority {
+            if !self.chain.contains(&certificate) {
+                self.chain.push(certificate);
+            }
+        }
+        self
+    }
+}
+
 /// Why certificates cannot be used.
 #[derive(Debug, Error)]
 pub enum TlsError {

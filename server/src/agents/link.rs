@@ -1,0 +1,183 @@
+//! Following agents. For each host one loop asks its agent what changes, and waits for the answer: the agent answers when
+//! something has. What it says is written down; so is that it does not answer, since when, and why.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use agent_protocol::call::{HostFacts, VmWatch};
+use agent_protocol::host::FactsRequest;
+use agent_protocol::vm::{WatchReply, WatchRequest};
+use server_api::host::LinkState;
+use server_api::volume::Phase;
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use super::{Agent, AgentError};
+use crate::cloud::Cloud;
+use crate::store::host::Host;
+use crate::store::{self, Id, StoreError};
+
+/// How long an agent has for what it knows by heart.
+const QUESTION: Duration = Duration::from_secs(10);
+
+/// How long an agent waits for a change before it answers that there was none, in milliseconds.
+const WAIT_MS: u64 = 20_000;
+
+/// How long that answer may take.
+const WATCH: Duration = Duration::from_secs(40);
+
+/// The first wait before an agent that does not answer is asked again. Each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The longest.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// The hosts that are followed.
+#[derive(Debug, Default)]
+pub struct Links {
+    followed: Mutex<HashMap<Id, AbortHandle>>,
+}
+
+/// Why a conversation ended.
+enum End {
+    /// The agent does not answer, or not as it should.
+    Agent(AgentError),
+    /// The database fails.
+    Store(StoreError),
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<AgentError> for End {
+    fn from(error: AgentError) -> Self {
+        Self::Agent(error)
+    }
+}
+
+impl Links {
+    /// Follows a host from now on. One that is followed stays so.
+    pub fn follow(&self, cloud: &Arc<Cloud>, host: Id) {
+        let cloud = cloud.clone();
+        self.lock().entry(host).or_insert_with(|| {
+            let follow = async move {
+                let mut stop = cloud.stop.clone();
+                tokio::select! {
+                    () = stop.ordered() => {}
+                    () = follow(&cloud, host) => {}
+                }
+            };
+            tokio::spawn(follow).abort_handle()
+        });
+    }
+
+    /// Follows a host no more.
+    pub fn leave(&self, host: Id) {
+        if let Some(followed) = self.lock().remove(&host) {
+            followed.abort();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, AbortHandle>> {
+        // No code that holds the lock can leave the map half changed.
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Talks to the agent of a host as long as there is that host.
+async fn follow(cloud: &Cloud, id: Id) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let mut answered = false;
+        match converse(cloud, id, &mut answered).await {
+            Ok(()) => return,
+            Err(End::Agent(error)) => {
+                if let Err(error) = note_silence(cloud, id, &error).await {
+                    tracing::warn!("cannot note that a host does not answer: {error}");
+                }
+            }
+            Err(End::Store(error)) => tracing::warn!("cannot follow a host: {error}"),
+        }
+        if answered {
+            wait = FIRST_WAIT;
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Asks the agent what it is, then what changes, until it does not answer. Ends well if the host was removed.
+async fn converse(cloud: &Cloud, id: Id, answered: &mut bool) -> Result<(), End> {
+    let Some(host) = store::host::by_id(&mut *cloud.store.read().await?, id).await? else { return Ok(()) };
+    let agent = cloud.agents.of(&host)?;
+    let facts = agent.call::<HostFacts>(Uuid::new_v4(), FactsRequest {}, QUESTION).await?;
+    // The first answer tells all that there is: only then is what is known of the host true.
+    let mut reply = watch(&agent, None).await?;
+    let mut db = cloud.store.write().await?;
+    store::host::connected(&mut db, id, &facts).await?;
+    write_down(&mut db, &host, &reply).await?;
+    db.commit().await?;
+    *answered = true;
+    tracing::info!("host `{}` answers", host.name);
+    look_at_storages(cloud, id).await?;
+    loop {
+        reply = watch(&agent, Some(reply)).await?;
+        if reply.complete || !reply.vms.is_empty() || !reply.gone.is_empty() {
+            let mut db = cloud.store.write().await?;
+            write_down(&mut db, &host, &reply).await?;
+            db.commit().await?;
+        }
+    }
+}
+
+async fn watch(agent: &Agent, last: Option<WatchReply>) -> Result<WatchReply, AgentError> {
+    let request = WatchRequest { after: last.map(|reply| reply.cursor), wait_ms: WAIT_MS };
+    agent.call::<VmWatch>(Uuid::new_v4(), request, WATCH).await
+}
+
+/// Notes what an agent says of the virtual machines that this server knows; those of somebody else are none of its business.
+async fn write_down(db: &mut store::Write, host: &Host, reply: &WatchReply) -> Result<(), StoreError> {
+    for vm in store::vm::of_host(db, host.id).await? {
+        let now = reply.vms.iter().find(|state| state.uuid == vm.id.0);
+        let is_gone = reply.gone.contains(&vm.id.0) || reply.complete;
+        match now {
+            Some(state) if vm.observed().as_ref() != Some(state) => {
+                store::vm::observed(db, vm.id, Some(state)).await?;
+            }
+            Some(_) => {}
+            None if is_gone && vm.phase.0 == Phase::Ready && vm.observed().is_some() => {
+                tracing::warn!("virtual machine `{}` is not on `{}` any more", vm.name, host.name);
+                store::vm::observed(db, vm.id, None).await?;
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+async fn look_at_storages(cloud: &Cloud, host: Id) -> Result<(), StoreError> {
+    let storages = store::storage::of_host(&mut *cloud.store.read().await?, host).await?;
+    for storage in storages {
+        if let Err(error) = cloud.look_at(&storage).await {
+            tracing::warn!("cannot look at storage `{}`: {error}", storage.name);
+        }
+    }
+    Ok(())
+}
+
+/// Notes that the agent does not answer, and why; each reason once.
+async fn note_silence(cloud: &Cloud, id: Id, error: &AgentError) -> Result<(), StoreError> {
+    let reason = error.to_string();
+    let mut db = cloud.store.write().await?;
+    let Some(host) = store::host::by_id(&mut db, id).await? else { return Ok(()) };
+    if host.link.0 == LinkState::Disconnected && host.link_reason.as_ref() == Some(&reason) {
+        return Ok(());
+    }
+    tracing::warn!("host `{}` does not answer: {reason}", host.name);
+    store::host::disconnected(&mut db, id, &reason).await?;
+    db.commit().await
+}

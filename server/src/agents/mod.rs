@@ -1,0 +1,112 @@
+//! The agents of all hosts: called over mutual TLS ([`Agent`]), and followed so that the server knows what they do
+//! ([`link`]). Which words of theirs are which of ours is in [`words`].
+
+mod error;
+pub mod link;
+pub mod words;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_protocol::VERSION;
+use agent_protocol::call::Call;
+use agent_protocol::envelope::{OperationId, Reply, Request};
+use hyper::StatusCode;
+use packaging_service::client::{self, ClientError};
+use packaging_service::layout::Layout;
+use packaging_service::tls::{self, TlsError};
+use rustls::ClientConfig;
+use uuid::Uuid;
+
+use crate::store::host::Host;
+pub use error::AgentError;
+
+/// Base name of the certificate and key that the server shows to agents.
+pub const IDENTITY: &str = "server-client";
+
+/// The name in the certificate of the agent on the server's own host.
+pub const LOCAL_NAME: &str = "localhost";
+
+/// What the server shows to agents, and whom it trusts.
+#[derive(Debug, Clone)]
+pub struct Agents {
+    tls: Arc<ClientConfig>,
+}
+
+/// How to reach one agent.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    address: SocketAddr,
+    name: String,
+    tls: Arc<ClientConfig>,
+}
+
+impl Agents {
+    /// With the certificates of this host.
+    ///
+    /// # Errors
+    /// If they cannot be used.
+    pub fn new(layout: &Layout) -> Result<Self, TlsError> {
+        let tls = tls::named_client(tls::identity(layout, IDENTITY)?, tls::authority(layout)?)?;
+        Ok(Self { tls })
+    }
+
+    /// The agent that listens on `address` and whose certificate is for `name`.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr, name: &str) -> Agent {
+        Agent { address, name: name.to_owned(), tls: self.tls.clone() }
+    }
+
+    /// The agent of a host.
+    ///
+    /// # Errors
+    /// If the address that is stored is none.
+    pub fn of(&self, host: &Host) -> Result<Agent, AgentError> {
+        let address =
+            host.address.parse().map_err(|_| AgentError::NoAddress { address: host.address.clone() })?;
+        let name = if host.is_local { LOCAL_NAME.to_owned() } else { host.id.to_string() };
+        Ok(self.at(address, &name))
+    }
+}
+
+impl Agent {
+    /// Makes one call. The same `operation` with the same arguments is the same order, however often it is sent.
+    ///
+    /// # Errors
+    /// See [`AgentError`].
+    pub async fn call<C: Call>(
+        &self,
+        operation: Uuid,
+        arguments: C::Request,
+        limit: Duration,
+    ) -> Result<C::Reply, AgentError> {
+        let (address, call, operation) = (self.address, C::NAME, OperationId(operation));
+        let strange = |cause: String| AgentError::Strange { address, call, cause };
+        let request = Request { protocol: VERSION, operation, arguments };
+        let request = serde_json::to_vec(&request).map_err(|error| strange(error.to_string()))?;
+        let (status, body) = tokio::time::timeout(limit, self.post(C::PATH, request))
+            .await
+            .map_err(|_| AgentError::Slow { address, limit })?
+            .map_err(|cause| AgentError::Unreachable { address, cause })?;
+        if status != StatusCode::OK {
+            let failure = serde_json::from_slice(&body).map_err(|_| strange(format!("status {status}")))?;
+            return Err(AgentError::Refused { address, call, failure });
+        }
+        let reply: Reply<C::Reply> =
+            serde_json::from_slice(&body).map_err(|error| strange(error.to_string()))?;
+        if reply.operation != operation {
+            return Err(strange("it belongs to another operation".to_owned()));
+        }
+        Ok(reply.result)
+    }
+
+    async fn post(
+        &self,
+        path: &'static str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, hyper::body::Bytes), ClientError> {
+        let stream = client::connect_tls(self.address, &self.name, self.tls.clone()).await?;
+        client::exchange(stream, client::post_json(path, &self.name, body)).await
+    }
+}

@@ -1,0 +1,155 @@
+//! How hosts come in: somebody who is in asks for a token, carries it to the host, and the agent there shows it once. It gets
+//! a certificate for the identity that it is given, whatever it asked for.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use agent_protocol::join::{JoinFailure, JoinFailureCode, JoinReply, JoinRequest, JoinToken, Secret};
+use packaging_service::tls;
+use server_api::host::{JoinTokenReply, JoinTokenRequest};
+use sha2::{Digest, Sha256};
+
+use super::host::free_name;
+use super::{Cloud, CloudError, Order};
+use crate::bootstrap::issue;
+use crate::bootstrap::names::Address;
+use crate::secret;
+use crate::store::{self, Id, join_token, now_ms};
+
+/// How long a token lasts if nobody says otherwise, in seconds.
+const LASTS_SECONDS: u64 = 60 * 60;
+
+/// How long it may last, in seconds.
+const LONGEST_SECONDS: u64 = 7 * 24 * 60 * 60;
+
+/// How long a token is remembered after it ended, so that late comers hear why, in milliseconds.
+const REMEMBERED_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+impl Cloud {
+    /// Makes a token with which one host can join. `server` is how the host reaches this server.
+    pub async fn create_join_token(
+        &self,
+        order: &Order,
+        request: &JoinTokenRequest,
+        server: (String, Option<u16>),
+    ) -> Result<JoinTokenReply, CloudError> {
+        if order.key.is_some() {
+            return Err(CloudError::invalid(
+                "making a token cannot be repeated: its answer is shown once",
+                "leave out the idempotency key",
+            ));
+        }
+        let seconds = request.expires_in_seconds.unwrap_or(LASTS_SECONDS);
+        let now = now_ms();
+        let expires_ms = secret::expiry(now, seconds).filter(|_| (60..=LONGEST_SECONDS).contains(&seconds));
+        let expires_ms = expires_ms.ok_or_else(|| {
+            let message = format!("{seconds} seconds is no time for a token");
+            CloudError::invalid(message, format!("give 60 to {LONGEST_SECONDS}"))
+        })?;
+        let broken = |error: &dyn std::fmt::Display| CloudError::Broken(error.to_string());
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| broken(&error))?;
+        let authority = tls::certificates(&self.layout.tls("ca.pem")).map_err(|error| broken(&error))?;
+        let id = Id::new();
+        let token = JoinToken {
+            host: server.0,
+            port: server.1.unwrap_or(self.port),
+            authority: Sha256::digest(&authority[0]).into(),
+            id: id.0,
+            secret: Secret(bytes),
+        };
+        let text = token.reveal().ok_or_else(|| {
+            let message = format!("`{}` is no name that a host can reach this server by", token.host);
+            CloudError::invalid(message, "ask this server by its name or address")
+        })?;
+        let row = join_token::JoinToken {
+            id,
+            digest: secret::digest(bytes),
+            created_by: order.who.clone(),
+            created_ms: now,
+            expires_ms,
+            used_ms: None,
+        };
+        let mut db = self.store.write().await?;
+        join_token::insert(&mut db, &row, now - REMEMBERED_MS).await?;
+        db.commit().await?;
+        Ok(JoinTokenReply { token: text, expires_at_ms: expires_ms })
+    }
+
+    /// Takes in the host whose agent asks from `peer`.
+    ///
+    /// # Errors
+    /// With what the agent is told. Whether a token is there and its secret wrong, or not there at all, is not told.
+    pub async fn join(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        request: &JoinRequest,
+    ) -> Result<JoinReply, JoinFailure> {
+        match self.try_join(peer, request).await {
+            Ok(reply) => Ok(reply),
+            Err(Refusal::Told(code, message)) => Err(JoinFailure { code, message: message.to_owned() }),
+            Err(Refusal::Broken(cause)) => {
+                tracing::error!("cannot take in a host from {peer}: {cause}");
+                let message = "the server cannot take in a host now; look into its log".to_owned();
+                Err(JoinFailure { code: JoinFailureCode::Request, message })
+            }
+        }
+    }
+
+    async fn try_join(self: &Arc<Self>, peer: IpAddr, request: &JoinRequest) -> Result<JoinReply, Refusal> {
+        use JoinFailureCode::{Expired, Request, Unknown, Used};
+        let mut db = self.store.write().await?;
+        let token = join_token::by_id(&mut db, Id(request.token)).await?;
+        let token = token.filter(|token| token.digest == secret::digest(request.secret.0));
+        let unknown = "there is no such token; make a new one with `cairn host token`";
+        let token = token.ok_or(Refusal::Told(Unknown, unknown))?;
+        if token.used_ms.is_some() {
+            let used = "a host joined with this token before; make a new one with `cairn host token`";
+            return Err(Refusal::Told(Used, used));
+        }
+        if token.expires_ms <= now_ms() {
+            let expired = "the time of this token is over; make a new one with `cairn host token`";
+            return Err(Refusal::Told(Expired, expired));
+        }
+        let id = Id::new();
+        let authority = self.authority()?;
+        let names = [Address::Name(id.to_string())];
+        let certificate = issue::sign(&authority, &request.signing_request, &id.to_string(), &names);
+        let certificate = certificate.map_err(|error| {
+            tracing::warn!("refused a signing request from {peer}: {error}");
+            Refusal::Told(Request, "the signing request cannot be read; join again with this version's agent")
+        })?;
+        let name = free_name(&mut db, &request.host_name).await?;
+        let address = SocketAddr::new(peer, request.agent_port).to_string();
+        store::host::insert(&mut db, &store::host::Host::new(id, &name, &address, false)).await?;
+        join_token::used(&mut db, token.id, now_ms()).await?;
+        db.commit().await?;
+        tracing::info!("host `{name}` joined from {peer}");
+        self.links.follow(self, id);
+        Ok(JoinReply { host: id.0, certificate, authority: authority.certificate })
+    }
+
+    fn authority(&self) -> Result<issue::Pair, Refusal> {
+        let read = |path: PathBuf| {
+            std::fs::read_to_string(&path)
+                .map_err(|error| Refusal::Broken(format!("cannot read `{}`: {error}", path.display())))
+        };
+        let (certificate, key) = (self.layout.tls("ca.pem"), self.layout.tls("ca.key"));
+        Ok(issue::Pair { certificate: read(certificate)?, key: read(key)? })
+    }
+}
+
+/// Why a host is not taken in.
+enum Refusal {
+    /// What the agent is told.
+    Told(JoinFailureCode, &'static str),
+    /// What only the log is told.
+    Broken(String),
+}
+
+impl From<store::StoreError> for Refusal {
+    fn from(error: store::StoreError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}

@@ -1,0 +1,222 @@
+//! Settings that take effect while the server runs: what there is, and how their values are read. A setting is a typed
+//! constant; whoever reads one names the constant, never a text.
+
+use std::time::Duration;
+
+use server_api::config::SettingType;
+
+use crate::store::{Connection, StoreError, setting};
+
+/// How long a guest has to react to its power button.
+pub const VM_SHUTDOWN_PATIENCE: Key<Duration> = Key {
+    definition: &Definition {
+        category: "vm",
+        name: "shutdownPatience",
+        values: Values::Duration { least: Duration::from_secs(1), most: Duration::from_secs(60 * 60) },
+        default: "90s",
+        description: "how long a guest has to turn itself off once its power button was pressed",
+        takes_effect: "with the next shutdown or reboot",
+    },
+    read: duration,
+};
+
+/// How long a task waits for an agent that does not answer.
+pub const TASK_AGENT_PATIENCE: Key<Duration> = Key {
+    definition: &Definition {
+        category: "task",
+        name: "agentPatience",
+        values: Values::Duration { least: Duration::from_secs(1), most: Duration::from_secs(24 * 60 * 60) },
+        default: "5m",
+        description: "how long a task waits for an agent that does not answer before it fails",
+        takes_effect: "with the next step of every task",
+    },
+    read: duration,
+};
+
+/// How long tasks are remembered.
+pub const TASK_RETENTION: Key<Duration> = Key {
+    definition: &Definition {
+        category: "task",
+        name: "retention",
+        values: Values::Duration {
+            least: Duration::from_secs(60),
+            most: Duration::from_secs(3650 * 24 * 60 * 60),
+        },
+        default: "30d",
+        description: "how long tasks that ended are remembered",
+        takes_effect: "within an hour",
+    },
+    read: duration,
+};
+
+/// All, by key. A new one is a constant above and a line here.
+pub const ALL: &[&Definition] =
+    &[TASK_AGENT_PATIENCE.definition, TASK_RETENTION.definition, VM_SHUTDOWN_PATIENCE.definition];
+
+/// A setting whose values are of one type.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<T> {
+    /// What people see of it.
+    pub definition: &'static Definition,
+    read: fn(&str) -> Option<T>,
+}
+
+/// What people see of a setting.
+#[derive(Debug)]
+pub struct Definition {
+    /// What it belongs to.
+    pub category: &'static str,
+    /// Its name within the category.
+    pub name: &'static str,
+    /// The values that it takes.
+    pub values: Values,
+    /// The value that holds unless somebody sets another.
+    pub default: &'static str,
+    /// What it is for.
+    pub description: &'static str,
+    /// When a change takes effect.
+    pub takes_effect: &'static str,
+}
+
+/// The values that a setting takes.
+#[derive(Debug)]
+pub enum Values {
+    /// A number with a unit.
+    Duration {
+        /// The shortest.
+        least: Duration,
+        /// The longest.
+        most: Duration,
+    },
+    /// A whole number.
+    Integer {
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+    /// One of some words.
+    Choice(&'static [&'static str]),
+}
+
+impl<T: Default> Key<T> {
+    /// The value that holds now.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn value(&self, db: &mut Connection) -> Result<T, StoreError> {
+        let stored = setting::value(db, &self.definition.key()).await?;
+        // What an older server allowed may not be allowed now: then the default holds.
+        let read =
+            stored.filter(|text| self.definition.check(text).is_ok()).and_then(|text| (self.read)(&text));
+        // Every default can be read: a test does.
+        Ok(read.or_else(|| (self.read)(self.definition.default)).unwrap_or_default())
+    }
+}
+
+impl Definition {
+    /// Category and name, as in `vm.shutdownPatience`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.category, self.name)
+    }
+
+    /// The value that holds, given what is stored.
+    #[must_use]
+    pub fn effective(&self, stored: Option<String>) -> String {
+        stored.filter(|text| self.check(text).is_ok()).unwrap_or(self.default.to_owned())
+    }
+
+    /// Refuses a value that the setting does not take.
+    ///
+    /// # Errors
+    /// With what it takes, in words.
+    pub fn check(&self, text: &str) -> Result<(), String> {
+        let fits = match &self.values {
+            Values::Duration { least, most } => {
+                duration(text).is_some_and(|value| (*least..=*most).contains(&value))
+            }
+            Values::Integer { least, most } => {
+                text.parse().is_ok_and(|value| (*least..=*most).contains(&value))
+            }
+            Values::Choice(words) => words.contains(&text),
+        };
+        if fits { Ok(()) } else { Err(self.values.to_string()) }
+    }
+}
+
+impl Values {
+    /// What the values are.
+    #[must_use]
+    pub fn value_type(&self) -> SettingType {
+        match self {
+            Self::Duration { .. } => SettingType::Duration,
+            Self::Integer { .. } => SettingType::Integer,
+            Self::Choice(_) => SettingType::Choice,
+        }
+    }
+}
+
+/// In words.
+impl std::fmt::Display for Values {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Duration { least, most } => {
+                write!(f, "{} to {}, as a number and one of `s`, `m`, `h`, `d`", spell(*least), spell(*most))
+            }
+            Self::Integer { least, most } => write!(f, "{least} to {most}"),
+            Self::Choice(words) => write!(f, "`{}`", words.join("`, `")),
+        }
+    }
+}
+
+const UNITS: [(char, u64); 4] = [('d', 24 * 60 * 60), ('h', 60 * 60), ('m', 60), ('s', 1)];
+
+/// Reads `90s`, `5m`, `12h`, `7d`.
+fn duration(text: &str) -> Option<Duration> {
+    let (_, seconds) = UNITS.into_iter().find(|(unit, _)| text.ends_with(*unit))?;
+    let number = &text[..text.len() - 1];
+    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| plain)?;
+    Some(Duration::from_secs(number.checked_mul(seconds)?))
+}
+
+/// As [`duration`] reads it, in the biggest unit that fits.
+fn spell(value: Duration) -> String {
+    let seconds = value.as_secs();
+    let unit = UNITS.into_iter().find(|(_, unit)| seconds.is_multiple_of(*unit));
+    unit.map_or(format!("{seconds}s"), |(name, unit)| format!("{}{name}", seconds / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_and_every_key_is_there_once() {
+        let mut keys: Vec<_> = ALL.iter().map(|definition| definition.key()).collect();
+        assert!(keys.is_sorted());
+        keys.dedup();
+        assert_eq!(keys.len(), ALL.len());
+        for definition in ALL {
+            definition.check(definition.default).unwrap();
+        }
+        for key in [VM_SHUTDOWN_PATIENCE, TASK_AGENT_PATIENCE, TASK_RETENTION] {
+            assert!((key.read)(key.definition.default).is_some());
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_bounds() {
+        assert_eq!(duration("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Some(Duration::from_secs(7200)));
+        for wrong in ["", "90", "s", "-1s", "+1s", "1.5h", "1w", "99999999999999999999d"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+        let definition = VM_SHUTDOWN_PATIENCE.definition;
+        assert!(definition.check("1h").is_ok());
+        let error = definition.check("61m").unwrap_err();
+        assert_eq!(error, "1s to 1h, as a number and one of `s`, `m`, `h`, `d`");
+        assert_eq!(definition.effective(Some("61m".into())), "90s");
+    }
+}

@@ -1,0 +1,64 @@
+//! Why the database does not do what it should.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Every way to fail.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// It cannot be opened.
+    #[error(
+        "cannot open the database `{path}`: {cause}; see that its folder is there and writable, or restore it from a backup"
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the database said.
+        cause: sqlx::Error,
+    },
+    /// A newer server has worked with it.
+    #[error(
+        "the database `{path}` was written by a newer server: it has migration {found}, this server knows {known}; install that version again, or restore a backup from before the upgrade"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its newest migration.
+        found: i64,
+        /// The newest one known here.
+        known: i64,
+    },
+    /// It cannot be brought to this version.
+    #[error("cannot migrate the database `{path}`: {cause}; restore it from a backup")]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        cause: sqlx::migrate::MigrateError,
+    },
+    /// A statement failed.
+    #[error("the database fails: {0}; see that its file system has space and is writable")]
+    Database(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// True if a row was refused because another one has its name, path or number.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.kind() == Some(sqlx::error::ErrorKind::UniqueViolation)
+    }
+
+    /// True if a row was kept because others refer to it.
+    #[must_use]
+    pub fn is_referred_to(&self) -> bool {
+        self.kind() == Some(sqlx::error::ErrorKind::ForeignKeyViolation)
+    }
+
+    fn kind(&self) -> Option<sqlx::error::ErrorKind> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => Some(error.kind()),
+            Self::Database(_) | Self::Open { .. } | Self::Newer { .. } | Self::Migrate { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Tokens with which hosts join. Of a secret only the digest is kept.
+
+use super::{Connection, Id, Result, Write};
+
+/// A token.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct JoinToken {
+    /// Which.
+    pub id: Id,
+    /// SHA-256 of its secret, in hexadecimal.
+    pub digest: String,
+    /// Who made it.
+    pub created_by: String,
+    /// When.
+    pub created_ms: i64,
+    /// When it ends by itself.
+    pub expires_ms: i64,
+    /// When a host joined with it.
+    pub used_ms: Option<i64>,
+}
+
+/// The one with this id.
+pub async fn by_id(db: &mut Connection, id: Id) -> Result<Option<JoinToken>> {
+    Ok(sqlx::query_as("SELECT * FROM join_tokens WHERE id = $1").bind(id).fetch_optional(db).await?)
+}
+
+/// Adds one, and forgets those that ended long ago: before `long_ago_ms`.
+pub async fn insert(db: &mut Write, token: &JoinToken, long_ago_ms: i64) -> Result<()> {
+    sqlx::query("DELETE FROM join_tokens WHERE expires_ms < $1").bind(long_ago_ms).execute(&mut **db).await?;
+    sqlx::query(
+        "INSERT INTO join_tokens (id, digest, created_by, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(token.id)
+    .bind(&token.digest)
+    .bind(&token.created_by)
+    .bind(token.created_ms)
+    .bind(token.expires_ms)
+    .execute(&mut **db)
+    .await?;
+    Ok(())
+}
+
+/// Notes that a host joined with it.
+pub async fn used(db: &mut Write, id: Id, now_ms: i64) -> Result<()> {
+    let statement = "UPDATE join_tokens SET used_ms = $2 WHERE id = $1";
+    sqlx::query(statement).bind(id).bind(now_ms).execute(&mut **db).await?;
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! What the server remembers: one database, and for each resource a file with its row and the statements on it. Above this
+//! room nobody sees a statement or the database's library.
+//!
+//! SQLite has one writer at a time. [`Store::write`] is it: a transaction that also notes what it changes, so that those
+//! who follow events hear of a change when it holds and not before. Statements are of the kind that PostgreSQL reads, too.
+
+pub mod api_token;
+mod error;
+pub mod host;
+pub mod image;
+pub mod join_token;
+mod migrations;
+pub mod request;
+pub mod setting;
+pub mod storage;
+pub mod task;
+mod text;
+pub mod vm;
+pub mod volume;
+
+use std::fs::OpenOptions;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use server_api::event::{Changed, Kind};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+use tokio::sync::broadcast;
+
+pub use error::StoreError;
+pub use text::{Document, Id, Word};
+
+/// What statements run on.
+pub type Connection = sqlx::SqliteConnection;
+
+/// What statements give.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// How long a statement waits for another process that holds the database.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a request waits for its turn to write.
+const TURN: Duration = Duration::from_secs(20);
+
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// Changes that a slow follower may be behind.
+const BEHIND: usize = 1024;
+
+/// The database.
+#[derive(Debug)]
+pub struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    changes: broadcast::Sender<Changed>,
+}
+
+/// The one transaction that writes. Dropped without [`Write::commit`], it has not been.
+#[derive(Debug)]
+pub struct Write {
+    transaction: Transaction<'static, Sqlite>,
+    changed: Vec<Changed>,
+    changes: broadcast::Sender<Changed>,
+}
+
+impl Store {
+    /// Opens the database at `path`, which is made if it is not there, and brings it to this version.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn open(path: &Path) -> Result<Self> {
+        let open = |cause| StoreError::Open { path: path.to_owned(), cause };
+        // Made here and not by the library, so that it is its owner's alone whatever the umask; its companions follow it.
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        file.map_err(|error| open(error.into()))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE);
+        let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(TURN);
+        let writer = writer.connect_with(options.clone()).await.map_err(open)?;
+        migrations::run(&writer, path).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(TURN);
+        let readers = readers.connect_lazy_with(options.read_only(true));
+        Ok(Self { writer, readers, changes: broadcast::Sender::new(BEHIND) })
+    }
+
+    /// A connection to read with.
+    pub async fn read(&self) -> Result<PoolConnection<Sqlite>> {
+        Ok(self.readers.acquire().await?)
+    }
+
+    /// The transaction to write with, once it is its turn.
+    pub async fn write(&self) -> Result<Write> {
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write { transaction, changed: Vec::new(), changes: self.changes.clone() })
+    }
+
+    /// Follows changes from now on.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<Changed> {
+        self.changes.subscribe()
+    }
+
+    /// Closes the database; what was committed is in its file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl Write {
+    /// Notes that a resource was made, changed or removed.
+    pub fn changed(&mut self, kind: Kind, id: Id) {
+        let change = Changed { kind, id: id.0 };
+        if !self.changed.contains(&change) {
+            self.changed.push(change);
+        }
+    }
+
+    /// Makes all of it hold, and tells those who follow. If that fails, nothing holds.
+    pub async fn commit(self) -> Result<()> {
+        self.transaction.commit().await?;
+        for change in self.changed {
+            // An error says that nobody follows.
+            let _ = self.changes.send(change);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Write {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.transaction
+    }
+}
+
+/// The ways to find a row that has an id and a name. `$select` is the statement without its condition.
+macro_rules! named {
+    ($row:ty, $table:literal, $select:literal) => {
+        /// All, by name.
+        pub async fn all(db: &mut $crate::store::Connection) -> $crate::store::Result<Vec<$row>> {
+            let statement = concat!($select, " ORDER BY ", $table, ".name");
+            Ok(sqlx::query_as(statement).fetch_all(db).await?)
+        }
+
+        /// The one with this id.
+        pub async fn by_id(
+            db: &mut $crate::store::Connection,
+            id: $crate::store::Id,
+        ) -> $crate::store::Result<Option<$row>> {
+            let statement = concat!($select, " WHERE ", $table, ".id = $1");
+            Ok(sqlx::query_as(statement).bind(id).fetch_optional(db).await?)
+        }
+
+        /// The one with this name.
+        pub async fn by_name(
+            db: &mut $crate::store::Connection,
+            name: &str,
+        ) -> $crate::store::Result<Option<$row>> {
+            let statement = concat!($select, " WHERE ", $table, ".name = $1");
+            Ok(sqlx::query_as(statement).bind(name).fetch_optional(db).await?)
+        }
+    };
+}
+
+use named;
+
+/// The time, in milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

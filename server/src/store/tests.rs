@@ -1,0 +1,97 @@
+//! Opening, migrating and writing.
+
+use super::*;
+use server_api::host::LinkState;
+
+async fn scratch() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("cairn.db")).await.unwrap();
+    (folder, store)
+}
+
+#[tokio::test]
+async fn what_is_committed_is_there_after_a_restart_and_the_rest_is_not() {
+    let (folder, store) = scratch().await;
+    let kept = host::Host::new(Id::new(), "kept", "127.0.0.1:7070", true);
+    let mut write = store.write().await.unwrap();
+    host::insert(&mut write, &kept).await.unwrap();
+    write.commit().await.unwrap();
+    let mut write = store.write().await.unwrap();
+    host::insert(&mut write, &host::Host::new(Id::new(), "lost", "127.0.0.1:1", false)).await.unwrap();
+    drop(write);
+    store.close().await;
+
+    let store = Store::open(&folder.path().join("cairn.db")).await.unwrap();
+    let hosts = host::all(&mut store.read().await.unwrap()).await.unwrap();
+    assert_eq!(hosts.len(), 1);
+    assert_eq!((hosts[0].id, hosts[0].is_local, hosts[0].link.0), (kept.id, true, LinkState::Unknown));
+}
+
+#[tokio::test]
+async fn a_change_is_told_when_it_holds() {
+    let (_folder, store) = scratch().await;
+    let mut follower = store.follow();
+    let host = host::Host::new(Id::new(), "node1", "127.0.0.1:7070", false);
+    let mut write = store.write().await.unwrap();
+    host::insert(&mut write, &host).await.unwrap();
+    host::disconnected(&mut write, host.id, "no connection").await.unwrap();
+    assert!(follower.try_recv().is_err());
+    write.commit().await.unwrap();
+    assert_eq!(follower.try_recv().unwrap(), Changed { kind: Kind::Host, id: host.id.0 });
+    assert!(follower.try_recv().is_err(), "twice");
+}
+
+#[tokio::test]
+async fn names_are_taken_once_and_what_is_referred_to_stays() {
+    let (_folder, store) = scratch().await;
+    let host = host::Host::new(Id::new(), "node1", "127.0.0.1:7070", false);
+    let mut write = store.write().await.unwrap();
+    host::insert(&mut write, &host).await.unwrap();
+    let twin = host::Host::new(Id::new(), "node1", "127.0.0.1:7071", false);
+    assert!(host::insert(&mut write, &twin).await.unwrap_err().is_taken());
+    let storage = storage::Storage {
+        id: Id::new(),
+        name: "default".into(),
+        host_id: host.id,
+        host_name: String::new(),
+        path: "/srv".into(),
+        file_system: "ext4".into(),
+        capacity_bytes: 1,
+        available_bytes: 1,
+        seen_ms: now_ms(),
+        created_ms: now_ms(),
+    };
+    storage::insert(&mut write, &storage).await.unwrap();
+    assert!(host::delete(&mut write, host.id).await.unwrap_err().is_referred_to());
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_server_is_refused_and_left_alone() {
+    let (folder, store) = scratch().await;
+    let path = folder.path().join("cairn.db");
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', 1, x'00', 0)",
+    )
+    .execute(&store.writer)
+    .await
+    .unwrap();
+    store.close().await;
+    let before = std::fs::read(&path).unwrap();
+    let error = Store::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 9999, .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("cairn.db` was written by a newer server") && text.contains("; install"), "{text}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    std::fs::write(&path, "x".repeat(4096)).unwrap();
+    let error = Store::open(&path).await.unwrap_err().to_string();
+    assert!(error.starts_with("cannot open the database `") && error.contains("cairn.db"), "{error}");
+    let error = Store::open(&folder.path().join("no/cairn.db")).await.unwrap_err().to_string();
+    assert!(error.contains("; see that its folder is there"), "{error}");
+}

@@ -1,0 +1,47 @@
+//! A virtual machine as its agent is told of it, made from what is stored.
+
+use agent_protocol::vm::{CdromDrive, Disk, Interface, Media, Vm};
+use server_api::vm::DiskBus;
+
+use crate::agents::words;
+use crate::cache;
+use crate::store::{self, Connection, StoreError};
+
+/// The whole machine. None if a disk of it has no place, which is never written.
+pub async fn vm(db: &mut Connection, row: &store::vm::Vm) -> Result<Option<Vm>, StoreError> {
+    let volumes = store::volume::of_vm(db, row.id).await?;
+    let disks: Option<Vec<_>> =
+        volumes.iter().map(|volume| Some(self::disk(volume, volume.bus?.0))).collect();
+    let Some(disks) = disks else { return Ok(None) };
+    let media = |path| Media { path, cache: cache::requested() };
+    let cdroms = store::vm::cdroms(db, row.id).await?;
+    let nics = store::vm::nics(db, row.id).await?;
+    Ok(Some(Vm {
+        uuid: row.id.0,
+        name: row.name.clone(),
+        memory_bytes: row.memory_bytes.cast_unsigned(),
+        vcpus: u32::try_from(row.vcpus).unwrap_or(u32::MAX),
+        machine: words::machine(row.machine.0),
+        firmware: words::firmware(row.firmware.0),
+        accel: words::accel_choice(row.accel.0),
+        guest: words::guest(row.guest.0),
+        boot: row.boot().into_iter().map(words::boot).collect(),
+        disks,
+        cdroms: cdroms.into_iter().map(|drive| CdromDrive { media: drive.image_path.map(media) }).collect(),
+        interfaces: nics
+            .into_iter()
+            .map(|nic| Interface { mac: nic.mac, bridge: nic.bridge, model: words::model(nic.model.0) })
+            .collect(),
+    }))
+}
+
+/// A disk.
+pub fn disk(volume: &store::volume::Volume, bus: DiskBus) -> Disk {
+    Disk {
+        volume: volume.id.0,
+        path: volume.path.clone(),
+        format: words::format_to_agent(volume.format.0),
+        bus: words::bus(bus),
+        cache: cache::requested(),
+    }
+}

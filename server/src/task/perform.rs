@@ -1,0 +1,319 @@
+//! Doing a step: the call to the agent ([`perform`]), and what its answer changes in the database ([`apply`]). The first may
+//! happen more than once for one order, the second happens in the transaction that notes that the step is done.
+
+use std::time::Duration;
+
+use agent_protocol::call::{
+    Call, ImageImport, VmAttachDisk, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia,
+    VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmSuspend, VmUndefine, VolumeCreate, VolumeDelete,
+    VolumeResize,
+};
+use agent_protocol::envelope::FailureCode;
+use agent_protocol::vm::{
+    AttachRequest, ButtonRequest, DefineRequest, DetachRequest, EjectRequest, InsertRequest, Media,
+    StartMode, StartRequest, VmRequest, VmState,
+};
+use agent_protocol::volume::{CreateRequest, Image, ImportRequest, PathRequest, ResizeRequest, Volume};
+use server_api::error::{ErrorCode, ErrorReply};
+use server_api::volume::Phase;
+use thiserror::Error;
+
+use super::define;
+use super::step::Step;
+use crate::agents::{Agent, AgentError, words};
+use crate::cache;
+use crate::cloud::Cloud;
+use crate::setting::VM_SHUTDOWN_PATIENCE;
+use crate::store::{self, Connection, Id, StoreError, Write};
+
+/// What an agent answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// What a file is now.
+    Volume(Volume),
+    /// What an image turned out to be.
+    Image(Image),
+    /// What a virtual machine is now.
+    Vm(Box<VmState>),
+    /// That it is done.
+    Done,
+}
+
+/// Why a step is not done.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The agent does not answer, or refuses.
+    #[error("{cause}")]
+    Agent {
+        /// How people call the host.
+        host: String,
+        /// What went wrong.
+        cause: AgentError,
+    },
+    /// What the step is about is not there any more.
+    #[error("what this step is about is not there any more")]
+    Gone,
+    /// The image is not the one that was expected.
+    #[error("the SHA-256 of `{path}` is {found}, not {expected}")]
+    Checksum {
+        /// The file that was copied.
+        path: String,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The database fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StepError {
+    /// As the public hears it.
+    #[must_use]
+    pub fn reply(&self) -> ErrorReply {
+        let reply = |code, next: &str| ErrorReply {
+            code,
+            message: self.to_string(),
+            cause: None,
+            next: Some(next.to_owned()),
+        };
+        match self {
+            Self::Agent { host, cause } => cause.reply(host),
+            Self::Gone => reply(ErrorCode::Conflict, "list the resources and ask again"),
+            Self::Checksum { .. } => {
+                reply(ErrorCode::ChecksumMismatch, "copy the file to the host again, or correct the checksum")
+            }
+            Self::Store(_) => reply(ErrorCode::Internal, "look into the server's log"),
+        }
+    }
+
+    /// What the agent said, if it refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<FailureCode> {
+        match self {
+            Self::Agent { cause, .. } => cause.refusal(),
+            Self::Gone | Self::Checksum { .. } | Self::Store(_) => None,
+        }
+    }
+}
+
+/// An agent, with the name of its host.
+#[derive(Debug)]
+pub struct Reach {
+    agent: Agent,
+    host: String,
+    operation: Id,
+    limit: Duration,
+}
+
+impl Reach {
+    /// The agent of `host`, for one operation.
+    pub async fn to(
+        cloud: &Cloud,
+        db: &mut Connection,
+        host: Id,
+        operation: Id,
+        limit: Duration,
+    ) -> Result<Self, StepError> {
+        let host = store::host::by_id(db, host).await?.ok_or(StepError::Gone)?;
+        let agent = cloud.agents.of(&host);
+        let agent = agent.map_err(|cause| StepError::Agent { host: host.name.clone(), cause })?;
+        Ok(Self { agent, host: host.name, operation, limit })
+    }
+
+    /// Makes the call.
+    pub async fn call<C: Call>(&self, arguments: C::Request) -> Result<C::Reply, StepError> {
+        self.call_within::<C>(arguments, self.limit).await
+    }
+
+    async fn call_within<C: Call>(
+        &self,
+        arguments: C::Request,
+        limit: Duration,
+    ) -> Result<C::Reply, StepError> {
+        let called = self.agent.call::<C>(self.operation.0, arguments, limit).await;
+        called.map_err(|cause| StepError::Agent { host: self.host.clone(), cause })
+    }
+}
+
+/// Makes the call of a step, as `operation`.
+///
+/// # Errors
+/// See [`StepError`].
+pub async fn perform(cloud: &Cloud, step: &Step, operation: Id) -> Result<Answer, StepError> {
+    let mut db = cloud.store.read().await?;
+    match *step {
+        Step::ImportImage { image } | Step::DeleteImage { image } => {
+            let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
+            let reach = Reach::to(cloud, &mut db, image.host_id, operation, step.limit()).await?;
+            drop(db);
+            if matches!(step, Step::DeleteImage { .. }) {
+                return delete_file(&reach, image.path).await;
+            }
+            let request = ImportRequest { source: image.source.clone(), path: image.path.clone() };
+            let imported = reach.call::<ImageImport>(request).await?;
+            match image.expected_sha256 {
+                Some(expected) if expected != imported.sha256 => {
+                    Err(StepError::Checksum { path: image.source, expected, found: imported.sha256 })
+                }
+                Some(_) | None => Ok(Answer::Image(imported)),
+            }
+        }
+        Step::CreateVolume { volume } | Step::ResizeVolume { volume, .. } | Step::DeleteVolume { volume } => {
+            let row = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
+            let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
+            if let Step::ResizeVolume { size_bytes, .. } = *step {
+                let request = ResizeRequest { path: row.path, size_bytes };
+                return Ok(Answer::Volume(reach.call::<VolumeResize>(request).await?));
+            }
+            if matches!(step, Step::DeleteVolume { .. }) {
+                return delete_file(&reach, row.path).await;
+            }
+            let backing = match row.image_id {
+                Some(image) => {
+                    let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
+                    let format = image.format.ok_or(StepError::Gone)?.0;
+                    Some(words::backing(&image.path, format))
+                }
+                None => None,
+            };
+            drop(db);
+            let request = CreateRequest {
+                path: row.path,
+                format: words::format_to_agent(row.format.0),
+                size_bytes: row.size_bytes.map(i64::cast_unsigned),
+                backing,
+            };
+            Ok(Answer::Volume(reach.call::<VolumeCreate>(request).await?))
+        }
+        Step::DefineVm { vm }
+        | Step::StartVm { vm }
+        | Step::ShutdownVm { vm }
+        | Step::DestroyVm { vm }
+        | Step::RebootVm { vm }
+        | Step::ResetVm { vm }
+        | Step::SuspendVm { vm }
+        | Step::ResumeVm { vm }
+        | Step::UndefineVm { vm }
+        | Step::AttachVolume { vm, .. }
+        | Step::DetachVolume { vm, .. }
+        | Step::InsertMedia { vm, .. }
+        | Step::EjectMedia { vm, .. } => {
+            let row = store::vm::by_id(&mut db, vm).await?.ok_or(StepError::Gone)?;
+            let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
+            perform_vm(&mut db, step, row, &reach).await
+        }
+    }
+}
+
+/// Makes the call of a step about a virtual machine.
+async fn perform_vm(
+    db: &mut Connection,
+    step: &Step,
+    row: store::vm::Vm,
+    reach: &Reach,
+) -> Result<Answer, StepError> {
+    let uuid = row.id.0;
+    let vm = VmRequest { vm: uuid };
+    let state = match *step {
+        Step::DefineVm { .. } => {
+            let vm = define::vm(db, &row).await?.ok_or(StepError::Gone)?;
+            reach.call::<VmDefine>(DefineRequest { vm }).await
+        }
+        Step::StartVm { .. } => {
+            reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await
+        }
+        Step::ShutdownVm { .. } | Step::RebootVm { .. } => {
+            let patience = VM_SHUTDOWN_PATIENCE.value(db).await?;
+            let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+            let (request, limit) = (ButtonRequest { vm: uuid, patience_ms }, reach.limit + patience);
+            match step {
+                Step::RebootVm { .. } => reach.call_within::<VmReboot>(request, limit).await,
+                _ => reach.call_within::<VmShutdown>(request, limit).await,
+            }
+        }
+        Step::DestroyVm { .. } => reach.call::<VmDestroy>(vm).await,
+        Step::ResetVm { .. } => reach.call::<VmReset>(vm).await,
+        Step::SuspendVm { .. } => reach.call::<VmSuspend>(vm).await,
+        Step::ResumeVm { .. } => reach.call::<VmResume>(vm).await,
+        Step::AttachVolume { volume, bus, .. } => {
+            let volume = store::volume::by_id(db, volume).await?.ok_or(StepError::Gone)?;
+            let disk = define::disk(&volume, bus);
+            reach.call::<VmAttachDisk>(AttachRequest { vm: uuid, disk }).await
+        }
+        Step::DetachVolume { volume, .. } => {
+            reach.call::<VmDetachDisk>(DetachRequest { vm: uuid, volume: volume.0 }).await
+        }
+        Step::InsertMedia { drive, image, .. } => {
+            let image = store::image::by_id(db, image).await?.ok_or(StepError::Gone)?;
+            let media = Media { path: image.path, cache: cache::requested() };
+            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media }).await
+        }
+        Step::EjectMedia { drive, .. } => reach.call::<VmEjectMedia>(EjectRequest { vm: uuid, drive }).await,
+        Step::UndefineVm { .. } => {
+            reach.call::<VmUndefine>(vm).await.map(drop).or_else(not_there)?;
+            return Ok(Answer::Done);
+        }
+        Step::ImportImage { .. }
+        | Step::DeleteImage { .. }
+        | Step::CreateVolume { .. }
+        | Step::ResizeVolume { .. }
+        | Step::DeleteVolume { .. } => return Err(StepError::Gone),
+    };
+    Ok(Answer::Vm(Box::new(state?)))
+}
+
+/// Removes a file; one that is not there is removed.
+pub async fn delete_file(reach: &Reach, path: String) -> Result<Answer, StepError> {
+    reach.call::<VolumeDelete>(PathRequest { path }).await.map(drop).or_else(not_there)?;
+    Ok(Answer::Done)
+}
+
+/// What is to be removed and is not there is removed.
+pub fn not_there(error: StepError) -> Result<(), StepError> {
+    match error.refusal() {
+        Some(FailureCode::NotFound) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Notes what the answer to a step changes.
+///
+/// # Errors
+/// The database's.
+pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), StoreError> {
+    if let (Step::ImportImage { image }, Answer::Image(imported)) = (step, answer) {
+        let format = words::format(imported.volume.format);
+        store::image::imported(db, *image, format, imported.volume.size_bytes, &imported.sha256).await?;
+    }
+    if let (Step::CreateVolume { volume } | Step::ResizeVolume { volume, .. }, Answer::Volume(made)) =
+        (step, answer)
+    {
+        store::volume::made(db, *volume, made.size_bytes, made.allocated_bytes).await?;
+    }
+    match *step {
+        Step::DeleteImage { image } => store::image::delete(db, image).await?,
+        Step::DeleteVolume { volume } => store::volume::delete(db, volume).await?,
+        Step::DefineVm { vm } => store::vm::stands(db, vm, Phase::Ready).await?,
+        Step::UndefineVm { vm } => store::vm::delete(db, vm).await?,
+        Step::AttachVolume { vm, volume, bus } => store::volume::attach(db, volume, vm, bus).await?,
+        Step::DetachVolume { volume, .. } => store::volume::detach(db, volume).await?,
+        Step::InsertMedia { vm, drive, image } => store::vm::load(db, vm, drive, Some(image)).await?,
+        Step::EjectMedia { vm, drive } => store::vm::load(db, vm, drive, None).await?,
+        Step::ImportImage { .. }
+        | Step::CreateVolume { .. }
+        | Step::ResizeVolume { .. }
+        | Step::StartVm { .. }
+        | Step::ShutdownVm { .. }
+        | Step::DestroyVm { .. }
+        | Step::RebootVm { .. }
+        | Step::ResetVm { .. }
+        | Step::SuspendVm { .. }
+        | Step::ResumeVm { .. } => {}
+    }
+    if let Answer::Vm(state) = answer {
+        store::vm::observed(db, Id(state.uuid), Some(state)).await?;
+    }
+    Ok(())
+}

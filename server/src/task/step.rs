@@ -1,0 +1,112 @@
+//! What tasks are made of. A step is data: which call to which agent, about which resources. It is stored before it is
+//! begun, so that a server that starts again knows what the last one was doing. A stored step is read by later versions: words
+//! are added, never changed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use server_api::vm::DiskBus;
+
+use crate::store::Id;
+
+/// A step.
+#[expect(missing_docs, reason = "a field is named after what it is the identity of")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Step {
+    /// Copy an image into its storage.
+    ImportImage { image: Id },
+    /// Remove the file of an image, and the image.
+    DeleteImage { image: Id },
+    /// Make the file of a volume.
+    CreateVolume { volume: Id },
+    /// Make the file of a volume bigger.
+    ResizeVolume { volume: Id, size_bytes: u64 },
+    /// Remove the file of a volume, and the volume.
+    DeleteVolume { volume: Id },
+    /// Define a virtual machine on its host.
+    DefineVm { vm: Id },
+    /// Turn it on.
+    StartVm { vm: Id },
+    /// Press its power button and wait until it is off.
+    ShutdownVm { vm: Id },
+    /// Cut its power.
+    DestroyVm { vm: Id },
+    /// Press its power button and turn it on again.
+    RebootVm { vm: Id },
+    /// Press its reset button.
+    ResetVm { vm: Id },
+    /// Stop its processors.
+    SuspendVm { vm: Id },
+    /// Let them go on.
+    ResumeVm { vm: Id },
+    /// Remove its definition, and the virtual machine.
+    UndefineVm { vm: Id },
+    /// Add a volume to it.
+    AttachVolume { vm: Id, volume: Id, bus: DiskBus },
+    /// Take a volume from it.
+    DetachVolume { vm: Id, volume: Id },
+    /// Lay an image into its CD-ROM drive.
+    InsertMedia { vm: Id, drive: u8, image: Id },
+    /// Empty its CD-ROM drive.
+    EjectMedia { vm: Id, drive: u8 },
+}
+
+impl Step {
+    /// What it does, for people.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::ImportImage { .. } => "copy the image",
+            Self::DeleteImage { .. } => "remove the image",
+            Self::CreateVolume { .. } => "make the volume",
+            Self::ResizeVolume { .. } => "make the volume bigger",
+            Self::DeleteVolume { .. } => "remove the volume",
+            Self::DefineVm { .. } => "define the virtual machine",
+            Self::StartVm { .. } => "start it",
+            Self::ShutdownVm { .. } => "press the power button and wait",
+            Self::DestroyVm { .. } => "cut its power",
+            Self::RebootVm { .. } => "press the power button, wait, and start it",
+            Self::ResetVm { .. } => "press the reset button",
+            Self::SuspendVm { .. } => "stop its processors",
+            Self::ResumeVm { .. } => "let its processors go on",
+            Self::UndefineVm { .. } => "remove the virtual machine",
+            Self::AttachVolume { .. } => "add the volume",
+            Self::DetachVolume { .. } => "take the volume",
+            Self::InsertMedia { .. } => "lay the image into the drive",
+            Self::EjectMedia { .. } => "empty the drive",
+        }
+    }
+
+    /// True if it waits for a guest: then a cancelled task need not wait for its end.
+    #[must_use]
+    pub fn waits_for_a_guest(&self) -> bool {
+        matches!(self, Self::ShutdownVm { .. } | Self::RebootVm { .. })
+    }
+
+    /// How long an agent may take for it, not counting the patience with a guest.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        match self {
+            // They read and write whole disks.
+            Self::ImportImage { .. } | Self::DeleteImage { .. } | Self::DeleteVolume { .. } => {
+                Duration::from_secs(60 * 60)
+            }
+            Self::CreateVolume { .. }
+            | Self::ResizeVolume { .. }
+            | Self::DefineVm { .. }
+            | Self::StartVm { .. }
+            | Self::ShutdownVm { .. }
+            | Self::DestroyVm { .. }
+            | Self::RebootVm { .. }
+            | Self::ResetVm { .. }
+            | Self::SuspendVm { .. }
+            | Self::ResumeVm { .. }
+            | Self::UndefineVm { .. }
+            | Self::AttachVolume { .. }
+            | Self::DetachVolume { .. }
+            | Self::InsertMedia { .. }
+            | Self::EjectMedia { .. } => Duration::from_secs(120),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Tasks: put back when they fail, cancelled, resumed by another server, repeated without harm.
+
+use agent_protocol::envelope::FailureCode;
+use hyper::{Method, header};
+use serde_json::{Value, json};
+
+use crate::resources::Scene;
+use crate::support::{request, until};
+use crate::vms::small;
+
+#[tokio::test]
+async fn a_task_that_fails_puts_back_what_it_did() {
+    let scene = Scene::with_image().await;
+    let files = scene.agent.world.files();
+    scene.agent.world.refuse("vm-define", Some(FailureCode::Unsupported));
+    let task = scene.running.done(&scene.token, Method::POST, "/api/v1/vms", small("web")).await;
+    assert_eq!(task["state"], "failed");
+    assert_eq!(
+        task["error"],
+        json!({
+            "code": "unsupported", "message": "`vm-define` was told to refuse", "next": "tell it otherwise",
+            "cause": task["error"]["cause"]
+        })
+    );
+    assert!(task["error"]["cause"].as_str().unwrap().ends_with("refused `vm-define`"), "{task}");
+    assert_eq!(scene.agent.world.files(), files);
+    assert_eq!(scene.get("/api/v1/vms").await, json!({"vms": []}));
+    assert_eq!(scene.get("/api/v1/volumes").await, json!({"volumes": []}));
+    // The name is free again.
+    scene.agent.world.refuse("vm-define", None);
+    scene.succeed(Method::POST, "/api/v1/vms", small("web")).await;
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_made_is_not_removed() {
+    let scene = Scene::with_image().await;
+    scene.agent.world.refuse("volume-create", Some(FailureCode::Exists));
+    let order = json!({"name": "data", "size_bytes": 1 << 20});
+    let task = scene.running.done(&scene.token, Method::POST, "/api/v1/volumes", order).await;
+    assert_eq!((&task["state"], &task["error"]["code"]), (&json!("failed"), &json!("conflict")));
+    assert_eq!(scene.agent.world.orders("volume-delete"), 0);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_back_stays_in_the_list_and_can_be_deleted() {
+    let scene = Scene::with_image().await;
+    scene.agent.world.refuse("vm-define", Some(FailureCode::Failed));
+    scene.agent.world.refuse("volume-delete", Some(FailureCode::Failed));
+    let mut order = small("web");
+    order["data"] = json!([]);
+    let task = scene.running.done(&scene.token, Method::POST, "/api/v1/vms", order).await;
+    let states: Vec<_> = task["steps"].as_array().unwrap().iter().map(|step| &step["state"]).collect();
+    assert_eq!(states, ["stuck", "undone"]);
+    assert_eq!(scene.get("/api/v1/volumes/web-root").await["phase"], "broken");
+    scene.agent.world.refuse("volume-delete", None);
+    scene.succeed(Method::DELETE, "/api/v1/volumes/web-root", Value::Null).await;
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_task_stops_between_steps_and_puts_back() {
+    let scene = Scene::with_image().await;
+    let files = scene.agent.world.files();
+    scene.agent.world.hold("volume-create");
+    let (_, task) = scene.post("/api/v1/vms", &small("web")).await;
+    let id = task["id"].as_str().unwrap();
+    scene.agent.world.until_held("volume-create").await;
+    let busy = scene.refused(Method::POST, "/api/v1/vms/web/start", Value::Null).await;
+    assert_eq!(busy, (409, "busy".into()));
+    let (status, task) = scene.post(&format!("/api/v1/tasks/{id}/cancel"), &Value::Null).await;
+    assert_eq!((status, &task["cancel_requested"]), (200, &json!(true)));
+    scene.agent.world.let_go();
+    let task = scene.running.ended(&scene.token, id).await;
+    assert_eq!((&task["state"], &task["error"]["code"]), (&json!("cancelled"), &json!("cancelled")));
+    assert_eq!(scene.agent.world.files(), files);
+    assert_eq!(scene.get("/api/v1/vms").await, json!({"vms": []}));
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn the_power_is_cut_while_a_shutdown_waits_for_its_guest() {
+    let scene = Scene::with_image().await;
+    let mut order = small("web");
+    order["start"] = true.into();
+    scene.succeed(Method::POST, "/api/v1/vms", order).await;
+    scene.agent.world.hold("vm-shutdown");
+    let (_, waiting) = scene.post("/api/v1/vms/web/shutdown", &Value::Null).await;
+    scene.agent.world.until_held("vm-shutdown").await;
+    assert_eq!(scene.get("/api/v1/vms/web").await["task"]["action"], "vm_shutdown");
+    scene.succeed(Method::POST, "/api/v1/vms/web/force-off", Value::Null).await;
+    let waiting = scene.running.ended(&scene.token, waiting["id"].as_str().unwrap()).await;
+    assert_eq!(waiting["state"], "cancelled");
+    assert_eq!(scene.get("/api/v1/vms/web").await["state"], "shutoff");
+    scene.agent.world.let_go();
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn another_server_goes_on_where_this_one_stopped() {
+    let scene = Scene::with_image().await;
+    // The first volume is made, and the answer to the order for the second is lost with the server.
+    scene.agent.world.lose("vm-define");
+    let (_, task) = scene.post("/api/v1/vms", &small("web")).await;
+    until(async || scene.agent.world.orders("vm-define") == 1).await;
+    let world = scene.agent.world.clone();
+    let scene = scene.restart().await;
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    assert_eq!(task["state"], "succeeded", "{task}");
+    // Repeated under the same operation: the agent answered from memory.
+    assert_eq!((world.orders("volume-create"), world.orders("vm-define")), (2, 1));
+    assert_eq!(scene.get("/api/v1/vms/web").await["state"], "shutoff");
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn another_server_goes_on_putting_back() {
+    let scene = Scene::with_image().await;
+    let files = scene.agent.world.files();
+    scene.agent.world.refuse("vm-define", Some(FailureCode::Failed));
+    scene.agent.world.lose("volume-delete");
+    let (_, task) = scene.post("/api/v1/vms", &small("web")).await;
+    until(async || scene.agent.world.orders("volume-delete") == 1).await;
+    let world = scene.agent.world.clone();
+    let scene = scene.restart().await;
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    assert_eq!((&task["state"], &task["error"]["code"]), (&json!("failed"), &json!("host_failed")));
+    assert_eq!((world.files(), world.orders("volume-delete")), (files, 2));
+    assert_eq!(scene.get("/api/v1/volumes").await, json!({"volumes": []}));
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_away_is_waited_for() {
+    let scene = Scene::with_image().await;
+    scene.agent.world.refuse("volume-create", Some(FailureCode::Unavailable));
+    let (_, task) = scene.post("/api/v1/volumes", &json!({"name": "data", "size_bytes": 1 << 20})).await;
+    let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
+    let task = scene.running.eventually(&scene.token, &path, |task| !task["waits_for"].is_null()).await;
+    assert!(task["waits_for"].as_str().unwrap().contains("refuses `volume-create`"), "{task}");
+    scene.agent.world.refuse("volume-create", None);
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    assert_eq!((&task["state"], &task["waits_for"]), (&json!("succeeded"), &Value::Null));
+
+    // Not for ever.
+    let patience = json!({"value": "1s"});
+    scene.running.ask(&scene.token, Method::PUT, "/api/v1/config/task.agentPatience", &patience).await;
+    scene.agent.world.refuse("volume-delete", Some(FailureCode::Unavailable));
+    let task = scene.running.done(&scene.token, Method::DELETE, "/api/v1/volumes/data", Value::Null).await;
+    assert_eq!((&task["state"], &task["error"]["code"]), (&json!("failed"), &json!("agent_unreachable")));
+    assert_eq!(scene.get("/api/v1/volumes/data").await["phase"], "ready");
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_may_be_sent_again() {
+    let scene = Scene::with_image().await;
+    let send = async |key: &str, body: &Value| {
+        let mut request = request(Method::POST, "/api/v1/vms", Some(&scene.token), &body.to_string());
+        request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+        scene.running.send(request).await
+    };
+    let (first, second) = (send("order-1", &small("web")).await, send("order-1", &small("web")).await);
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (202, 202));
+    assert_eq!(first.json()["id"], second.json()["id"]);
+    scene.running.ended(&scene.token, first.json()["id"].as_str().unwrap()).await;
+    let scene_after = send("order-1", &small("web")).await.json();
+    assert_eq!(scene_after["id"], first.json()["id"]);
+    assert_eq!(scene.agent.world.orders("vm-define"), 1);
+    assert_eq!(send("order-1", &small("other")).await.error(), (422, "key_reused".into()));
+    assert_eq!(send("order-2", &small("web")).await.error(), (409, "name_taken".into()));
+    assert_eq!(send("a b", &small("web")).await.error(), (400, "bad_request".into()));
+    assert_eq!(first.header(header::CONTENT_TYPE.as_str()), "application/json");
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn tasks_are_listed_newest_first() {
+    let scene = Scene::with_image().await;
+    scene.succeed(Method::POST, "/api/v1/volumes", json!({"name": "data", "size_bytes": 1 << 20})).await;
+    let tasks = scene.get("/api/v1/tasks").await;
+    let actions: Vec<_> = tasks["tasks"].as_array().unwrap().iter().map(|task| &task["action"]).collect();
+    assert_eq!(actions, ["volume_create", "image_import"]);
+    assert_eq!(tasks["tasks"][0]["subject"]["name"], "data");
+    scene.running.stop().await;
+}
