@@ -14,13 +14,24 @@ use crate::process::{notice, spawn};
 use crate::support::Host;
 use crate::wire::Wire;
 
-/// A process whose machines are simulated. It is killed when this is dropped.
-struct Process(Child);
+/// An agent as a process. It is killed when this is dropped.
+pub struct Process(Child);
 
 impl Process {
+    /// One whose machines are simulated.
     async fn start(host: &Host) -> (Self, Wire) {
-        std::fs::write(host.layout.agent_config(), "listen = \"127.0.0.1:0\"\nhypervisor = \"simulated\"\n")
-            .unwrap();
+        Self::spawn(host, "simulated").await
+    }
+
+    /// One whose machines are libvirt's.
+    #[cfg(feature = "real-parts")]
+    pub async fn on_libvirt(host: &Host) -> (Self, Wire) {
+        Self::spawn(host, "libvirt").await
+    }
+
+    async fn spawn(host: &Host, hypervisor: &str) -> (Self, Wire) {
+        let config = format!("listen = \"127.0.0.1:0\"\nhypervisor = \"{hypervisor}\"\n");
+        std::fs::write(host.layout.agent_config(), config).unwrap();
         let _ = std::fs::remove_file(host.root().join("notify.sock"));
         let (child, notices) = spawn(&host.root());
         let process = Self(child);
@@ -29,7 +40,7 @@ impl Process {
         (process, Wire::at(host, address))
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         kill_process(Pid::from_child(&self.0), Signal::KILL).unwrap();
         self.0.wait().unwrap();
     }
@@ -55,7 +66,7 @@ fn endless(host: &Host) -> ImportRequest {
 }
 
 /// Waits until something is so. The limit is for failures; nothing is timed by it.
-async fn until(so: impl Fn() -> bool) {
+pub async fn until(so: impl Fn() -> bool) {
     let wait = async {
         while !so() {
             tokio::time::sleep(Duration::from_millis(2)).await;

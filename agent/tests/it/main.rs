@@ -11,6 +11,8 @@ mod joining;
 mod killed;
 mod operations;
 mod process;
+#[cfg(feature = "real-parts")]
+mod real;
 mod refusal;
 mod support;
 mod token;
