@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod contract;
 mod direct_io;
 mod follow;
 mod guests;
