@@ -114,8 +114,8 @@ pub fn to_disk(disk: vm::Disk) -> Result<spec::Disk, Error> {
 }
 
 fn to_cdrom(drive: vm::CdromDrive) -> Result<spec::CdromDrive, Error> {
-    let vm::CdromDrive { media } = drive;
-    Ok(spec::CdromDrive { media: media.map(to_media).transpose()? })
+    let vm::CdromDrive { cache, media } = drive;
+    Ok(spec::CdromDrive { cache: cache.same(), media: media.map(to_path).transpose()? })
 }
 
 /// An image for a CD-ROM drive.
@@ -206,12 +206,12 @@ fn from_disk(disk: state::DiskState) -> vm::DiskState {
 }
 
 fn from_cdrom(drive: state::CdromState) -> vm::CdromState {
-    let state::CdromState { drive, target, media } = drive;
+    let state::CdromState { drive, target, cache, media } = drive;
     let media = media.map(|state::MediaState { source, cache }| vm::MediaState {
         path: from_path(&source),
         cache: from_effective(cache),
     });
-    vm::CdromState { drive, target, media }
+    vm::CdromState { drive, target, cache: cache.same(), media }
 }
 
 fn from_effective(cache: state::Effective) -> vm::EffectiveCache {

@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::spec::{BootDevice, Disk, DomainSpec, Format, Interface, Mac, Machine, Media};
+use crate::spec::{BootDevice, CdromDrive, Disk, DomainSpec, Format, Interface, Mac, Machine, Media};
 use crate::storage::VolumeSpec;
 
 const MIB: u64 = 1024 * 1024;
@@ -63,9 +63,9 @@ pub fn check(spec: &DomainSpec) -> Result<(), Error> {
         Machine::Q35 => SATA_DRIVES,
     };
     at_most(spec.cdroms.len(), drives, format_args!("CD-ROM drives for the machine `{}`", spec.machine))?;
-    let media = || spec.cdroms.iter().filter_map(|drive| drive.media.as_ref());
+    let media = || spec.cdroms.iter().filter_map(CdromDrive::media);
     for media in media() {
-        check_media(media)?;
+        check_media(&media)?;
     }
     for interface in &spec.interfaces {
         check_interface(interface)?;

@@ -12,7 +12,9 @@ use crate::state::State;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There is no such domain.
-    #[error("there is no domain `{uuid}` on this host; list the domains, or define it")]
+    #[error(
+        "there is no domain `{uuid}` on this host that this agent defined; list the domains, or define it"
+    )]
     NoDomain {
         /// Which.
         uuid: Uuid,
@@ -98,6 +100,21 @@ pub enum Error {
         drive: u8,
         /// What lies in it.
         media: PathBuf,
+    },
+    /// The drive has another cache mode, and keeps it while the domain is active.
+    #[error(
+        "CD-ROM drive {drive} of `{name}` has the cache mode `{mode}`, which cannot become `{wanted}` while the domain is \
+         active; ask for `{mode}`, or shut the domain down first"
+    )]
+    DriveMode {
+        /// Which domain.
+        name: String,
+        /// Which drive.
+        drive: u8,
+        /// Its mode.
+        mode: CacheMode,
+        /// The mode that was asked for.
+        wanted: CacheMode,
     },
     /// Nothing lies in the drive.
     #[error("CD-ROM drive {drive} of `{name}` is empty; there is nothing to eject")]
@@ -243,6 +260,7 @@ impl Error {
             Self::Unsupported { .. } => Kind::Unsupported,
             Self::NotNow { .. }
             | Self::DriveFull { .. }
+            | Self::DriveMode { .. }
             | Self::DriveEmpty { .. }
             | Self::InUse { .. }
             | Self::LiesUnder { .. } => Kind::Conflict,
@@ -251,6 +269,14 @@ impl Error {
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Unavailable { .. } => Kind::Unavailable,
             Self::Failed { .. } => Kind::Failed,
+        }
+    }
+
+    /// A SATA disk of a running domain; `verb` is what was to be done, "attached to" or "detached from".
+    pub(crate) fn unpluggable(name: &str, verb: &str, state: State) -> Self {
+        Self::Unsupported {
+            what: format!("a sata disk cannot be {verb} `{name}` while it is {state}"),
+            remedy: "shut it down first, or ask for the bus `virtio` or `scsi`".to_owned(),
         }
     }
 }

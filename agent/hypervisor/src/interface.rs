@@ -57,7 +57,7 @@ pub trait Domains: Debug + Send + Sync {
     /// Removes a disk. A running guest has to let go of it; one that does not is an error, and the disk stays.
     async fn detach_disk(&self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error>;
 
-    /// Lays an image into a CD-ROM drive that is empty.
+    /// Lays an image into a CD-ROM drive that is empty. While the domain is active its mode has to be the drive's.
     async fn insert_media(
         &self,
         uuid: Uuid,

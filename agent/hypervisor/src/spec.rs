@@ -55,10 +55,13 @@ pub struct Disk {
 pub struct DiskId(pub Uuid);
 
 /// A CD-ROM drive.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CdromDrive {
-    /// What lies in it.
-    pub media: Option<Media>,
+    /// How QEMU opens what lies in it. It can be changed only while the domain is off: neither QEMU nor libvirt changes the
+    /// mode of a drive that a guest has.
+    pub cache: CacheMode,
+    /// What lies in it: a file, a raw image.
+    pub media: Option<PathBuf>,
 }
 
 /// A read-only image in a CD-ROM drive.
@@ -238,6 +241,26 @@ words! {
         E1000e = "e1000e",
         /// Intel's older one, for old guests.
         E1000 = "e1000",
+    }
+}
+
+impl CdromDrive {
+    /// An empty one.
+    #[must_use]
+    pub const fn empty(cache: CacheMode) -> Self {
+        Self { cache, media: None }
+    }
+
+    /// One in which something lies.
+    #[must_use]
+    pub fn with(media: Media) -> Self {
+        Self { cache: media.cache, media: Some(media.source) }
+    }
+
+    /// What lies in it.
+    #[must_use]
+    pub fn media(&self) -> Option<Media> {
+        Some(Media { source: self.media.clone()?, cache: self.cache })
     }
 }
 

@@ -61,6 +61,8 @@ pub struct CdromState {
     pub drive: u8,
     /// Its name in the domain: `sda`, `hda`.
     pub target: String,
+    /// The mode in which what is laid into it is opened.
+    pub cache: CacheMode,
     /// What lies in it.
     pub media: Option<MediaState>,
 }

@@ -50,20 +50,22 @@ pub struct Disk {
 }
 
 /// A CD-ROM drive.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CdromDrive {
-    /// What lies in it.
-    pub media: Option<Media>,
+    /// How QEMU opens what lies in it; changed only while the virtual machine is off.
+    pub cache: CacheMode,
+    /// What lies in it: a file, a raw image.
+    pub media: Option<String>,
 }
 
-/// A read-only image in a CD-ROM drive.
+/// A read-only image for a CD-ROM drive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Media {
     /// The file, a raw image.
     pub path: String,
-    /// How QEMU opens it.
+    /// How QEMU opens it. While the virtual machine runs this has to be the drive's mode.
     pub cache: CacheMode,
 }
 
@@ -137,6 +139,8 @@ pub struct CdromState {
     pub drive: u8,
     /// Its name in the virtual machine.
     pub target: String,
+    /// The mode in which what is laid into it is opened.
+    pub cache: CacheMode,
     /// What lies in it.
     pub media: Option<MediaState>,
 }

@@ -24,7 +24,7 @@ fn files(control: &Control) {
     let vm = golden::<VmDefine>().vm;
     control.guest(&vm.disks[0].path, GuestKind::Answering);
     let image = |path: &str| control.place(path, File::blank(spec::Format::Raw, 1 << 20, None));
-    image(&vm.cdroms[0].media.clone().unwrap().path);
+    image(&vm.cdroms[0].media.clone().unwrap());
     image(&golden::<VmAttachDisk>().disk.path);
 }
 

@@ -20,7 +20,7 @@ fn twin() -> Simulated {
     let mut define = golden::<VmDefine>();
     twin.control().guest(&define.vm.disks.remove(0).path, GuestKind::Answering);
     let image = agent_hypervisor::simulated::File::blank(agent_hypervisor::spec::Format::Raw, 512, None);
-    twin.control().place(define.vm.cdroms.remove(0).media.unwrap().path, image);
+    twin.control().place(define.vm.cdroms.remove(0).media.unwrap(), image);
     twin
 }
 

@@ -24,7 +24,7 @@ fn card(last: u8) -> Interface {
 }
 
 fn drive(source: &str) -> CdromDrive {
-    CdromDrive { media: Some(Media { source: source.into(), cache: CacheMode::None }) }
+    CdromDrive { cache: CacheMode::None, media: Some(source.into()) }
 }
 
 fn spec() -> DomainSpec {
@@ -39,7 +39,7 @@ fn spec() -> DomainSpec {
         guest: Guest::Linux,
         boot: vec![BootDevice::Hd],
         disks: vec![disk(1), disk(2)],
-        cdroms: vec![drive("/images/a.iso"), drive("/images/a.iso"), CdromDrive::default()],
+        cdroms: vec![drive("/images/a.iso"), drive("/images/a.iso"), CdromDrive::empty(CacheMode::Writeback)],
         interfaces: vec![card(1), card(2)],
     }
 }
@@ -123,7 +123,7 @@ fn an_old_board_has_four_drives() {
     let old = |drives| {
         move |spec: &mut DomainSpec| {
             spec.machine = Machine::I440fx;
-            spec.cdroms = vec![CdromDrive::default(); drives];
+            spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback); drives];
         }
     };
     assert_eq!(said(old(4)), "fine");

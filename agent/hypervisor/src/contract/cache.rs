@@ -106,7 +106,7 @@ pub(super) async fn media_work_in_every_mode(room: &Room) {
     let mut spec = room.bare("vm");
     spec.cdroms.clear();
     for mode in CacheMode::ALL.iter().copied() {
-        spec.cdroms.push(CdromDrive { media: Some(room.media(mode.as_str(), mode).await) });
+        spec.cdroms.push(CdromDrive::with(room.media(mode.as_str(), mode).await));
     }
     let domain = room.paused(&spec).await;
     assert_eq!(media_of(&domain).len(), CacheMode::ALL.len());
@@ -120,10 +120,12 @@ pub(super) async fn media_work_in_every_mode(room: &Room) {
 }
 
 pub(super) async fn media_inserted_while_it_runs_work_in_every_mode(room: &Room) {
-    let spec = room.bare("vm");
-    room.define(&spec).await;
-    room.act(spec.uuid, START).await;
     for mode in CacheMode::ALL.iter().copied() {
+        let mut spec = room.bare(mode.as_str());
+        spec.cdroms = vec![CdromDrive::empty(mode)];
+        room.define(&spec).await;
+        let drive = room.act(spec.uuid, START).await.cdroms[0].cache;
+        assert_eq!(drive, mode, "the mode of an empty drive");
         let media = room.media(mode.as_str(), mode).await;
         let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
         let domain = done(inserted, "inserting into a running domain");

@@ -92,6 +92,7 @@ macro_rules! contract_cases {
                 media_come_and_go_while_it_runs
                 media_come_and_go_while_it_is_off
                 a_drive_holds_one_medium
+                a_drive_keeps_its_mode_while_it_runs
                 without_drive_or_medium_nothing_is_inserted
                 without_its_medium_a_domain_stays_off;
             volumes:

@@ -14,7 +14,10 @@ fn sources(domain: &Domain) -> Vec<Option<&std::path::Path>> {
 }
 
 fn two_drives(room: &Room, suffix: &str) -> DomainSpec {
-    DomainSpec { cdroms: vec![CdromDrive::default(), CdromDrive::default()], ..room.bare(suffix) }
+    DomainSpec {
+        cdroms: vec![CdromDrive::empty(CacheMode::Writeback), CdromDrive::empty(CacheMode::Writeback)],
+        ..room.bare(suffix)
+    }
 }
 
 pub(super) async fn media_come_and_go_while_it_runs(room: &Room) {
@@ -104,10 +107,29 @@ pub(super) async fn without_drive_or_medium_nothing_is_inserted(room: &Room) {
 pub(super) async fn without_its_medium_a_domain_stays_off(room: &Room) {
     let source = room.path("missing");
     let mut spec = room.bare("vm");
-    spec.cdroms = vec![CdromDrive { media: Some(Media { source: source.clone(), cache: MODE }) }];
+    spec.cdroms = vec![CdromDrive::with(Media { source: source.clone(), cache: MODE })];
     room.define(&spec).await;
     let started = room.hypervisor.act(spec.uuid, START, Attempt::First).await;
     names(&refused(started, Kind::NotFound, "starting without the medium"), &source);
     done(room.hypervisor.eject_media(spec.uuid, 0, Attempt::First).await, "ejecting what is missing");
     assert_eq!(room.act(spec.uuid, START).await.state, State::Running);
+}
+
+pub(super) async fn a_drive_keeps_its_mode_while_it_runs(room: &Room) {
+    let mut spec = room.bare("vm");
+    spec.cdroms = vec![CdromDrive::empty(MODE)];
+    let media = room.media("iso", CacheMode::Unsafe).await;
+    room.paused(&spec).await;
+    let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
+    refused(inserted, Kind::Conflict, "inserting with another mode than the drive's");
+    let domain = room.act(spec.uuid, Action::Destroy).await;
+    assert_eq!((sources(&domain), domain.cdroms[0].cache), (vec![None], MODE), "after that was refused");
+    done(
+        room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await,
+        "inserting while it is off",
+    );
+    let domain = room.act(spec.uuid, START_PAUSED).await;
+    assert_eq!(domain.cdroms[0].cache, CacheMode::Unsafe);
+    let shown = domain.cdroms[0].media.as_ref().map(|media| media.cache.mode);
+    assert_eq!(shown, Some(CacheMode::Unsafe));
 }

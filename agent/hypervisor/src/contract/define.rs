@@ -7,7 +7,7 @@ use crate::lifecycle::Action;
 use crate::simulated::{GuestKind, Outside};
 use crate::spec::{
     Accel, BootDevice, CacheMode, CdromDrive, DiskBus, DiskId, DomainSpec, Firmware, Format, Interface,
-    InterfaceModel, Mac, Machine, Media,
+    InterfaceModel, Mac, Machine,
 };
 use crate::state::{Domain, State};
 
@@ -16,7 +16,7 @@ pub(super) async fn a_domain_is_shown_as_it_was_defined(room: &Room) {
     spec.vcpus = 2;
     spec.disks.push(room.blank_disk("data", CacheMode::Directsync).await);
     let media = room.media("iso", CacheMode::Writeback).await;
-    spec.cdroms = vec![CdromDrive { media: Some(media.clone()) }, CdromDrive::default()];
+    spec.cdroms = vec![CdromDrive::with(media.clone()), CdromDrive::empty(CacheMode::Writeback)];
     let domain = room.define(&spec).await;
 
     assert_eq!((domain.uuid, &domain.name), (spec.uuid, &spec.name));
@@ -149,7 +149,7 @@ pub(super) async fn bad_definitions_are_refused(room: &Room) {
         ("a disk with a relative path", |spec| spec.disks[0].source = "disk".into()),
         ("a disk with a line break in its path", |spec| spec.disks[0].source = "/a\nb".into()),
         ("a medium with a relative path", |spec| {
-            spec.cdroms[0].media = Some(Media { source: "iso".into(), cache: CacheMode::None });
+            spec.cdroms[0].media = Some("iso".into());
         }),
         ("two disks with one identity", |spec| {
             let mut twin = spec.disks[0].clone();

@@ -113,14 +113,15 @@ pub(super) async fn a_medium_is_refused(room: &Room) {
     room.blank(source.clone()).await;
     for mode in modes(true) {
         let mut spec = room.bare(mode.as_str());
-        spec.cdroms = vec![CdromDrive { media: Some(Media { source: source.clone(), cache: mode }) }];
+        spec.cdroms = vec![CdromDrive::with(Media { source: source.clone(), cache: mode })];
         room.define(&spec).await;
         does_not_start(room, spec.uuid, &source, mode, "starting with a medium").await;
     }
-    let spec = room.bare("vm");
-    room.define(&spec).await;
-    room.act(spec.uuid, START).await;
     for mode in modes(true) {
+        let mut spec = room.bare(&format!("empty-{mode}"));
+        spec.cdroms = vec![CdromDrive::empty(mode)];
+        room.define(&spec).await;
+        room.act(spec.uuid, START).await;
         let media = Media { source: source.clone(), cache: mode };
         let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
         refused(inserted, &source, mode, "inserting");
@@ -130,12 +131,12 @@ pub(super) async fn a_medium_is_refused(room: &Room) {
             (State::Running, &None),
             "after a refused medium"
         );
+        room.act(spec.uuid, Action::Destroy).await;
+        let media = Media { cache: CacheMode::Writeback, ..media };
+        let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
+        done(inserted, "inserting with `writeback` while it is off");
+        room.act(spec.uuid, START).await;
     }
-    let media = Media { source, cache: CacheMode::Writeback };
-    done(
-        room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await,
-        "inserting with `writeback`",
-    );
 }
 
 pub(super) async fn buffered_modes_work_and_leave_no_doubt(room: &Room) {
@@ -151,7 +152,7 @@ pub(super) async fn buffered_modes_work_and_leave_no_doubt(room: &Room) {
     }
     let iso = room.path_without_direct_io("iso");
     room.blank(iso.clone()).await;
-    spec.cdroms = vec![CdromDrive { media: Some(Media { source: iso, cache: CacheMode::Writeback }) }];
+    spec.cdroms = vec![CdromDrive::with(Media { source: iso, cache: CacheMode::Writeback })];
     room.booted(&spec).await;
     for mode in modes(false) {
         let path = room.path_without_direct_io(&format!("{mode}.hot"));

@@ -100,7 +100,7 @@ impl Room {
             guest: Guest::Linux,
             boot: vec![BootDevice::Cdrom],
             disks: Vec::new(),
-            cdroms: vec![CdromDrive::default()],
+            cdroms: vec![CdromDrive::empty(CacheMode::Writeback)],
             interfaces: Vec::new(),
         }
     }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::spec::{Accel, AccelChoice, BootDevice, Disk, Firmware, Guest, Interface, Machine, Media};
+use crate::spec::{
+    Accel, AccelChoice, BootDevice, CacheMode, Disk, Firmware, Guest, Interface, Machine, Media,
+};
 
 /// A domain as libvirt describes it. What our types have no word for is told by the nearest one, see [`super::read`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,16 @@ pub struct DriveAt {
     pub target: String,
     /// How the guest sees it: `sata`, `ide`, or what an operator chose.
     pub bus: String,
+    /// How what lies in it is opened.
+    pub cache: CacheMode,
     /// What lies in it.
-    pub media: Option<Media>,
+    pub media: Option<PathBuf>,
+}
+
+impl DriveAt {
+    /// What lies in it.
+    #[must_use]
+    pub fn media(&self) -> Option<Media> {
+        Some(Media { source: self.media.clone()?, cache: self.cache })
+    }
 }

@@ -116,6 +116,6 @@ pub fn disk_xml(disk: &Disk, target: &str) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Invalid`] as from [`check::check_media`].
 pub fn cdrom_xml(drive: &DriveAt) -> Result<String, Error> {
-    drive.media.as_ref().map_or(Ok(()), check::check_media)?;
+    drive.media().as_ref().map_or(Ok(()), check::check_media)?;
     device::cdrom::element(drive).xml()
 }

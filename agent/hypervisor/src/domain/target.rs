@@ -32,6 +32,7 @@ pub(crate) fn place(spec: &DomainSpec) -> (Vec<DiskAt>, Vec<DriveAt>) {
         drive,
         target: next(prefix),
         bus: bus.to_owned(),
+        cache: cdrom.cache,
         media: cdrom.media.clone(),
     });
     (disks, drives.collect())
@@ -72,7 +73,7 @@ pub(super) fn number(target: &str) -> usize {
 mod tests {
     use super::*;
     use crate::domain::sample;
-    use crate::spec::CdromDrive;
+    use crate::spec::{CacheMode, CdromDrive};
 
     #[test]
     fn letters_go_on_after_z() {
@@ -98,7 +99,7 @@ mod tests {
         let mut spec = sample::spec();
         spec.disks = vec![sample::disk(1), sample::disk(2), sample::disk(3)];
         spec.disks[1].bus = DiskBus::Sata;
-        spec.cdroms = vec![CdromDrive::default(); 2];
+        spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback); 2];
         let names = |spec: &DomainSpec| {
             let (disks, drives) = place(spec);
             let disks = disks.into_iter().map(|disk| disk.target);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::refusal::{self, Opened};
 use super::{Libvirt, console, look};
 use crate::check::check;
-use crate::domain::{self, Surroundings};
+use crate::domain::{self, DriveAt, Surroundings};
 use crate::error::Error;
 use crate::interface::Attempt;
 use crate::spec::{DomainSpec, Firmware};
@@ -37,7 +37,12 @@ impl Libvirt {
                 Attempt::Again if handle.name != spec.name => {
                     return Err(Error::DomainExists { uuid: spec.uuid, name: handle.name });
                 }
-                Attempt::Again => {}
+                Attempt::Again => {
+                    let state = self.state(connection, &handle).await?;
+                    if state.is_active() {
+                        return Err(Error::NotNow { name: handle.name, verb: "define", state });
+                    }
+                }
             },
             Err(Error::NoDomain { .. }) => {}
             Err(error) => return Err(error),
@@ -88,8 +93,8 @@ impl Libvirt {
         let Some(seen) = self.registry.seen(uuid) else { return Vec::new() };
         let disks = seen.described.disks.iter().map(|at| &at.disk);
         let disks = disks.map(|disk| Opened { source: disk.source.clone(), cache: disk.cache });
-        let media = seen.described.drives.iter().filter_map(|drive| drive.media.as_ref());
-        let media = media.map(|media| Opened { source: media.source.clone(), cache: media.cache });
+        let media = seen.described.drives.iter().filter_map(DriveAt::media);
+        let media = media.map(|media| Opened { source: media.source, cache: media.cache });
         disks.chain(media).collect()
     }
 }

@@ -1,11 +1,13 @@
 //! Disks and CD-ROMs of domains, also while they run.
 
+use std::path::Path;
+
 use agent_libvirt::{Connection, DeviceFlags, ErrorCode, XmlFlags};
 use uuid::Uuid;
 
-use super::Libvirt;
 use super::power::silent;
 use super::refusal::{self, Log, Opened};
+use super::{Libvirt, look};
 use crate::check::{check_disk, check_media};
 use crate::domain::{self, Described, DriveAt};
 use crate::error::Error;
@@ -32,20 +34,20 @@ impl Libvirt {
         check_disk(disk)?;
         let connection = self.connection().await?;
         let both = self.both(&connection, uuid).await?;
-        let has = |described: &Described| described.disks.iter().any(|one| one.disk.id == disk.id);
-        match (has(&both.live), has(&both.config), attempt) {
-            (true, true, Attempt::Again) => return self.looked_at(&connection, &both.handle).await,
-            (false, false, _) => {}
+        let there =
+            |described: &Described| described.disks.iter().find(|one| one.disk.id == disk.id).cloned();
+        match (there(&both.live), there(&both.config), attempt) {
+            (None, None, _) => {}
+            (Some(live), Some(config), Attempt::Again) if live.disk == *disk && config.disk == *disk => {
+                return self.looked_at(&connection, &both.handle).await;
+            }
             _ => return Err(Error::DiskExists { name: both.handle.name, disk: disk.id }),
         }
+        if [&both.live, &both.config].iter().any(|described| has_file(described, &disk.source)) {
+            return Err(Error::InUse { path: disk.source.clone(), name: both.handle.name });
+        }
         if both.state.is_active() && disk.bus == DiskBus::Sata {
-            return Err(Error::Unsupported {
-                what: format!(
-                    "a sata disk cannot be attached to `{}` while it is {}",
-                    both.handle.name, both.state
-                ),
-                remedy: "shut it down first, or ask for the bus `virtio` or `scsi`".to_owned(),
-            });
+            return Err(Error::unpluggable(&both.handle.name, "attached to", both.state));
         }
         let target = domain::free_target(disk.bus, targets(&both.live).chain(targets(&both.config)));
         let xml = domain::disk_xml(disk, &target)?;
@@ -67,6 +69,9 @@ impl Libvirt {
         if both.state.is_active()
             && let Some(live) = live
         {
+            if live.disk.bus == DiskBus::Sata {
+                return Err(Error::unpluggable(&both.handle.name, "detached from", both.state));
+            }
             let xml = domain::disk_xml(&live.disk, &live.target)?;
             let asked = connection.domain_detach_device(&both.handle, &xml, DeviceFlags::LIVE).await;
             match asked {
@@ -104,17 +109,18 @@ impl Libvirt {
         let connection = self.connection().await?;
         let both = self.both(&connection, uuid).await?;
         let place = find_drive(&both, drive)?;
-        if let Some(lying) = &place.media {
-            if attempt == Attempt::Again && lying == media {
+        let name = || both.handle.name.clone();
+        if let Some(lying) = place.media() {
+            if attempt == Attempt::Again && lying == *media {
                 return self.looked_at(&connection, &both.handle).await;
             }
-            return Err(Error::DriveFull {
-                name: both.handle.name.clone(),
-                drive,
-                media: lying.source.clone(),
-            });
+            return Err(Error::DriveFull { name: name(), drive, media: lying.source });
         }
-        let xml = domain::cdrom_xml(&DriveAt { media: Some(media.clone()), ..place.clone() })?;
+        if both.state.is_active() && place.cache != media.cache {
+            return Err(Error::DriveMode { name: name(), drive, mode: place.cache, wanted: media.cache });
+        }
+        let laid = DriveAt { cache: media.cache, media: Some(media.source.clone()), ..place.clone() };
+        let xml = domain::cdrom_xml(&laid)?;
         let what =
             format!("insert `{}` into drive {drive} of `{}`", media.source.display(), both.handle.name);
         let opened = Opened { source: media.source.clone(), cache: media.cache };
@@ -180,6 +186,8 @@ impl Libvirt {
             ChangeOf::Update => connection.domain_update_device(&both.handle, xml, both.flags()).await,
         };
         let Err(error) = done else { return Ok(()) };
+        // It may have been looked at in the middle, and that it failed gives no event.
+        let _ = look::at(&self.registry, connection, &both.handle).await;
         Err(refusal::of_disks(&error, &both.handle, what, opened, &log.since().await))
     }
 }
@@ -193,6 +201,11 @@ enum ChangeOf {
 fn targets(described: &Described) -> impl Iterator<Item = &str> {
     let disks = described.disks.iter().map(|disk| disk.target.as_str());
     disks.chain(described.drives.iter().map(|drive| drive.target.as_str()))
+}
+
+fn has_file(described: &Described, path: &Path) -> bool {
+    let media = described.drives.iter().filter_map(|drive| drive.media.as_deref());
+    described.disks.iter().map(|disk| disk.disk.source.as_path()).chain(media).any(|source| source == path)
 }
 
 fn find_drive(both: &Both, drive: u8) -> Result<&DriveAt, Error> {

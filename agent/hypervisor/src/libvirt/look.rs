@@ -1,6 +1,6 @@
 //! One look at one domain.
 
-use agent_libvirt::{Connection, DomainState, ErrorCode, ShutoffReason, XmlFlags};
+use agent_libvirt::{Connection, DomainState, ErrorCode, PausedReason, ShutoffReason, XmlFlags};
 
 use super::registry::{Registry, Seen};
 use crate::domain;
@@ -78,6 +78,8 @@ pub fn state(state: DomainState) -> State {
         DomainState::Running(_) | DomainState::Blocked | DomainState::NoState | DomainState::Other { .. } => {
             State::Running
         }
+        // Someone is starting it, which may yet fail; if it does not, an event will tell.
+        DomainState::Paused(PausedReason::StartingUp) => State::Shutoff,
         DomainState::Paused(_) => State::Paused,
         DomainState::Shutdown(_) => State::Shutdown,
         DomainState::Shutoff(ShutoffReason::Crashed) | DomainState::Crashed(_) => State::Crashed,

@@ -25,7 +25,14 @@ impl Libvirt {
         let state = self.state(&connection, &handle).await?;
         match judge(&handle.name, state, action, attempt)? {
             Verdict::AlreadySo => {}
-            Verdict::Do => self.perform(&connection, &handle, state, action).await?,
+            Verdict::Do => {
+                let done = self.perform(&connection, &handle, state, action).await;
+                if done.is_err() {
+                    // A start that failed gives no event, and may have been looked at in the middle.
+                    let _ = look::at(&self.registry, &connection, &handle).await;
+                }
+                done?;
+            }
         }
         self.looked_at(&connection, &handle).await
     }

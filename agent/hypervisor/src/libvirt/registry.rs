@@ -180,10 +180,11 @@ impl Registry {
         let cdroms = described.drives.iter().map(|drive| CdromState {
             drive: drive.drive,
             target: drive.target.clone(),
-            media: drive.media.as_ref().map(|media| MediaState {
-                source: media.source.clone(),
-                cache: effective(&media.source, media.cache),
-            }),
+            cache: drive.cache,
+            media: drive
+                .media
+                .as_ref()
+                .map(|source| MediaState { source: source.clone(), cache: effective(source, drive.cache) }),
         });
         Domain {
             uuid: seen.handle.uuid,

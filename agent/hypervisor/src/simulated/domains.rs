@@ -17,7 +17,7 @@ use crate::domain::{self, Surroundings};
 use crate::error::Error;
 use crate::interface::{Attempt, Domains};
 use crate::lifecycle::{Action, Start, Verdict, judge};
-use crate::spec::{Accel, Disk, DiskBus, DiskId, DomainSpec, Media};
+use crate::spec::{Accel, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Media};
 use crate::state::{Change, ConsoleLog, Domain, Host, State};
 
 /// How long a guest has to let go of a disk. Nobody waits for it here.
@@ -197,7 +197,7 @@ impl World {
         for disk in &spec.disks {
             self.open(&disk.source, disk.cache)?;
         }
-        for media in spec.cdroms.iter().filter_map(|drive| drive.media.as_ref()) {
+        for media in spec.cdroms.iter().filter_map(CdromDrive::media) {
             self.open(&media.source, media.cache)?;
         }
         self.change(uuid, |vm| {
@@ -234,7 +234,7 @@ impl World {
         }
         if state.is_active() {
             if disk.bus == DiskBus::Sata {
-                return Err(unpluggable(&name, "attached to", state));
+                return Err(Error::unpluggable(&name, "attached to", state));
             }
             self.open(&disk.source, disk.cache)?;
         }
@@ -253,7 +253,7 @@ impl World {
         };
         if vm.state.is_active() {
             if there.bus == DiskBus::Sata {
-                return Err(unpluggable(&name, "detached from", vm.state));
+                return Err(Error::unpluggable(&name, "detached from", vm.state));
             }
             if guest != Some(GuestKind::Answering) {
                 return Err(Error::GuestSilent {
@@ -277,15 +277,16 @@ impl World {
         let vm = self.ours(uuid)?;
         let (name, active) = (vm.spec.name.clone(), vm.state.is_active());
         let cdrom = vm.spec.cdroms.get(usize::from(drive));
-        match cdrom.map(|cdrom| cdrom.media.as_ref()) {
-            None => return Err(Error::NoDrive { name, drive }),
-            Some(None) => {}
-            Some(Some(there)) if attempt == Attempt::Again && there == media => {
-                return Ok(vm.domain());
-            }
-            Some(Some(there)) => return Err(Error::DriveFull { name, drive, media: there.source.clone() }),
+        let cdrom = cdrom.ok_or_else(|| Error::NoDrive { name: name.clone(), drive })?;
+        match cdrom.media() {
+            None => {}
+            Some(there) if attempt == Attempt::Again && there == *media => return Ok(vm.domain()),
+            Some(there) => return Err(Error::DriveFull { name, drive, media: there.source }),
         }
         if active {
+            if cdrom.cache != media.cache {
+                return Err(Error::DriveMode { name, drive, mode: cdrom.cache, wanted: media.cache });
+            }
             self.open(&media.source, media.cache)?;
         }
         self.change(uuid, |vm| vm.lay(drive, Some(media.clone())))
@@ -302,12 +303,5 @@ impl World {
             };
         }
         self.change(uuid, |vm| vm.lay(drive, None))
-    }
-}
-
-fn unpluggable(name: &str, verb: &str, state: State) -> Error {
-    Error::Unsupported {
-        what: format!("a sata disk cannot be {verb} `{name}` while it is {state}"),
-        remedy: "shut it down first, or ask for the bus `virtio` or `scsi`".to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::file::GuestKind;
 use crate::domain::{free_target, place};
 use crate::lifecycle::Start;
-use crate::spec::{Accel, CacheMode, Disk, DiskId, DomainSpec, Media};
+use crate::spec::{Accel, CacheMode, CdromDrive, Disk, DiskId, DomainSpec, Media};
 use crate::state::{CdromState, DiskState, Domain, Effective, MediaState, State};
 
 /// How the twin knows what a file was opened with.
@@ -72,10 +72,10 @@ impl Vm {
         let cdroms = drives.map(|((drive, cdrom), target)| CdromState {
             drive,
             target: target.clone(),
-            media: cdrom.media.as_ref().map(|media| MediaState {
-                source: media.source.clone(),
-                cache: effective(media.cache, None),
-            }),
+            cache: cdrom.cache,
+            media: cdrom
+                .media()
+                .map(|media| MediaState { source: media.source, cache: effective(media.cache, None) }),
         });
         Domain {
             uuid: self.spec.uuid,
@@ -96,8 +96,7 @@ impl Vm {
 
     /// Files of its disks and drives.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Path> {
-        let media = self.spec.cdroms.iter().filter_map(|drive| drive.media.as_ref());
-        let media = media.map(|media| media.source.as_path());
+        let media = self.spec.cdroms.iter().filter_map(|drive| drive.media.as_deref());
         self.spec.disks.iter().map(|disk| disk.source.as_path()).chain(media)
     }
 
@@ -156,7 +155,7 @@ impl Vm {
     /// Lays something into a drive, or takes it out.
     pub(super) fn lay(&mut self, drive: u8, media: Option<Media>) {
         if let Some(cdrom) = self.spec.cdroms.get_mut(usize::from(drive)) {
-            cdrom.media = media;
+            *cdrom = media.map_or(CdromDrive::empty(cdrom.cache), CdromDrive::with);
         }
     }
 

@@ -1,10 +1,12 @@
 //! Whatever can be asked for is described, and reads back as it was asked for.
 
+use std::path::PathBuf;
+
 use agent_hypervisor::check::check;
 use agent_hypervisor::domain::{read, xml};
 use agent_hypervisor::spec::{
     Accel, AccelChoice, BootDevice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
-    Format, Guest, Interface, InterfaceModel, Mac, Machine, Media,
+    Format, Guest, Interface, InterfaceModel, Mac, Machine,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -33,8 +35,8 @@ fn disk() -> impl Strategy<Value = Disk> {
 }
 
 fn cdrom() -> impl Strategy<Value = CdromDrive> {
-    let media = (path(), cache()).prop_map(|(source, cache)| Media { source: source.into(), cache });
-    proptest::option::of(media).prop_map(|media| CdromDrive { media })
+    let media = proptest::option::of(path().prop_map(PathBuf::from));
+    (cache(), media).prop_map(|(cache, media)| CdromDrive { cache, media })
 }
 
 fn interface() -> impl Strategy<Value = Interface> {

@@ -46,7 +46,7 @@ pub fn make_images(clone: &RootClone, cases: &[Case]) {
     let empty = clone.read("/root/empty.qcow2").unwrap();
     for case in cases {
         let disks = case.spec.disks.iter().map(|disk| &disk.source);
-        let media = case.spec.cdroms.iter().filter_map(|drive| Some(&drive.media.as_ref()?.source));
+        let media = case.spec.cdroms.iter().filter_map(|drive| drive.media.as_ref());
         for path in disks.chain(media) {
             clone.write(path, 0o644, &empty).unwrap();
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use agent_hypervisor::domain::{Described, DiskAt, DriveAt, Mark, Surroundings};
 use agent_hypervisor::spec::{
     Accel, AccelChoice, BootDevice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
-    Format, Guest, Interface, InterfaceModel, Machine, Media,
+    Format, Guest, Interface, InterfaceModel, Machine,
 };
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ fn disk_on(number: u128, bus: DiskBus) -> Disk {
 }
 
 fn drive(name: &str, cache: CacheMode) -> CdromDrive {
-    CdromDrive { media: Some(Media { source: format!("/var/lib/cairn/images/{name}.iso").into(), cache }) }
+    CdromDrive { cache, media: Some(format!("/var/lib/cairn/images/{name}.iso").into()) }
 }
 
 fn card(last: u8, model: InterfaceModel) -> Interface {
@@ -118,7 +118,7 @@ pub fn all() -> Vec<Case> {
             DomainSpec {
                 boot: vec![BootDevice::Cdrom],
                 disks: Vec::new(),
-                cdroms: vec![CdromDrive::default()],
+                cdroms: vec![CdromDrive::empty(CacheMode::Writeback)],
                 ..minimal()
             },
         ),
@@ -127,7 +127,7 @@ pub fn all() -> Vec<Case> {
             Accel::Tcg,
             DomainSpec {
                 boot: vec![BootDevice::Cdrom, BootDevice::Hd],
-                cdroms: vec![drive("installer", CacheMode::None), CdromDrive::default()],
+                cdroms: vec![drive("installer", CacheMode::None), CdromDrive::empty(CacheMode::Writeback)],
                 ..minimal()
             },
         ),
@@ -137,7 +137,10 @@ pub fn all() -> Vec<Case> {
             Accel::Tcg,
             DomainSpec {
                 machine: Machine::I440fx,
-                cdroms: vec![drive("installer", CacheMode::Writeback), CdromDrive::default()],
+                cdroms: vec![
+                    drive("installer", CacheMode::Writeback),
+                    CdromDrive::empty(CacheMode::Writeback),
+                ],
                 disks: vec![disk(1), disk_on(2, DiskBus::Sata), disk_on(3, DiskBus::Scsi)],
                 interfaces: vec![card(1, InterfaceModel::Virtio), card(2, InterfaceModel::E1000)],
                 ..minimal()
@@ -220,6 +223,7 @@ pub fn expected(spec: &DomainSpec, host: &Surroundings) -> Described {
         drive,
         target: names.next(prefix),
         bus: bus.to_owned(),
+        cache: cdrom.cache,
         media: cdrom.media.clone(),
     });
     Described {

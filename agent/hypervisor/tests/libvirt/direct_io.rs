@@ -131,9 +131,7 @@ fn every_way_to_a_disk_carries_its_mode() {
         for mode in CacheMode::ALL.iter().copied() {
             let mut vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), mode));
             vm.disks.push(disk(&guest(DIRECT, "data", Kind::Answering), mode));
-            vm.cdroms = vec![CdromDrive {
-                media: Some(Media { source: guest(DIRECT, "cd", Kind::Answering), cache: mode }),
-            }];
+            vm.cdroms = vec![CdromDrive { cache: mode, media: Some(guest(DIRECT, "cd", Kind::Answering)) }];
             let mut now = start(&libvirt, &vm).await.unwrap();
             let hot = disk(&guest(DIRECT, "hot", Kind::Answering), mode);
             let check = |now: &Domain, disks: usize| {

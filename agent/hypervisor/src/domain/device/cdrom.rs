@@ -15,13 +15,12 @@ pub(in crate::domain) fn add(plan: &Plan<'_>, devices: &mut Devices) {
 }
 
 pub(in crate::domain) fn element(drive: &DriveAt) -> Element {
-    let driver = Element::new("driver").with("name", "qemu").with("type", "raw");
-    let disk = Element::new("disk").with("type", "file").with("device", "cdrom");
+    // An empty drive has a mode, too: it cannot be given one while a guest has the drive.
+    let driver = Element::new("driver").with("name", "qemu").with("type", "raw").with("cache", drive.cache);
+    let disk = Element::new("disk").with("type", "file").with("device", "cdrom").child(driver);
     let disk = match &drive.media {
-        None => disk.child(driver),
-        Some(media) => disk
-            .child(driver.with("cache", media.cache))
-            .child(Element::new("source").with("file", media.source.display())),
+        None => disk,
+        Some(media) => disk.child(Element::new("source").with("file", media.display())),
     };
     disk.child(Element::new("target").with("dev", &drive.target).with("bus", &drive.bus))
         .child(Element::new("readonly"))
@@ -35,10 +34,11 @@ mod tests {
 
     #[test]
     fn an_empty_drive_has_no_source() {
-        let (shown, slots) = device(super::add, |spec, _| spec.cdroms = vec![CdromDrive::default()]);
+        let (shown, slots) =
+            device(super::add, |spec, _| spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback)]);
         assert_eq!(
             shown,
-            "<disk type=\"file\" device=\"cdrom\"><driver name=\"qemu\" type=\"raw\"/>\
+            "<disk type=\"file\" device=\"cdrom\"><driver name=\"qemu\" type=\"raw\" cache=\"writeback\"/>\
             <target dev=\"sda\" bus=\"sata\"/><readonly/><alias name=\"ua-cdrom-0\"/></disk>"
         );
         assert_eq!(slots, 0);
@@ -49,7 +49,7 @@ mod tests {
         let (shown, _) = device(super::add, |spec, _| {
             spec.machine = Machine::I440fx;
             let media = Media { source: "/a.iso".into(), cache: CacheMode::Directsync };
-            spec.cdroms = vec![CdromDrive::default(), CdromDrive { media: Some(media) }];
+            spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback), CdromDrive::with(media)];
         });
         assert_eq!(
             shown.lines().nth(1).unwrap(),

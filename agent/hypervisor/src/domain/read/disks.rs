@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::node::{attribute, child, children, word};
 use crate::domain::described::{DiskAt, DriveAt};
 use crate::domain::device;
-use crate::spec::{CacheMode, Disk, DiskBus, DiskId, Format, Media};
+use crate::spec::{CacheMode, Disk, DiskBus, DiskId, Format};
 
 pub(super) fn read(domain: Uuid, devices: Node<'_, '_>) -> (Vec<DiskAt>, Vec<DriveAt>) {
     let mut disks = Vec::new();
@@ -47,8 +47,8 @@ fn drives(cdroms: &[Node<'_, '_>]) -> Vec<DriveAt> {
             continue;
         };
         taken.push(drive);
-        let media = source(*node).map(|source| Media { source, cache: cache(*node) });
-        drives.push(DriveAt { drive, target: target.to_owned(), bus: bus.to_owned(), media });
+        let (target, bus) = (target.to_owned(), bus.to_owned());
+        drives.push(DriveAt { drive, target, bus, cache: cache(*node), media: source(*node) });
     }
     drives.sort_by_key(|drive| drive.drive);
     drives

@@ -14,14 +14,20 @@ fn devices(devices: &str) -> Described {
 #[test]
 fn what_was_built_is_read_back() {
     let mut spec = sample::spec();
-    spec.cdroms = vec![CdromDrive::default()];
+    spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback)];
     let host = sample::surroundings();
     let read = read(&xml(&spec, &host).unwrap()).unwrap();
     assert_eq!(read.mark, Some(Mark { accel: AccelChoice::Auto, guest: Guest::Linux }));
     assert_eq!((read.memory_bytes, read.vcpus, read.accel), (spec.memory_bytes, spec.vcpus, host.accel));
     assert_eq!(read.disks[0].disk, spec.disks[0]);
     assert_eq!(read.console_log, Some(host.console_log));
-    let drive = DriveAt { drive: 0, target: "sda".to_owned(), bus: "sata".to_owned(), media: None };
+    let drive = DriveAt {
+        drive: 0,
+        target: "sda".to_owned(),
+        bus: "sata".to_owned(),
+        cache: CacheMode::Writeback,
+        media: None,
+    };
     assert_eq!(read.drives, [drive]);
 }
 
@@ -94,7 +100,7 @@ fn drives_of_an_operator_get_numbers_that_are_free() {
     let read = devices(&[drive("sda", "sata0-0-0"), drive("sdb", "ua-cdrom-0"), drive("sdc", "")].concat());
     let seen: Vec<_> = read.drives.iter().map(|at| (at.drive, at.target.as_str(), at.bus.as_str())).collect();
     assert_eq!(seen, [(0, "sdb", "scsi"), (1, "sda", "scsi"), (2, "sdc", "scsi")]);
-    let media = read.drives[1].media.clone().unwrap();
+    let media = read.drives[1].media().unwrap();
     assert_eq!((media.source.to_str(), media.cache), (Some("/sda.iso"), CacheMode::Writeback));
 }
 

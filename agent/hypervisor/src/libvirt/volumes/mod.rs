@@ -1,5 +1,6 @@
 //! Volumes as files, made and looked at by `qemu-img`. A volume appears by renaming, whole or not at all.
 
+mod chain;
 mod folder;
 mod import;
 mod partial;
@@ -104,16 +105,28 @@ fn of_io(error: &std::io::Error, path: &Path, verb: &str) -> Error {
 }
 
 impl Libvirt {
-    /// The domain that has a file, and its disk there.
+    /// The domain that has a file as a disk or in a drive, whether it is active, and the name of the file there.
     fn user_of(&self, path: &Path) -> Option<(agent_libvirt::Domain, bool, String)> {
         self.registry.all_seen().into_iter().find_map(|seen| {
-            let disks = seen.described.disks.iter().map(|at| (&at.disk.source, &at.target));
-            let media =
-                seen.described.drives.iter().filter_map(|at| Some((&at.media.as_ref()?.source, &at.target)));
-            let (_, target) = disks.chain(media).find(|(source, _)| *source == path)?;
+            let disks = seen.described.disks.iter().map(|at| (Some(&at.disk.source), &at.target));
+            let drives = seen.described.drives.iter().map(|at| (at.media.as_ref(), &at.target));
+            let (_, target) =
+                disks.chain(drives).find(|(source, _)| source.is_some_and(|source| source == path))?;
             let target = target.clone();
-            Some((seen.handle.clone(), seen.state.is_active(), target))
+            Some((seen.handle, seen.state.is_active(), target))
         })
+    }
+
+    /// The domain with a disk that lies on a file, however far down.
+    async fn user_of_image(&self, path: &Path) -> Result<Option<agent_libvirt::Domain>, Error> {
+        for seen in self.registry.all_seen() {
+            for at in &seen.described.disks {
+                if chain::below(&at.disk.source).await?.iter().any(|image| image == path) {
+                    return Ok(Some(seen.handle));
+                }
+            }
+        }
+        Ok(None)
     }
 
     pub(super) async fn resize(&self, path: &Path, size_bytes: u64) -> Result<Volume, Error> {
@@ -145,7 +158,11 @@ impl Libvirt {
         crate::check::check_path(path)?;
         // Who has it is known only while libvirt is.
         self.connection().await?;
-        if let Some((handle, _, _)) = self.user_of(path) {
+        let user = match self.user_of(path) {
+            Some((handle, _, _)) => Some(handle),
+            None => self.user_of_image(path).await?,
+        };
+        if let Some(handle) = user {
             return Err(Error::InUse { path: path.to_owned(), name: handle.name });
         }
         Partial::of(path)?.clear()?;
