@@ -16,7 +16,9 @@ impl Libvirt {
     pub(super) async fn define_domain(&self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
         check(spec)?;
         let connection = self.connection().await?;
-        self.refuse_taken(&connection, spec, attempt).await?;
+        if let Some(active) = self.refuse_taken(&connection, spec, attempt).await? {
+            return self.looked_at(&connection, &active).await;
+        }
         let surroundings = self.surroundings(&connection, spec).await?;
         let xml = domain::xml(spec, &surroundings)?;
         let defined = connection.domain_define_xml(&xml, DefineFlags::VALIDATE).await;
@@ -24,33 +26,32 @@ impl Libvirt {
         self.looked_at(&connection, &handle).await
     }
 
-    /// Refuses an identity or a name that is somebody else's.
+    /// Refuses an identity or a name that is somebody else's. Returns the domain if it is there and active.
     async fn refuse_taken(
         &self,
         connection: &Connection,
         spec: &DomainSpec,
         attempt: Attempt,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<agent_libvirt::Domain>, Error> {
         match self.ours(connection, spec.uuid).await {
             Ok(handle) => match attempt {
                 Attempt::First => return Err(Error::DomainExists { uuid: spec.uuid, name: handle.name }),
                 Attempt::Again if handle.name != spec.name => {
                     return Err(Error::DomainExists { uuid: spec.uuid, name: handle.name });
                 }
-                Attempt::Again => {
-                    let state = self.state(connection, &handle).await?;
-                    if state.is_active() {
-                        return Err(Error::NotNow { name: handle.name, verb: "define", state });
-                    }
+                // What an earlier attempt defined someone may have started since.
+                Attempt::Again if self.state(connection, &handle).await?.is_active() => {
+                    return Ok(Some(handle));
                 }
+                Attempt::Again => {}
             },
             Err(Error::NoDomain { .. }) => {}
             Err(error) => return Err(error),
         }
         match connection.domain_lookup_by_name(&spec.name).await {
             Ok(handle) if handle.uuid != spec.uuid => Err(Error::NameTaken { name: spec.name.clone() }),
-            Ok(_) => Ok(()),
-            Err(error) if look::is_gone(&error) => Ok(()),
+            Ok(_) => Ok(None),
+            Err(error) if look::is_gone(&error) => Ok(None),
             Err(error) => Err(refusal::plain(&error, spec.uuid, format!("find `{}`", spec.name))),
         }
     }
