@@ -66,8 +66,10 @@ pub(super) async fn a_disk_is_attached_once(room: &Room) {
         assert_eq!(done(again, "attaching in a later attempt").disks.len(), 2);
         let source = room.blank_disk(&format!("other-{state}"), MODE).await.source;
         let other = Disk { source, ..disk.clone() };
-        let other = room.hypervisor.attach_disk(spec.uuid, &other, Attempt::First).await;
-        refused(other, Kind::Exists, "attaching another file with the same identity");
+        for attempt in [Attempt::First, Attempt::Again] {
+            let other = room.hypervisor.attach_disk(spec.uuid, &other, attempt).await;
+            refused(other, Kind::Exists, "attaching another file with the same identity");
+        }
         let same_file = Disk { id: DiskId(room.uuid()), ..disk.clone() };
         let same_file = room.hypervisor.attach_disk(spec.uuid, &same_file, Attempt::First).await;
         refused(same_file, Kind::Conflict, "attaching the same file with another identity");

@@ -125,14 +125,8 @@ impl World {
         }
         if let Some(old) = self.domains.get(&uuid) {
             match attempt {
-                Attempt::Again if old.state.is_active() && old.spec == *spec => return Ok(old.domain()),
-                Attempt::Again if old.spec.name == name && old.state.is_active() => {
-                    return Err(Error::NotNow {
-                        name: old.spec.name.clone(),
-                        verb: "define",
-                        state: old.state,
-                    });
-                }
+                // What an earlier attempt defined someone may have started since.
+                Attempt::Again if old.spec.name == name && old.state.is_active() => return Ok(old.domain()),
                 Attempt::Again if old.spec.name == name => {}
                 Attempt::First | Attempt::Again => {
                     return Err(Error::DomainExists { uuid, name: old.spec.name.clone() });
@@ -225,8 +219,8 @@ impl World {
         let (name, state) = (vm.spec.name.clone(), vm.state);
         if let Some(there) = vm.spec.disks.iter().find(|there| there.id == disk.id) {
             return match attempt {
-                Attempt::First => Err(Error::DiskExists { name, disk: there.id }),
-                Attempt::Again => Ok(vm.domain()),
+                Attempt::Again if there == disk => Ok(vm.domain()),
+                Attempt::First | Attempt::Again => Err(Error::DiskExists { name, disk: there.id }),
             };
         }
         if vm.sources().any(|source| source == disk.source) {
