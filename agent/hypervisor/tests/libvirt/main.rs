@@ -7,5 +7,6 @@ mod contract;
 mod direct_io;
 mod follow;
 mod guests;
+mod linux;
 mod room;
 mod volumes;
