@@ -1,6 +1,6 @@
 //! A virtual machine as its agent is told of it, made from what is stored.
 
-use agent_protocol::vm::{CdromDrive, Disk, Interface, Media, Vm};
+use agent_protocol::vm::{CdromDrive, Disk, Interface, Vm};
 use server_api::vm::DiskBus;
 
 use crate::agents::words;
@@ -13,7 +13,7 @@ pub async fn vm(db: &mut Connection, row: &store::vm::Vm) -> Result<Option<Vm>, 
     let disks: Option<Vec<_>> =
         volumes.iter().map(|volume| Some(self::disk(volume, volume.bus?.0))).collect();
     let Some(disks) = disks else { return Ok(None) };
-    let media = |path| Media { path, cache: cache::requested() };
+    let drive = |drive: store::vm::Cdrom| CdromDrive { cache: cache::requested(), media: drive.image_path };
     let cdroms = store::vm::cdroms(db, row.id).await?;
     let nics = store::vm::nics(db, row.id).await?;
     Ok(Some(Vm {
@@ -27,7 +27,7 @@ pub async fn vm(db: &mut Connection, row: &store::vm::Vm) -> Result<Option<Vm>, 
         guest: words::guest(row.guest.0),
         boot: row.boot().into_iter().map(words::boot).collect(),
         disks,
-        cdroms: cdroms.into_iter().map(|drive| CdromDrive { media: drive.image_path.map(media) }).collect(),
+        cdroms: cdroms.into_iter().map(drive).collect(),
         interfaces: nics
             .into_iter()
             .map(|nic| Interface { mac: nic.mac, bridge: nic.bridge, model: words::model(nic.model.0) })

@@ -294,7 +294,8 @@ fn defined(vm: Vm) -> VmState {
     let cdrom = |(drive, cdrom): (u8, agent_protocol::vm::CdromDrive)| CdromState {
         drive,
         target: "sda".into(),
-        media: cdrom.media.map(media_state),
+        cache: cdrom.cache,
+        media: cdrom.media.map(|path| media_state(Media { path, cache: cdrom.cache })),
     };
     VmState {
         uuid: vm.uuid,
