@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::about::Component;
+use crate::vm::AccelChoice;
 use crate::words::words;
 
 /// A host of the cloud.
@@ -109,6 +110,30 @@ pub struct HostFacts {
     pub kvm: Kvm,
     /// The socket of libvirt that was found.
     pub libvirt_socket: Option<String>,
+    /// What runs virtual machines there.
+    pub hypervisor: Hypervisor,
+    /// What `auto` means there where a virtual machine says what is to run its instructions.
+    pub accel: AutoAccel,
+    /// True if there is an image of UEFI.
+    pub uefi: bool,
+}
+
+/// What runs virtual machines. One of the two is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hypervisor {
+    /// Names and versions, for people.
+    pub version: Option<String>,
+    /// Why there is nothing.
+    pub reason: Option<String>,
+}
+
+/// What runs instructions where nothing else was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AutoAccel {
+    /// What `auto` becomes.
+    pub auto: AccelChoice,
+    /// Why.
+    pub reason: String,
 }
 
 /// Whether guests can use the processor directly.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use agent_protocol::host::{Facts, Virtualization};
 use server_api::about::Component;
-use server_api::host::{Host, HostFacts, HostList, Kvm, Link};
+use server_api::host::{AutoAccel, Host, HostFacts, HostList, Hypervisor, Kvm, Link};
 
 use super::{Cloud, CloudError, find};
+use crate::agents::words;
 use crate::bootstrap::names;
 use crate::local_agent;
 use crate::store::{self, Id};
@@ -112,6 +113,9 @@ pub fn facts(facts: Facts) -> HostFacts {
         memory_bytes: facts.memory_bytes,
         kvm,
         libvirt_socket: facts.libvirt_socket,
+        hypervisor: Hypervisor { version: facts.hypervisor.version, reason: facts.hypervisor.reason },
+        accel: AutoAccel { auto: words::accel(facts.accel.auto), reason: facts.accel.reason },
+        uefi: facts.uefi,
     }
 }
 
