@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod calls;
+#[cfg(feature = "real-parts")]
+mod cut_short;
 mod door;
 #[cfg(feature = "real-parts")]
 mod full;

@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::accel;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::interface::{Attempt, Domains, Storage};
 use crate::lifecycle::Action;
 use crate::spec::{Disk, DiskId, DomainSpec, Media};
@@ -64,6 +64,8 @@ pub struct Options {
     pub accel: accel::Sources,
     /// How long a guest has to let go of a disk or a CD-ROM.
     pub release_patience: Duration,
+    /// How long a guest has to take its power button before it is pressed again.
+    pub press_again_after: Duration,
     /// How long a call waits for libvirt that has just started, or has just come back.
     pub connect_patience: Duration,
 }
@@ -81,6 +83,7 @@ impl Options {
             proc: "/proc".into(),
             accel: accel::Sources::default(),
             release_patience: Duration::from_secs(20),
+            press_again_after: Duration::from_secs(10),
             connect_patience: Duration::from_secs(5),
         }
     }
@@ -137,6 +140,28 @@ impl Drop for Libvirt {
     }
 }
 
+/// Does something; in a later attempt once more if it fails. libvirt carries on with what a dead agent asked for, and does
+/// one thing after the other with a domain: what failed may have failed because the earlier attempt got there first, and
+/// then it is found done.
+async fn settled<T, F: Future<Output = Result<T, Error>>>(
+    attempt: Attempt,
+    work: impl Fn() -> F,
+) -> Result<T, Error> {
+    match (work().await, attempt) {
+        (Err(error), Attempt::Again) => match error.kind() {
+            Kind::Invalid | Kind::GuestSilent | Kind::Unavailable => Err(error),
+            Kind::NotFound
+            | Kind::Exists
+            | Kind::Unsupported
+            | Kind::Conflict
+            | Kind::DirectIo
+            | Kind::NoSpace
+            | Kind::Failed => work().await,
+        },
+        (done, _) => done,
+    }
+}
+
 #[async_trait]
 impl Domains for Libvirt {
     async fn host(&self) -> Host {
@@ -158,23 +183,23 @@ impl Domains for Libvirt {
     }
 
     async fn define(&self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
-        self.define_domain(spec, attempt).await
+        settled(attempt, || self.define_domain(spec, attempt)).await
     }
 
     async fn act(&self, uuid: Uuid, action: Action, attempt: Attempt) -> Result<Domain, Error> {
-        self.act_on_power(uuid, action, attempt).await
+        settled(attempt, || self.act_on_power(uuid, action, attempt)).await
     }
 
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
-        self.undefine_domain(uuid, attempt).await
+        settled(attempt, || self.undefine_domain(uuid, attempt)).await
     }
 
     async fn attach_disk(&self, uuid: Uuid, disk: &Disk, attempt: Attempt) -> Result<Domain, Error> {
-        self.attach(uuid, disk, attempt).await
+        settled(attempt, || self.attach(uuid, disk, attempt)).await
     }
 
     async fn detach_disk(&self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error> {
-        self.detach(uuid, disk, attempt).await
+        settled(attempt, || self.detach(uuid, disk, attempt)).await
     }
 
     async fn insert_media(
@@ -184,11 +209,11 @@ impl Domains for Libvirt {
         media: &Media,
         attempt: Attempt,
     ) -> Result<Domain, Error> {
-        self.insert(uuid, drive, media, attempt).await
+        settled(attempt, || self.insert(uuid, drive, media, attempt)).await
     }
 
     async fn eject_media(&self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error> {
-        self.eject(uuid, drive, attempt).await
+        settled(attempt, || self.eject(uuid, drive, attempt)).await
     }
 
     async fn console_log(&self, uuid: Uuid, offset: u64, limit: u64) -> Result<ConsoleLog, Error> {

@@ -1,16 +1,39 @@
 //! Starting and stopping.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_libvirt::{Connection, CreateFlags, DestroyFlags, RebootFlags, ShutdownFlags};
 use uuid::Uuid;
 
 use super::refusal::{self, Log};
+use super::registry::Seen;
 use super::{Libvirt, look};
 use crate::error::Error;
 use crate::interface::Attempt;
 use crate::lifecycle::{Action, Start, Verdict, judge};
 use crate::state::{Domain, State};
+
+/// What libvirt does when the guest has answered its power button.
+#[derive(Debug, Clone, Copy)]
+enum Button {
+    /// Nothing: it stays off.
+    Off,
+    /// It turns it on again.
+    StartOver,
+}
+
+impl Button {
+    async fn press(
+        self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+    ) -> Result<(), agent_libvirt::Error> {
+        match self {
+            Self::Off => connection.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN).await,
+            Self::StartOver => connection.domain_reboot(handle, RebootFlags::ACPI_POWER_BTN).await,
+        }
+    }
+}
 
 impl Libvirt {
     pub(super) async fn act_on_power(
@@ -81,14 +104,11 @@ impl Libvirt {
         handle: &agent_libvirt::Domain,
         patience: Duration,
     ) -> Result<(), Error> {
-        let pressed = connection.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN).await;
-        pressed
-            .map_err(|error| refusal::plain(&error, handle.uuid, format!("shut down `{}`", handle.name)))?;
-        let off = self
-            .registry
-            .wait(handle.uuid, patience, |seen| seen.is_none_or(|seen| !seen.state.is_active()))
-            .await;
-        if off { Ok(()) } else { Err(silent(handle, "turn itself off", patience)) }
+        let off = |seen: Option<&Seen>| seen.is_none_or(|seen| !seen.state.is_active());
+        let pressed = self.press_until(connection, handle, Button::Off, patience, off).await;
+        let pressed = pressed
+            .map_err(|error| refusal::plain(&error, handle.uuid, format!("shut down `{}`", handle.name)));
+        if pressed? { Ok(()) } else { Err(silent(handle, "turn itself off", patience)) }
     }
 
     async fn reboot(
@@ -98,15 +118,41 @@ impl Libvirt {
         patience: Duration,
     ) -> Result<(), Error> {
         let before = self.registry.seen(handle.uuid).map_or(0, |seen| seen.reboots);
-        let pressed = connection.domain_reboot(handle, RebootFlags::ACPI_POWER_BTN).await;
-        pressed.map_err(|error| refusal::plain(&error, handle.uuid, format!("reboot `{}`", handle.name)))?;
-        let again = self
-            .registry
-            .wait(handle.uuid, patience, |seen| {
-                seen.is_none_or(|seen| seen.reboots > before && seen.state == State::Running)
-            })
-            .await;
-        if again { Ok(()) } else { Err(silent(handle, "start over", patience)) }
+        let again = |seen: Option<&Seen>| {
+            seen.is_none_or(|seen| seen.reboots > before && seen.state == State::Running)
+        };
+        let pressed = self.press_until(connection, handle, Button::StartOver, patience, again).await;
+        let pressed =
+            pressed.map_err(|error| refusal::plain(&error, handle.uuid, format!("reboot `{}`", handle.name)));
+        if pressed? { Ok(()) } else { Err(silent(handle, "start over", patience)) }
+    }
+
+    /// Presses the power button until the guest has obeyed. A guest that is only booting does not notice it: so it is
+    /// pressed again every now and then, as an operator would. False if it has not obeyed within `patience`.
+    async fn press_until(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        button: Button,
+        patience: Duration,
+        obeyed: impl Fn(Option<&Seen>) -> bool,
+    ) -> Result<bool, agent_libvirt::Error> {
+        let end = Instant::now() + patience;
+        button.press(connection, handle).await?;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let wait = left.min(self.options.press_again_after);
+            if self.registry.wait(handle.uuid, wait, &obeyed).await {
+                return Ok(true);
+            }
+            if left <= wait {
+                return Ok(false);
+            }
+            if let Err(error) = button.press(connection, handle).await {
+                // It may be on its way by now.
+                tracing::debug!("cannot press the power button of `{}` again: {error}", handle.name);
+            }
+        }
     }
 
     /// A domain of ours, as libvirt names it.
