@@ -184,14 +184,6 @@ pub enum Error {
         /// The domain.
         name: String,
     },
-    /// Another volume lies on it.
-    #[error("`{}` lies under `{}`; delete that one first", path.display(), overlay.display())]
-    LiesUnder {
-        /// The file.
-        path: PathBuf,
-        /// The file that lies on it.
-        overlay: PathBuf,
-    },
     /// The file system is full.
     #[error("no space for `{}`: {cause}; free some, or choose another storage", path.display())]
     NoSpace {
@@ -262,8 +254,7 @@ impl Error {
             | Self::DriveFull { .. }
             | Self::DriveMode { .. }
             | Self::DriveEmpty { .. }
-            | Self::InUse { .. }
-            | Self::LiesUnder { .. } => Kind::Conflict,
+            | Self::InUse { .. } => Kind::Conflict,
             Self::DirectIo { .. } => Kind::DirectIo,
             Self::GuestSilent { .. } => Kind::GuestSilent,
             Self::NoSpace { .. } => Kind::NoSpace,

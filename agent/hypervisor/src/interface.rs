@@ -83,7 +83,7 @@ pub trait Storage: Debug + Send + Sync {
     /// Makes a volume bigger, and tells the guest that runs on it.
     async fn resize_volume(&self, path: &Path, size_bytes: u64, attempt: Attempt) -> Result<Volume, Error>;
 
-    /// Removes a volume that no domain has.
+    /// Removes a volume that no domain has, and that none lies on. Whether other volumes lie on it is not known here.
     async fn delete_volume(&self, path: &Path, attempt: Attempt) -> Result<(), Error>;
 
     /// One volume.

@@ -141,9 +141,6 @@ impl World {
         if let Some(name) = self.user(path) {
             return Err(Error::InUse { path: path.to_owned(), name });
         }
-        if let Some(overlay) = self.overlay(path) {
-            return Err(Error::LiesUnder { path: path.to_owned(), overlay: overlay.to_owned() });
-        }
         self.files.remove(path);
         Ok(())
     }

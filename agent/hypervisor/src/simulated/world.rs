@@ -151,12 +151,6 @@ impl World {
         self.domains.values().find(has).map(|vm| vm.spec.name.clone())
     }
 
-    /// A file that lies directly on another.
-    pub(super) fn overlay(&self, path: &Path) -> Option<&Path> {
-        let mut files = self.files.iter();
-        files.find(|(_, file)| file.backing.as_deref() == Some(path)).map(|(overlay, _)| overlay.as_path())
-    }
-
     /// Where the file system of a path begins.
     fn mount(&self, path: &Path) -> &Path {
         let sized = path.ancestors().find_map(|above| self.capacities.get_key_value(above));
