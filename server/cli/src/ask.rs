@@ -1,0 +1,221 @@
+//! What is asked of the server, one function per kind of resource. Virtual machines have a file of their own.
+
+use server_api::config::{Setting, SettingChange, SettingChanged, SettingHistory, SettingList};
+use server_api::host::{Host, HostList, JoinTokenReply, JoinTokenRequest};
+use server_api::image::{Image, ImageList, ImageRequest};
+use server_api::storage::{Storage, StorageList, StorageRequest};
+use server_api::task::{Task, TaskList};
+use server_api::token::{Token, TokenList, TokenReply, TokenRequest};
+use server_api::volume::{ResizeRequest, Volume, VolumeList, VolumeRequest};
+
+use crate::cli::{
+    Common, ConfigCommand, HostCommand, ImageCommand, StorageCommand, TaskCommand, TokenCommand,
+    VolumeCommand,
+};
+use crate::client::{Client, Nothing};
+use crate::exit::Failure;
+use crate::show::{self, Column};
+use crate::size::spell;
+use crate::wait;
+
+/// Part of a path: a name or an id, and nothing that means something in a path.
+pub fn part(text: &str) -> Result<&str, Failure> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let dots = text.bytes().all(|byte| byte == b'.');
+    if !dots && text.bytes().all(plain) {
+        return Ok(text);
+    }
+    Err(Failure::Usage(format!("`{text}` is neither a name nor an id")))
+}
+
+pub fn host(common: &Common, command: HostCommand) -> Result<(), Failure> {
+    const COLUMNS: &[Column<Host>] = &[
+        ("NAME", |host| host.name.clone()),
+        ("LINK", |host| host.link.state.to_string()),
+        ("ADDRESS", |host| host.address.clone()),
+        ("REASON", |host| host.link.reason.clone().unwrap_or_default()),
+    ];
+    let client = Client::new(common)?;
+    match command {
+        HostCommand::List => {
+            let list: HostList = client.get("/api/v1/hosts")?;
+            show::list(common, &list, &list.hosts, COLUMNS)
+        }
+        HostCommand::Show { host } => {
+            show::record(common, &client.get::<Host>(&format!("/api/v1/hosts/{}", part(&host)?))?)
+        }
+        HostCommand::Token { expires, reach } => {
+            let request = JoinTokenRequest { expires_in_seconds: expires, server: reach };
+            let reply: JoinTokenReply = client.post_once("/api/v1/hosts/tokens", &request)?;
+            show::record(common, &reply)
+        }
+        HostCommand::Delete { host } => {
+            client.delete::<Nothing>(&format!("/api/v1/hosts/{}", part(&host)?))?;
+            show::done(common, &format!("host `{host}` is removed"))
+        }
+    }
+}
+
+pub fn storage(common: &Common, command: StorageCommand) -> Result<(), Failure> {
+    const COLUMNS: &[Column<Storage>] = &[
+        ("NAME", |storage| storage.name.clone()),
+        ("HOST", |storage| storage.host_name.clone()),
+        ("PATH", |storage| storage.path.clone()),
+        ("FILE SYSTEM", |storage| storage.file_system.clone()),
+        ("SIZE", |storage| spell(storage.capacity_bytes)),
+        ("FREE", |storage| spell(storage.available_bytes)),
+    ];
+    let client = Client::new(common)?;
+    match command {
+        StorageCommand::List => {
+            let list: StorageList = client.get("/api/v1/storages")?;
+            show::list(common, &list, &list.storages, COLUMNS)
+        }
+        StorageCommand::Show { storage } => {
+            show::record(common, &client.get::<Storage>(&format!("/api/v1/storages/{}", part(&storage)?))?)
+        }
+        StorageCommand::Create { name, path, host } => {
+            let storage: Storage = client.post("/api/v1/storages", &StorageRequest { name, host, path })?;
+            show::record(common, &storage)
+        }
+        StorageCommand::Delete { storage } => {
+            client.delete::<Nothing>(&format!("/api/v1/storages/{}", part(&storage)?))?;
+            show::done(common, &format!("storage `{storage}` is removed; its folder stays"))
+        }
+    }
+}
+
+pub fn image(common: &Common, command: ImageCommand) -> Result<(), Failure> {
+    const COLUMNS: &[Column<Image>] = &[
+        ("NAME", |image| image.name.clone()),
+        ("STORAGE", |image| image.storage_name.clone()),
+        ("FORMAT", |image| image.format.map(|format| format.to_string()).unwrap_or_default()),
+        ("SIZE", |image| image.size_bytes.map(spell).unwrap_or_default()),
+        ("PHASE", |image| image.phase.to_string()),
+    ];
+    let client = Client::new(common)?;
+    let task: Task = match command {
+        ImageCommand::List => {
+            let list: ImageList = client.get("/api/v1/images")?;
+            return show::list(common, &list, &list.images, COLUMNS);
+        }
+        ImageCommand::Show { image } => {
+            let image: Image = client.get(&format!("/api/v1/images/{}", part(&image)?))?;
+            return show::record(common, &image);
+        }
+        ImageCommand::Import { name, source, storage, sha256 } => {
+            client.post("/api/v1/images", &ImageRequest { name, storage, source, sha256 })?
+        }
+        ImageCommand::Delete { image } => client.delete(&format!("/api/v1/images/{}", part(&image)?))?,
+    };
+    wait::follow(&client, common, task)
+}
+
+pub fn volume(common: &Common, command: VolumeCommand) -> Result<(), Failure> {
+    const COLUMNS: &[Column<Volume>] = &[
+        ("NAME", |volume| volume.name.clone()),
+        ("STORAGE", |volume| volume.storage_name.clone()),
+        ("SIZE", |volume| volume.size_bytes.map(spell).unwrap_or_default()),
+        ("IMAGE", |volume| volume.image_name.clone().unwrap_or_default()),
+        ("VM", |volume| volume.vm_name.clone().unwrap_or_default()),
+        ("PHASE", |volume| volume.phase.to_string()),
+    ];
+    let client = Client::new(common)?;
+    let task: Task = match command {
+        VolumeCommand::List => {
+            let list: VolumeList = client.get("/api/v1/volumes")?;
+            return show::list(common, &list, &list.volumes, COLUMNS);
+        }
+        VolumeCommand::Show { volume } => {
+            let volume: Volume = client.get(&format!("/api/v1/volumes/{}", part(&volume)?))?;
+            return show::record(common, &volume);
+        }
+        VolumeCommand::Create { name, size, image, storage } => {
+            client.post("/api/v1/volumes", &VolumeRequest { name, storage, image, size_bytes: size })?
+        }
+        VolumeCommand::Resize { volume, size } => {
+            let path = format!("/api/v1/volumes/{}/resize", part(&volume)?);
+            client.post(&path, &ResizeRequest { size_bytes: size })?
+        }
+        VolumeCommand::Delete { volume } => client.delete(&format!("/api/v1/volumes/{}", part(&volume)?))?,
+    };
+    wait::follow(&client, common, task)
+}
+
+pub fn config(common: &Common, command: ConfigCommand) -> Result<(), Failure> {
+    const COLUMNS: &[Column<Setting>] = &[
+        ("KEY", |setting| setting.key.clone()),
+        ("VALUE", |setting| setting.value.clone()),
+        ("DEFAULT", |setting| setting.default.clone()),
+        ("DESCRIPTION", |setting| setting.description.clone()),
+    ];
+    const CHANGES: &[Column<SettingChanged>] = &[
+        ("WHO", |change| change.who.clone()),
+        ("FROM", |change| change.from.clone()),
+        ("TO", |change| change.to.clone()),
+        ("AT (MS)", |change| change.at_ms.to_string()),
+    ];
+    let client = Client::new(common)?;
+    let path = |key: &str| Ok::<_, Failure>(format!("/api/v1/config/{}", part(key)?));
+    let setting: Setting = match command {
+        ConfigCommand::List => {
+            let list: SettingList = client.get("/api/v1/config")?;
+            return show::list(common, &list, &list.settings, COLUMNS);
+        }
+        ConfigCommand::History { key } => {
+            let history: SettingHistory = client.get(&format!("{}/history", path(&key)?))?;
+            return show::list(common, &history, &history.changes, CHANGES);
+        }
+        ConfigCommand::Show { key } => client.get(&path(&key)?)?,
+        ConfigCommand::Set { key, value } => client.put(&path(&key)?, &SettingChange { value })?,
+        ConfigCommand::Reset { key } => client.delete(&path(&key)?)?,
+    };
+    show::record(common, &setting)
+}
+
+pub fn task(common: &Common, command: TaskCommand) -> Result<(), Failure> {
+    const COLUMNS: &[Column<Task>] = &[
+        ("ID", |task| task.id.to_string()),
+        ("ACTION", |task| task.action.to_string()),
+        ("SUBJECT", |task| task.subject.name.clone()),
+        ("STATE", |task| task.state.to_string()),
+        ("DONE", |task| format!("{}%", task.progress_percent)),
+        ("WHY", |task| task.error.as_ref().map(|error| error.message.clone()).unwrap_or_default()),
+    ];
+    let client = Client::new(common)?;
+    match command {
+        TaskCommand::List => {
+            let list: TaskList = client.get("/api/v1/tasks")?;
+            show::list(common, &list, &list.tasks, COLUMNS)
+        }
+        TaskCommand::Show { task } => {
+            let task: Task = client.get(&format!("/api/v1/tasks/{}", part(&task)?))?;
+            if common.wait { wait::follow(&client, common, task) } else { show::record(common, &task) }
+        }
+        TaskCommand::Cancel { task } => {
+            let path = format!("/api/v1/tasks/{}/cancel", part(&task)?);
+            let task: Task = client.post(&path, &serde_json::json!({}))?;
+            show::task(common, &task)
+        }
+    }
+}
+
+pub fn token(common: &Common, command: TokenCommand) -> Result<(), Failure> {
+    const COLUMNS: &[Column<Token>] =
+        &[("NAME", |token| token.name.clone()), ("MADE BY", |token| token.created_by.clone())];
+    let client = Client::new(common)?;
+    match command {
+        TokenCommand::List => {
+            let list: TokenList = client.get("/api/v1/tokens")?;
+            show::list(common, &list, &list.tokens, COLUMNS)
+        }
+        TokenCommand::Create { name, expires } => {
+            let request = TokenRequest { name, expires_in_seconds: expires };
+            show::record(common, &client.post_once::<TokenReply>("/api/v1/tokens", &request)?)
+        }
+        TokenCommand::Delete { token } => {
+            client.delete::<Nothing>(&format!("/api/v1/tokens/{}", part(&token)?))?;
+            show::done(common, &format!("token `{token}` is revoked"))
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What users type, from an empty cloud to a virtual machine and back.
+
+use serde_json::json;
+
+use crate::scene::Scene;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_made_shown_turned_off_and_removed() {
+    let scene = Scene::ready().await;
+    let made = scene
+        .run(&[
+            "vm", "create", "web", "--image", "debian", "--memory", "512M", "--data", "1G", "--start",
+            "--wait",
+        ])
+        .await;
+    assert!(made.err.ends_with("100%  vm_create of vm `web` is done\n"), "{made:?}");
+    assert!(made.ok().ends_with(" vm_create vm web succeeded\n"));
+
+    let table = scene.run(&["vm", "list"]).await.ok();
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["NAME", "STATE", "HOST", "VCPUS", "MEMORY", "CACHE", "TASK"]);
+    assert_eq!((lines[1][0], lines[1][1], lines[1][4], lines[1][5]), ("web", "running", "512M", "none,none"));
+
+    let shown = scene.run(&["vm", "show", "web", "--output", "json"]).await.json();
+    let id = shown["id"].as_str().unwrap();
+    assert_eq!(scene.run(&["vm", "show", id, "--output", "json"]).await.json()["name"], "web");
+    let text = scene.run(&["vm", "show", "web"]).await.ok();
+    assert!(text.contains("reason:") && text.contains("volume_name:"), "{text}");
+
+    scene.run(&["vm", "shutdown", "web", "--wait"]).await.ok();
+    assert_eq!(scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["state"], "shutoff");
+    scene.run(&["vm", "delete", "web", "--volumes", "--wait"]).await.ok();
+    assert_eq!(scene.run(&["volume", "list", "--output", "json"]).await.json(), json!({"volumes": []}));
+    let tasks = scene.run(&["task", "list"]).await.ok();
+    assert!(tasks.lines().count() == 5 && !tasks.contains("failed"), "{tasks}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_one_sentence_and_a_code() {
+    let scene = Scene::ready().await;
+    let ran = scene.run(&["vm", "start", "nothing"]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert_eq!(ran.err, "cairn: there is no vm `nothing`; list what there is: `cairn vm list`\n");
+    for (wrong, code) in [
+        (&["vm", "fly"][..], 1),
+        (&["vm", "start", "../hosts"], 1),
+        (&["volume", "create", "x", "--size", "lots"], 1),
+        (&["volume", "create", "x"], 1),
+        (&["image", "import", "debian", "--source", "/root/debian.img"], 8),
+        (&["image", "import", "x", "--source", "/root/nothing.img", "--wait"], 6),
+        (
+            &["image", "import", "x", "--source", "/root/debian.img", "--sha256", &"00".repeat(32), "--wait"],
+            2,
+        ),
+        (&["storage", "delete", "default"], 8),
+        (&["config", "set", "vm.shutdownPatience", "soon"], 1),
+    ] {
+        let ran = scene.run(wrong).await;
+        assert_eq!(ran.code, Some(code), "{wrong:?}: {ran:?}");
+        assert_eq!(ran.out, "", "{wrong:?}");
+    }
+    assert_eq!(scene.run(&["image", "list"]).await.ok().lines().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_and_hosts_are_shown_and_changed() {
+    let scene = Scene::ready().await;
+    let hosts = scene.run(&["host", "list"]).await.ok();
+    assert!(hosts.contains("connected"), "{hosts}");
+    let set = scene.run(&["config", "set", "vm.shutdownPatience", "2m"]).await.ok();
+    assert!(set.contains("value:") && set.contains("2m"), "{set}");
+    let history = scene.run(&["config", "history", "vm.shutdownPatience"]).await.ok();
+    assert!(history.lines().nth(1).unwrap().starts_with("admin  90s   2m"), "{history}");
+    assert!(scene.run(&["config", "reset", "vm.shutdownPatience"]).await.ok().contains("90s"));
+    let token = scene.run(&["host", "token", "--reach", "cloud.example:8443"]).await.ok();
+    assert!(token.contains("cairn1_"), "{token}");
+    let version = scene.run(&["--version"]).await.ok();
+    assert!(version.starts_with("cairn"), "{version}");
+}
