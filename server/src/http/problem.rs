@@ -156,7 +156,74 @@ impl From<DashboardError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use server_api::event::Kind;
+    use server_api::task::Action;
+
     use super::*;
+    use crate::store::Id;
+
+    /// Programs rely on these: a code keeps its word and its status.
+    #[test]
+    fn every_code_has_a_status() {
+        let expected = [
+            (ErrorCode::BadRequest, "bad_request", 400),
+            (ErrorCode::BadCredentials, "bad_credentials", 401),
+            (ErrorCode::NoSession, "no_session", 401),
+            (ErrorCode::BadToken, "bad_token", 403),
+            (ErrorCode::NotFound, "not_found", 404),
+            (ErrorCode::MethodNotAllowed, "method_not_allowed", 405),
+            (ErrorCode::NameTaken, "name_taken", 409),
+            (ErrorCode::Busy, "busy", 409),
+            (ErrorCode::InUse, "in_use", 409),
+            (ErrorCode::Conflict, "conflict", 409),
+            (ErrorCode::Invalid, "invalid", 422),
+            (ErrorCode::KeyReused, "key_reused", 422),
+            (ErrorCode::ChecksumMismatch, "checksum_mismatch", 422),
+            (ErrorCode::GuestSilent, "guest_silent", 409),
+            (ErrorCode::NoSpace, "no_space", 507),
+            (ErrorCode::Unsupported, "unsupported", 422),
+            (ErrorCode::DirectIo, "direct_io", 422),
+            (ErrorCode::HostFailed, "host_failed", 502),
+            (ErrorCode::Cancelled, "cancelled", 409),
+            (ErrorCode::TooManyAttempts, "too_many_attempts", 429),
+            (ErrorCode::NoAgent, "no_agent", 404),
+            (ErrorCode::AgentUnreachable, "agent_unreachable", 502),
+            (ErrorCode::DashboardMissing, "dashboard_missing", 503),
+            (ErrorCode::Timeout, "timeout", 503),
+            (ErrorCode::Internal, "internal", 500),
+        ];
+        for (code, word, number) in expected {
+            assert_eq!((code.to_string().as_str(), status(code).as_u16()), (word, number));
+        }
+    }
+
+    #[test]
+    fn refusals_keep_their_words() {
+        let (kind, name) = (Kind::Vm, "web".to_owned());
+        let task = Id("67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap());
+        let said: Vec<String> = [
+            CloudError::NotFound { kind, name: name.clone() },
+            CloudError::NameTaken { kind, name: name.clone() },
+            CloudError::Busy { kind, name: name.clone(), action: Action::VmStart, task },
+            CloudError::InUse { kind, name, by: "volume `x` lies on it".to_owned() },
+            CloudError::KeyReused,
+            CloudError::invalid("0 is no number of processors", "give 1 to 255"),
+        ]
+        .into_iter()
+        .map(|error| serde_json::to_string(&Problem::from(error).reply).unwrap())
+        .collect();
+        assert_eq!(
+            said,
+            [
+                r#"{"code":"not_found","message":"there is no vm `web`","next":"list what there is: `cairn vm list`"}"#,
+                r#"{"code":"name_taken","message":"there is a vm `web` already","next":"choose another name"}"#,
+                r#"{"code":"busy","message":"a task works on the vm `web`: vm_start","next":"wait for it or cancel it: `cairn task cancel 67e55044-10b1-426f-9247-bb680e5fe0c8`"}"#,
+                r#"{"code":"in_use","message":"the vm `web` is in use: volume `x` lies on it","next":"remove what needs it first"}"#,
+                r#"{"code":"key_reused","message":"the idempotency key belongs to another request","next":"choose a new key for a new request"}"#,
+                r#"{"code":"invalid","message":"0 is no number of processors","next":"give 1 to 255"}"#,
+            ]
+        );
+    }
 
     #[test]
     fn a_problem_says_what_happened_and_what_to_do() {

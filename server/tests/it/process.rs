@@ -1,10 +1,10 @@
 //! The program as systemd and the control tool run it.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -37,6 +37,17 @@ fn last_line(output: &Output) -> String {
 
 fn configure(host: &Host, text: &str) {
     std::fs::write(host.layout.server_config(), text).unwrap();
+}
+
+/// Starts the program on `host` and waits until it serves.
+pub fn start(host: &Host) -> (Child, SocketAddr) {
+    let socket = host.root.path().join("notify.sock");
+    let notices = UnixDatagram::bind(&socket).unwrap();
+    notices.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut run = program(host.root.path());
+    let child = run.arg("run").env("NOTIFY_SOCKET", socket).stderr(Stdio::null()).spawn().unwrap();
+    let ready = notice(&notices);
+    (child, ready.strip_prefix("READY=1\nSTATUS=serving on ").unwrap().parse().unwrap())
 }
 
 #[test]

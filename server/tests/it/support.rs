@@ -1,6 +1,7 @@
 //! A scratch host that is set up, a server on it, and a browser of sorts.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use argon2::Params;
@@ -75,13 +76,13 @@ impl Host {
         let listener = TcpListener::bind(self.config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(server.serve(listener, tls));
-        Running { address, layout: self.layout.clone(), stopper, served }
+        Running { remote: Remote::new(address, &self.layout), stopper, served }
     }
 }
 
+/// A server in this process.
 pub struct Running {
-    pub address: SocketAddr,
-    layout: Layout,
+    remote: Remote,
     stopper: Stopper,
     served: JoinHandle<Result<(), server::error::Error>>,
 }
@@ -109,7 +110,32 @@ impl Answer {
     }
 }
 
+/// The way to a server, wherever it runs.
+pub struct Remote {
+    pub address: SocketAddr,
+    layout: Layout,
+}
+
+impl Deref for Running {
+    type Target = Remote;
+
+    fn deref(&self) -> &Remote {
+        &self.remote
+    }
+}
+
 impl Running {
+    pub async fn stop(self) {
+        self.stopper.stop();
+        self.served.await.unwrap().unwrap();
+    }
+}
+
+impl Remote {
+    pub fn new(address: SocketAddr, layout: &Layout) -> Self {
+        Self { address, layout: layout.clone() }
+    }
+
     /// Sends a request as it is, over a connection of its own.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let (parts, body) = self.open(request).await.into_parts();
@@ -117,7 +143,7 @@ impl Running {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    /// As [`Running::send`], before the answer is read.
+    /// As [`Remote::send`], before the answer is read.
     pub async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         let config = tls::anonymous_client(tls::authority(&self.layout).unwrap());
         let stream = client::connect_tls(self.address, "localhost", config).await.unwrap();
@@ -161,7 +187,7 @@ impl Running {
         self.ended(token, answer.json()["id"].as_str().unwrap()).await
     }
 
-    /// As [`Running::done`], for what must succeed.
+    /// As [`Remote::done`], for what must succeed.
     pub async fn succeed(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
         let task = self.done(token, method, path, body).await;
         assert_eq!(task["state"], "succeeded", "{path}: {task}");
@@ -182,11 +208,6 @@ impl Running {
         })
         .await;
         last
-    }
-
-    pub async fn stop(self) {
-        self.stopper.stop();
-        self.served.await.unwrap().unwrap();
     }
 }
 

@@ -185,3 +185,32 @@ async fn tasks_are_listed_newest_first() {
     assert_eq!(tasks["tasks"][0]["subject"]["name"], "data");
     scene.running.stop().await;
 }
+
+/// As systemd runs it, killed in the middle of a task.
+#[tokio::test]
+async fn a_killed_server_loses_no_task() {
+    let scene = Scene::with_image().await;
+    scene.running.stop().await;
+    let (host, agent) = (scene.host, scene.agent);
+    let configure = |listen: &str| {
+        let text = format!("listen = \"{listen}\"\nlocal_agent = \"{}\"\n", agent.address);
+        std::fs::write(host.layout.server_config(), text).unwrap();
+    };
+    configure("127.0.0.1:0");
+    let (mut child, address) = crate::process::start(&host);
+    let killed = crate::support::Remote::new(address, &host.layout);
+    let token = killed.token().await;
+    agent.world.hold("vm-define");
+    let task = killed.post(&token, "/api/v1/vms", &small("web")).await.json();
+    agent.world.until_held("vm-define").await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    agent.world.let_go();
+
+    let running = host.start().await;
+    let token = running.token().await;
+    let task = running.ended(&token, task["id"].as_str().unwrap()).await;
+    assert_eq!(task["state"], "succeeded", "{task}");
+    assert_eq!((agent.world.orders("volume-create"), agent.world.orders("vm-define")), (2, 1));
+    running.stop().await;
+}

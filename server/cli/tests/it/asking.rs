@@ -77,3 +77,46 @@ async fn settings_and_hosts_are_shown_and_changed() {
     let version = scene.run(&["--version"]).await.ok();
     assert!(version.starts_with("cairn"), "{version}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_guest_is_reported_with_what_to_do() {
+    let scene = Scene::ready().await;
+    scene.run(&["image", "import", "silent", "--source", "/root/silent.img", "--wait"]).await.ok();
+    scene.run(&["vm", "create", "deaf", "--image", "silent", "--start", "--wait"]).await.ok();
+    scene.run(&["config", "set", "vm.shutdownPatience", "1s"]).await.ok();
+    let ran = scene.run(&["vm", "shutdown", "deaf", "--wait"]).await;
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    assert!(
+        ran.err.contains("did not turn itself off within 1 second") && ran.err.contains("force"),
+        "{ran:?}"
+    );
+    assert_eq!(scene.run(&["vm", "show", "deaf", "--output", "json"]).await.json()["state"], "running");
+    scene.run(&["vm", "force-off", "deaf", "--wait"]).await.ok();
+    assert_eq!(scene.run(&["vm", "show", "deaf", "--output", "json"]).await.json()["state"], "shutoff");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disks_and_images_come_and_go_while_it_runs() {
+    let scene = Scene::ready().await;
+    scene.run(&["vm", "create", "web", "--image", "debian", "--start", "--wait"]).await.ok();
+    scene.run(&["volume", "create", "more", "--size", "1G", "--wait"]).await.ok();
+    scene.run(&["vm", "attach", "web", "more", "--wait"]).await.ok();
+    let vm = scene.run(&["vm", "show", "web", "--output", "json"]).await.json();
+    assert_eq!(
+        (&vm["disks"][1]["volume_name"], &vm["disks"][1]["cache"]["mode"]),
+        (&json!("more"), &json!("none"))
+    );
+    scene.run(&["vm", "detach", "web", "more", "--wait"]).await.ok();
+    scene.run(&["volume", "resize", "more", "--size", "2G", "--wait"]).await.ok();
+    scene.run(&["vm", "insert", "web", "debian", "--wait"]).await.ok();
+    let vm = scene.run(&["vm", "show", "web", "--output", "json"]).await.json();
+    assert_eq!(
+        (&vm["cdroms"][0]["image_name"], vm["disks"].as_array().unwrap().len()),
+        (&json!("debian"), 1)
+    );
+    scene.run(&["vm", "eject", "web", "--wait"]).await.ok();
+    scene.run(&["vm", "console", "web"]).await.ok();
+    for button in ["pause", "resume", "reset", "reboot", "force-off"] {
+        scene.run(&["vm", button, "web", "--wait"]).await.ok();
+    }
+}

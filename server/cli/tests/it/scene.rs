@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent::facts::Sources;
 use agent::link::State;
+use agent::run::Agent;
 use agent_hypervisor::simulated::{File, GuestKind, Simulated};
 use agent_hypervisor::spec::Format;
 use argon2::Params;
@@ -30,6 +32,20 @@ pub struct Scene {
     pub layout: Layout,
     pub address: SocketAddr,
     _stoppers: [Stopper; 2],
+}
+
+/// Starts an agent whose virtual machines are simulated. Two images lie on its host: the guest of one does not answer.
+pub fn start_agent(layout: &Layout, listen: SocketAddr) -> (Arc<Agent>, Stopper) {
+    let simulated = Simulated::new();
+    let image = |guest| File::image(Format::Raw, 2 << 30, guest);
+    simulated.control().place("/root/debian.img", image(GuestKind::Answering));
+    simulated.control().place("/root/silent.img", image(GuestKind::Silent));
+    let config = agent::config::Config { listen, ..agent::config::Config::default() };
+    let agent = Agent::new(layout.clone(), config, Sources::default(), &STAMP, Arc::new(simulated));
+    let agent = Arc::new(agent);
+    let (stopper, stop) = stop::channel();
+    tokio::spawn(agent.clone().serve(stop));
+    (agent, stopper)
 }
 
 /// How a run of the program ended.
@@ -63,18 +79,9 @@ impl Scene {
         let credential = Credential::with_params("admin", PASSWORD, cheap).unwrap();
         std::fs::write(layout.admin(), serde_json::to_string(&credential).unwrap()).unwrap();
 
-        let simulated = Simulated::new();
-        simulated
-            .control()
-            .place("/root/debian.img", File::image(Format::Raw, 2 << 30, GuestKind::Answering));
-        let loopback = "127.0.0.1:0".parse().unwrap();
-        let config = agent::config::Config { listen: loopback, ..agent::config::Config::default() };
-        let sources = Sources::default();
-        let agent = agent::run::Agent::new(layout.clone(), config, sources, &STAMP, Arc::new(simulated));
-        let agent = Arc::new(agent);
+        let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let (agent, agent_stopper) = start_agent(&layout, loopback);
         let mut link = agent.link();
-        let (agent_stopper, stop) = stop::channel();
-        tokio::spawn(agent.serve(stop));
         let state = link.wait_for(|state| matches!(state, State::Serving { .. })).await.unwrap().clone();
         let State::Serving { address: local_agent } = state else { unreachable!() };
 
@@ -108,6 +115,19 @@ impl Scene {
 
     pub async fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, "").await
+    }
+
+    /// Runs the program until what it prints is as it should be. The limit is for failures; nothing is timed by it.
+    pub async fn until(&self, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+        let wait = async {
+            loop {
+                let answer = self.run(arguments).await.json();
+                if wanted(&answer) {
+                    return answer;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), wait).await.expect("what was waited for did not come")
     }
 
     /// Runs the program with one line on its standard input.
