@@ -10,7 +10,7 @@ use agent_protocol::volume::{CreateRequest, ImportRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use uuid::Uuid;
 
-use crate::process::{notice, spawn};
+use crate::process::{notice, program, spawn_as};
 use crate::support::Host;
 use crate::wire::Wire;
 
@@ -29,11 +29,26 @@ impl Process {
         Self::spawn(host, "libvirt").await
     }
 
+    /// The same, with no more capabilities than these, as systemd writes them.
+    #[cfg(feature = "real-parts")]
+    pub async fn on_libvirt_with(host: &Host, capabilities: &str) -> (Self, Wire) {
+        let words = capabilities.split_whitespace().filter_map(|word| word.strip_prefix("CAP_"));
+        let set = words.fold("-all".to_owned(), |set, word| format!("{set},+{}", word.to_lowercase()));
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.env_clear().env("CAIRN_ROOT", host.root()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.args(["--bounding-set", &set, "--", env!("CARGO_BIN_EXE_cairn-agent"), "run"]);
+        Self::spawn_as(host, "libvirt", &mut command).await
+    }
+
     async fn spawn(host: &Host, hypervisor: &str) -> (Self, Wire) {
+        Self::spawn_as(host, hypervisor, program(&host.root()).arg("run")).await
+    }
+
+    async fn spawn_as(host: &Host, hypervisor: &str, command: &mut Command) -> (Self, Wire) {
         let config = format!("listen = \"127.0.0.1:0\"\nhypervisor = \"{hypervisor}\"\n");
         std::fs::write(host.layout.agent_config(), config).unwrap();
         let _ = std::fs::remove_file(host.root().join("notify.sock"));
-        let (child, notices) = spawn(&host.root());
+        let (child, notices) = spawn_as(command, &host.root());
         let process = Self(child);
         let said = tokio::task::spawn_blocking(move || notice(&notices)).await.unwrap();
         let address: SocketAddr = said.trim().rsplit_once("serving on ").unwrap().1.parse().unwrap();

@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agent_protocol::call::{HostFacts, VmConsole, VmDefine, VmShow, VmShutdown, VmStart};
+use agent_protocol::call::{
+    FolderShow, HostFacts, VmConsole, VmDefine, VmDestroy, VmShow, VmShutdown, VmStart, VmUndefine,
+    VolumeCreate,
+};
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::host::FactsRequest;
 use agent_protocol::vm::{
     AccelChoice, BootDevice, ButtonRequest, CacheMode, ConsoleRequest, DefineRequest, Disk, DiskBus,
     Firmware, Format, Guest, Machine, StartMode, StartRequest, State, Vm, VmRequest,
 };
+use agent_protocol::volume::{CreateRequest, PathRequest};
 use uuid::Uuid;
 use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::libvirt::{Inside, inside, kill_libvirtd, start_libvirtd, virsh};
@@ -139,5 +143,40 @@ fn an_agent_without_libvirt_says_so_and_carries_on_when_it_is_back() {
         };
         let defined = tokio::time::timeout(Duration::from_secs(120), defined).await.unwrap();
         assert_eq!((defined.uuid, defined.state), (vm.uuid, State::Shutoff));
+    });
+}
+
+#[test]
+fn what_the_unit_allows_is_enough() {
+    in_the_room("what_the_unit_allows_is_enough", async || {
+        let host = Host::joined();
+        let unit = include_str!("../../cairn-agent.service");
+        let allowed = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+        let (_process, wire) = Process::on_libvirt_with(&host, allowed).await;
+        let path = "/srv/pool/data.qcow2".to_owned();
+        wire.call::<FolderShow>(PathRequest { path: "/srv/pool".to_owned() }).await;
+        let create = CreateRequest {
+            path: path.clone(),
+            format: Format::Qcow2,
+            size_bytes: Some(1 << 20),
+            backing: None,
+        };
+        wire.call::<VolumeCreate>(create).await;
+        let mut vm = machine(Kind::Answering);
+        let cache = CacheMode::None;
+        vm.disks.push(Disk {
+            volume: Uuid::new_v4(),
+            path,
+            format: Format::Qcow2,
+            bus: DiskBus::Virtio,
+            cache,
+        });
+        let uuid = vm.uuid;
+        wire.call::<VmDefine>(DefineRequest { vm }).await;
+        let running = wire.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await;
+        let direct: Vec<_> = running.disks.iter().map(|disk| disk.cache.direct).collect();
+        assert_eq!(direct, [Some(false), Some(true)], "{:?}", running.disks);
+        wire.call::<VmDestroy>(VmRequest { vm: uuid }).await;
+        wire.call::<VmUndefine>(VmRequest { vm: uuid }).await;
     });
 }

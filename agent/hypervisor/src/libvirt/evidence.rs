@@ -2,6 +2,7 @@
 //! tell too, but one command through it marks the domain as tainted for the rest of its life.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -46,14 +47,23 @@ impl Source {
         }
         let folder = process.join("fd");
         let entries = fs::read_dir(&folder).map_err(|error| told(&folder, &error))?;
-        let open = entries.filter_map(|entry| {
-            let entry = entry.ok()?;
+        let mut open = Vec::new();
+        for entry in entries.flatten() {
             // Only the link's text is read: the file may lie on a file system that hangs.
-            let target = fs::read_link(entry.path()).ok()?;
-            let info = fs::read_to_string(process.join("fdinfo").join(entry.file_name())).ok()?;
-            Some((target, flags(&info)? & O_DIRECT != 0))
-        });
-        Ok((pid, open.collect()))
+            let target = match fs::read_link(entry.path()) {
+                Ok(target) => target,
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    return Err(told(&entry.path(), &format!("{error}; it takes CAP_SYS_PTRACE")));
+                }
+                // It was closed meanwhile.
+                Err(_) => continue,
+            };
+            let info = fs::read_to_string(process.join("fdinfo").join(entry.file_name()));
+            if let Some(flags) = info.ok().and_then(|info| flags(&info)) {
+                open.push((target, flags & O_DIRECT != 0));
+            }
+        }
+        Ok((pid, open))
     }
 }
 

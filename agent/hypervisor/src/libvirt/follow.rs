@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent_libvirt::{Connection, Event, ListFlags, Notice, Notices};
+use agent_libvirt::{ConnectError, Connection, Error, Event, ListFlags, Notice, Notices};
 
 use super::look;
 use super::registry::Registry;
@@ -20,7 +20,10 @@ pub async fn run(registry: Arc<Registry>, mut notices: Notices) {
                 connection = Some(new);
             }
             Notice::Disconnected(why) => {
-                tracing::warn!("no connection to libvirt: {why}");
+                // The first attempt is told of like any other state, and is no reason to worry.
+                if !matches!(&*why, Error::Connect(why) if matches!(&**why, ConnectError::NotYet)) {
+                    tracing::warn!("no connection to libvirt: {why}");
+                }
                 registry.set_synced(false);
                 connection = None;
             }
