@@ -7,7 +7,7 @@ use agent_protocol::host::{Facts, Virtualization};
 use server_api::about::Component;
 use server_api::host::{AutoAccel, Host, HostFacts, HostList, Hypervisor, Kvm, Link};
 
-use super::{Cloud, CloudError, find};
+use super::{Begun, Cloud, CloudError, Order, find, finish};
 use crate::agents::words;
 use crate::bootstrap::names;
 use crate::local_agent;
@@ -31,8 +31,11 @@ impl Cloud {
     }
 
     /// Removes a host on which nothing lies. Its agent is not told: nobody talks to it any more.
-    pub async fn delete_host(&self, host: &str) -> Result<(), CloudError> {
-        let mut db = self.store.write().await?;
+    pub async fn delete_host(&self, order: &Order, host: &str) -> Result<(), CloudError> {
+        let mut db = match self.begin(order).await? {
+            Begun::Answered(()) => return Ok(()),
+            Begun::Fresh(db) => db,
+        };
         let host = find(&mut db, host).await?;
         if host.is_local {
             return Err(CloudError::conflict(
@@ -46,7 +49,7 @@ impl Cloud {
             return Err(CloudError::InUse { kind: server_api::event::Kind::Host, name: host.name, by });
         }
         store::host::delete(&mut db, host.id).await?;
-        db.commit().await?;
+        finish(db, order, &()).await?;
         self.links.leave(host.id);
         Ok(())
     }

@@ -83,12 +83,15 @@ impl Cloud {
     }
 
     /// Removes a storage in which nothing lies. Its folder stays.
-    pub async fn delete_storage(&self, storage: &str) -> Result<(), CloudError> {
-        let mut db = self.store.write().await?;
+    pub async fn delete_storage(&self, order: &Order, storage: &str) -> Result<(), CloudError> {
+        let mut db = match self.begin(order).await? {
+            Begun::Answered(()) => return Ok(()),
+            Begun::Fresh(db) => db,
+        };
         let storage = find(&mut db, storage).await?;
         let deleted = store::storage::delete(&mut db, storage.id).await;
         match deleted {
-            Ok(()) => Ok(db.commit().await?),
+            Ok(()) => finish(db, order, &()).await,
             Err(error) if error.is_referred_to() => {
                 let by = "images or volumes lie in it".to_owned();
                 Err(CloudError::InUse { kind: Kind::Storage, name: storage.name, by })

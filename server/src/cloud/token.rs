@@ -3,7 +3,7 @@
 use server_api::event::Kind;
 use server_api::token::{Token, TokenList, TokenReply, TokenRequest};
 
-use super::{Cloud, CloudError, Order, find, names};
+use super::{Begun, Cloud, CloudError, Order, find, finish, names};
 use crate::secret::{self, Secret};
 use crate::store::api_token::{self, ApiToken};
 use crate::store::{Id, now_ms};
@@ -56,11 +56,14 @@ impl Cloud {
     }
 
     /// Revokes a token: from now on nobody gets in with it.
-    pub async fn delete_token(&self, token: &str) -> Result<(), CloudError> {
-        let mut db = self.store.write().await?;
+    pub async fn delete_token(&self, order: &Order, token: &str) -> Result<(), CloudError> {
+        let mut db = match self.begin(order).await? {
+            Begun::Answered(()) => return Ok(()),
+            Begun::Fresh(db) => db,
+        };
         let token = find(&mut db, token).await?;
         api_token::delete(&mut db, token.id).await?;
-        Ok(db.commit().await?)
+        finish(db, order, &()).await
     }
 
     /// Whose token `text` is, if it is one and has not ended.

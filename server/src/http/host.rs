@@ -56,9 +56,9 @@ pub async fn show(
 pub async fn delete(
     State(server): State<Arc<Server>>,
     Path(host): Path<String>,
-    _: Command<Empty>,
+    Command { order, .. }: Command<Empty>,
 ) -> Result<StatusCode, Problem> {
-    server.cloud.delete_host(&host).await?;
+    server.cloud.delete_host(&order, &host).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

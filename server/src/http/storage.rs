@@ -51,8 +51,8 @@ pub async fn create(
 pub async fn delete(
     State(server): State<Arc<Server>>,
     Path(storage): Path<String>,
-    _: Command<Empty>,
+    Command { order, .. }: Command<Empty>,
 ) -> Result<StatusCode, Problem> {
-    server.cloud.delete_storage(&storage).await?;
+    server.cloud.delete_storage(&order, &storage).await?;
     Ok(StatusCode::NO_CONTENT)
 }

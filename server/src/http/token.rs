@@ -39,8 +39,8 @@ pub async fn create(
 pub async fn delete(
     State(server): State<Arc<Server>>,
     Path(token): Path<String>,
-    _: Command<Empty>,
+    Command { order, .. }: Command<Empty>,
 ) -> Result<StatusCode, Problem> {
-    server.cloud.delete_token(&token).await?;
+    server.cloud.delete_token(&order, &token).await?;
     Ok(StatusCode::NO_CONTENT)
 }

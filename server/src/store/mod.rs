@@ -38,6 +38,9 @@ pub use text::{Document, Id, Word};
 /// What statements run on.
 pub type Connection = sqlx::SqliteConnection;
 
+/// A connection to read with. There are few: whoever waits for an agent gives it back first.
+pub type Reader = PoolConnection<Sqlite>;
+
 /// What statements give.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -94,7 +97,7 @@ impl Store {
     }
 
     /// A connection to read with.
-    pub async fn read(&self) -> Result<PoolConnection<Sqlite>> {
+    pub async fn read(&self) -> Result<Reader> {
         Ok(self.readers.acquire().await?)
     }
 

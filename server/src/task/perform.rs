@@ -17,6 +17,7 @@ use agent_protocol::volume::{CreateRequest, Image, ImportRequest, PathRequest, R
 use server_api::error::{ErrorCode, ErrorReply};
 use server_api::volume::Phase;
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::define;
 use super::step::Step;
@@ -24,7 +25,7 @@ use crate::agents::{Agent, AgentError, words};
 use crate::cache;
 use crate::cloud::Cloud;
 use crate::setting::VM_SHUTDOWN_PATIENCE;
-use crate::store::{self, Connection, Id, StoreError, Write};
+use crate::store::{self, Connection, Id, Reader, StoreError, Write};
 
 /// What an agent answered.
 #[derive(Debug)]
@@ -164,10 +165,12 @@ pub async fn perform(cloud: &Cloud, step: &Step, operation: Id) -> Result<Answer
             let row = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
             let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
             if let Step::ResizeVolume { size_bytes, .. } = *step {
+                drop(db);
                 let request = ResizeRequest { path: row.path, size_bytes };
                 return Ok(Answer::Volume(reach.call::<VolumeResize>(request).await?));
             }
             if matches!(step, Step::DeleteVolume { .. }) {
+                drop(db);
                 return delete_file(&reach, row.path).await;
             }
             let backing = match row.image_id {
@@ -202,60 +205,94 @@ pub async fn perform(cloud: &Cloud, step: &Step, operation: Id) -> Result<Answer
         | Step::EjectMedia { vm, .. } => {
             let row = store::vm::by_id(&mut db, vm).await?.ok_or(StepError::Gone)?;
             let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
-            perform_vm(&mut db, step, row, &reach).await
+            perform_vm(db, step, row, &reach).await
         }
     }
 }
 
-/// Makes the call of a step about a virtual machine.
+/// Makes the call of a step about a virtual machine. Gives `db` back before it does: the agent may wait for a guest.
 async fn perform_vm(
-    db: &mut Connection,
+    mut db: Reader,
     step: &Step,
     row: store::vm::Vm,
     reach: &Reach,
 ) -> Result<Answer, StepError> {
     let uuid = row.id.0;
-    let vm = VmRequest { vm: uuid };
     let state = match *step {
         Step::DefineVm { .. } => {
-            let vm = define::vm(db, &row).await?.ok_or(StepError::Gone)?;
+            let vm = define::vm(&mut db, &row).await?.ok_or(StepError::Gone)?;
+            drop(db);
             reach.call::<VmDefine>(DefineRequest { vm }).await
         }
-        Step::StartVm { .. } => {
-            reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await
-        }
         Step::ShutdownVm { .. } | Step::RebootVm { .. } => {
-            let patience = VM_SHUTDOWN_PATIENCE.value(db).await?;
+            let patience = VM_SHUTDOWN_PATIENCE.value(&mut db).await?;
+            drop(db);
             let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
             let (request, limit) = (ButtonRequest { vm: uuid, patience_ms }, reach.limit + patience);
-            match step {
-                Step::RebootVm { .. } => reach.call_within::<VmReboot>(request, limit).await,
-                _ => reach.call_within::<VmShutdown>(request, limit).await,
+            if matches!(step, Step::RebootVm { .. }) {
+                reach.call_within::<VmReboot>(request, limit).await
+            } else {
+                reach.call_within::<VmShutdown>(request, limit).await
             }
+        }
+        Step::AttachVolume { volume, bus, .. } => {
+            let volume = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
+            drop(db);
+            let disk = define::disk(&volume, bus);
+            reach.call::<VmAttachDisk>(AttachRequest { vm: uuid, disk }).await
+        }
+        Step::InsertMedia { drive, image, .. } => {
+            let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
+            drop(db);
+            let media = Media { path: image.path, cache: cache::requested() };
+            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media }).await
+        }
+        Step::StartVm { .. }
+        | Step::DestroyVm { .. }
+        | Step::ResetVm { .. }
+        | Step::SuspendVm { .. }
+        | Step::ResumeVm { .. }
+        | Step::DetachVolume { .. }
+        | Step::EjectMedia { .. }
+        | Step::UndefineVm { .. }
+        | Step::ImportImage { .. }
+        | Step::DeleteImage { .. }
+        | Step::CreateVolume { .. }
+        | Step::ResizeVolume { .. }
+        | Step::DeleteVolume { .. } => {
+            drop(db);
+            return perform_plain(step, uuid, reach).await;
+        }
+    };
+    Ok(Answer::Vm(Box::new(state?)))
+}
+
+/// As [`perform_vm`], for steps that need nothing more from the database.
+async fn perform_plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepError> {
+    let vm = VmRequest { vm: uuid };
+    let state = match *step {
+        Step::StartVm { .. } => {
+            reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await
         }
         Step::DestroyVm { .. } => reach.call::<VmDestroy>(vm).await,
         Step::ResetVm { .. } => reach.call::<VmReset>(vm).await,
         Step::SuspendVm { .. } => reach.call::<VmSuspend>(vm).await,
         Step::ResumeVm { .. } => reach.call::<VmResume>(vm).await,
-        Step::AttachVolume { volume, bus, .. } => {
-            let volume = store::volume::by_id(db, volume).await?.ok_or(StepError::Gone)?;
-            let disk = define::disk(&volume, bus);
-            reach.call::<VmAttachDisk>(AttachRequest { vm: uuid, disk }).await
-        }
         Step::DetachVolume { volume, .. } => {
             reach.call::<VmDetachDisk>(DetachRequest { vm: uuid, volume: volume.0 }).await
-        }
-        Step::InsertMedia { drive, image, .. } => {
-            let image = store::image::by_id(db, image).await?.ok_or(StepError::Gone)?;
-            let media = Media { path: image.path, cache: cache::requested() };
-            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media }).await
         }
         Step::EjectMedia { drive, .. } => reach.call::<VmEjectMedia>(EjectRequest { vm: uuid, drive }).await,
         Step::UndefineVm { .. } => {
             reach.call::<VmUndefine>(vm).await.map(drop).or_else(not_there)?;
             return Ok(Answer::Done);
         }
-        Step::ImportImage { .. }
+        // The others are not about a virtual machine, or are done above.
+        Step::DefineVm { .. }
+        | Step::ShutdownVm { .. }
+        | Step::RebootVm { .. }
+        | Step::AttachVolume { .. }
+        | Step::InsertMedia { .. }
+        | Step::ImportImage { .. }
         | Step::DeleteImage { .. }
         | Step::CreateVolume { .. }
         | Step::ResizeVolume { .. }

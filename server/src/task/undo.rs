@@ -17,21 +17,25 @@ pub async fn call(cloud: &Cloud, step: &Step, operation: Id) -> Result<(), StepE
         Step::ImportImage { image } => {
             let Some(image) = store::image::by_id(&mut db, image).await? else { return Ok(()) };
             let reach = Reach::to(cloud, &mut db, image.host_id, operation, step.limit()).await?;
+            drop(db);
             delete_file(&reach, image.path).await.map(drop)
         }
         Step::CreateVolume { volume } => {
             let Some(volume) = store::volume::by_id(&mut db, volume).await? else { return Ok(()) };
             let reach = Reach::to(cloud, &mut db, volume.host_id, operation, step.limit()).await?;
+            drop(db);
             delete_file(&reach, volume.path).await.map(drop)
         }
         Step::DefineVm { vm } => {
             let Some(row) = store::vm::by_id(&mut db, vm).await? else { return Ok(()) };
             let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
+            drop(db);
             reach.call::<VmUndefine>(VmRequest { vm: vm.0 }).await.map(drop).or_else(not_there)
         }
         Step::AttachVolume { vm, volume, .. } => {
             let Some(row) = store::vm::by_id(&mut db, vm).await? else { return Ok(()) };
             let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
+            drop(db);
             let request = DetachRequest { vm: vm.0, volume: volume.0 };
             reach.call::<VmDetachDisk>(request).await.map(drop).or_else(not_there)
         }

@@ -106,6 +106,11 @@ impl World {
         crate::support::until(async || self.state().waiting.contains(&call)).await;
     }
 
+    /// How many calls of `call` were held so far.
+    pub fn waiting(&self, call: &str) -> usize {
+        self.state().waiting.iter().filter(|name| **name == call).count()
+    }
+
     pub fn let_go(&self) {
         self.state().held.clear();
         self.released.notify_waiters();

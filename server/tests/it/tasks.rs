@@ -176,6 +176,32 @@ async fn a_request_with_a_key_may_be_sent_again() {
 }
 
 #[tokio::test]
+async fn many_calls_that_take_long_hold_up_nobody_else() {
+    let scene = Scene::with_image().await;
+    let mut order = small("web");
+    order["data"] = json!([]);
+    order["start"] = true.into();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        order["name"] = name.into();
+        scene.succeed(Method::POST, "/api/v1/vms", order.clone()).await;
+    }
+    scene.agent.world.hold("vm-shutdown");
+    let mut tasks = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let (_, task) = scene.post(&format!("/api/v1/vms/{name}/shutdown"), &Value::Null).await;
+        tasks.push(task["id"].as_str().unwrap().to_owned());
+    }
+    until(async || scene.agent.world.waiting("vm-shutdown") == 6).await;
+    assert_eq!(scene.get("/api/v1/vms").await["vms"].as_array().unwrap().len(), 6);
+    scene.succeed(Method::POST, "/api/v1/volumes", json!({"name": "x", "size_bytes": 1 << 20})).await;
+    scene.agent.world.let_go();
+    for task in tasks {
+        assert_eq!(scene.running.ended(&scene.token, &task).await["state"], "succeeded");
+    }
+    scene.running.stop().await;
+}
+
+#[tokio::test]
 async fn tasks_are_listed_newest_first() {
     let scene = Scene::with_image().await;
     scene.succeed(Method::POST, "/api/v1/volumes", json!({"name": "data", "size_bytes": 1 << 20})).await;
