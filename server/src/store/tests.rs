@@ -2,6 +2,9 @@
 
 use super::*;
 use server_api::host::LinkState;
+use server_api::task::{Action, TaskState};
+
+use crate::task::step::Step;
 
 async fn scratch() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -94,4 +97,40 @@ async fn what_is_no_database_is_named() {
     assert!(error.starts_with("cannot open the database `") && error.contains("cairn.db"), "{error}");
     let error = Store::open(&folder.path().join("no/cairn.db")).await.unwrap_err().to_string();
     assert!(error.contains("; see that its folder is there"), "{error}");
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_is_forgotten_with_its_steps_and_the_rest_is_not() {
+    let (_folder, store) = scratch().await;
+    let mut write = store.write().await.unwrap();
+    let subject = Id::new();
+    let mut tasks = Vec::new();
+    for _ in 0..2 {
+        let task = task::Task {
+            id: Id::new(),
+            action: Word(Action::VolumeDelete),
+            subject_kind: Word(Kind::Volume),
+            subject_id: subject,
+            subject_name: "data".into(),
+            state: Word(TaskState::Running),
+            waits_for: None,
+            error: None,
+            cancel_requested: false,
+            created_by: "admin".into(),
+            created_ms: now_ms(),
+            finished_ms: None,
+        };
+        task::insert(&mut write, &task, &[Step::DeleteVolume { volume: subject }]).await.unwrap();
+        tasks.push(task.id);
+    }
+    task::hold(&mut write, tasks[0], subject).await.unwrap();
+    assert!(task::hold(&mut write, tasks[1], subject).await.unwrap_err().is_taken());
+    task::finished(&mut write, tasks[0], TaskState::Succeeded).await.unwrap();
+    assert!(task::holder(&mut write, subject).await.unwrap().is_none());
+
+    assert!(!task::forget(&mut write, now_ms() - 1000).await.unwrap(), "too early");
+    assert!(task::forget(&mut write, now_ms() + 1000).await.unwrap());
+    assert!(task::steps(&mut write, tasks[0]).await.unwrap().is_empty());
+    assert_eq!(task::unfinished(&mut write).await.unwrap(), [tasks[1]]);
+    assert_eq!(task::steps(&mut write, tasks[1]).await.unwrap().len(), 1);
 }

@@ -10,8 +10,10 @@
 //! A server that starts goes on with whatever has not ended. A step whose answer was lost is asked for again under the same
 //! operation, and the agent answers from memory.
 
+mod apply;
 mod define;
 mod perform;
+mod perform_vm;
 mod run;
 pub mod step;
 mod undo;

@@ -1,31 +1,20 @@
-//! Doing a step: the call to the agent ([`perform`]), and what its answer changes in the database ([`apply`]). The first may
-//! happen more than once for one order, the second happens in the transaction that notes that the step is done.
+//! Doing a step: the call to the agent. It may happen more than once for one order; what its answer changes is in `apply`, and
+//! happens once. Steps about virtual machines are in `perform_vm`.
 
 use std::time::Duration;
 
-use agent_protocol::call::{
-    Call, ImageImport, VmAttachDisk, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia,
-    VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmSuspend, VmUndefine, VolumeCreate, VolumeDelete,
-    VolumeResize,
-};
+use agent_protocol::call::{Call, ImageImport, VolumeCreate, VolumeDelete, VolumeResize};
 use agent_protocol::envelope::FailureCode;
-use agent_protocol::vm::{
-    AttachRequest, ButtonRequest, DefineRequest, DetachRequest, EjectRequest, InsertRequest, Media,
-    StartMode, StartRequest, VmRequest, VmState,
-};
+use agent_protocol::vm::VmState;
 use agent_protocol::volume::{CreateRequest, Image, ImportRequest, PathRequest, ResizeRequest, Volume};
 use server_api::error::{ErrorCode, ErrorReply};
-use server_api::volume::Phase;
 use thiserror::Error;
-use uuid::Uuid;
 
-use super::define;
+use super::perform_vm;
 use super::step::Step;
 use crate::agents::{Agent, AgentError, words};
-use crate::cache;
 use crate::cloud::Cloud;
-use crate::setting::VM_SHUTDOWN_PATIENCE;
-use crate::store::{self, Connection, Id, Reader, StoreError, Write};
+use crate::store::{self, Connection, Id, StoreError};
 
 /// What an agent answered.
 #[derive(Debug)]
@@ -128,7 +117,13 @@ impl Reach {
         self.call_within::<C>(arguments, self.limit).await
     }
 
-    async fn call_within<C: Call>(
+    /// How long the agent may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// As [`Reach::call`], within another time.
+    pub async fn call_within<C: Call>(
         &self,
         arguments: C::Request,
         limit: Duration,
@@ -205,100 +200,9 @@ pub async fn perform(cloud: &Cloud, step: &Step, operation: Id) -> Result<Answer
         | Step::EjectMedia { vm, .. } => {
             let row = store::vm::by_id(&mut db, vm).await?.ok_or(StepError::Gone)?;
             let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
-            perform_vm(db, step, row, &reach).await
+            perform_vm::perform(db, step, row, &reach).await
         }
     }
-}
-
-/// Makes the call of a step about a virtual machine. Gives `db` back before it does: the agent may wait for a guest.
-async fn perform_vm(
-    mut db: Reader,
-    step: &Step,
-    row: store::vm::Vm,
-    reach: &Reach,
-) -> Result<Answer, StepError> {
-    let uuid = row.id.0;
-    let state = match *step {
-        Step::DefineVm { .. } => {
-            let vm = define::vm(&mut db, &row).await?.ok_or(StepError::Gone)?;
-            drop(db);
-            reach.call::<VmDefine>(DefineRequest { vm }).await
-        }
-        Step::ShutdownVm { .. } | Step::RebootVm { .. } => {
-            let patience = VM_SHUTDOWN_PATIENCE.value(&mut db).await?;
-            drop(db);
-            let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-            let (request, limit) = (ButtonRequest { vm: uuid, patience_ms }, reach.limit + patience);
-            if matches!(step, Step::RebootVm { .. }) {
-                reach.call_within::<VmReboot>(request, limit).await
-            } else {
-                reach.call_within::<VmShutdown>(request, limit).await
-            }
-        }
-        Step::AttachVolume { volume, bus, .. } => {
-            let volume = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
-            drop(db);
-            let disk = define::disk(&volume, bus);
-            reach.call::<VmAttachDisk>(AttachRequest { vm: uuid, disk }).await
-        }
-        Step::InsertMedia { drive, image, .. } => {
-            let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
-            drop(db);
-            let media = Media { path: image.path, cache: cache::requested() };
-            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media }).await
-        }
-        Step::StartVm { .. }
-        | Step::DestroyVm { .. }
-        | Step::ResetVm { .. }
-        | Step::SuspendVm { .. }
-        | Step::ResumeVm { .. }
-        | Step::DetachVolume { .. }
-        | Step::EjectMedia { .. }
-        | Step::UndefineVm { .. }
-        | Step::ImportImage { .. }
-        | Step::DeleteImage { .. }
-        | Step::CreateVolume { .. }
-        | Step::ResizeVolume { .. }
-        | Step::DeleteVolume { .. } => {
-            drop(db);
-            return perform_plain(step, uuid, reach).await;
-        }
-    };
-    Ok(Answer::Vm(Box::new(state?)))
-}
-
-/// As [`perform_vm`], for steps that need nothing more from the database.
-async fn perform_plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepError> {
-    let vm = VmRequest { vm: uuid };
-    let state = match *step {
-        Step::StartVm { .. } => {
-            reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await
-        }
-        Step::DestroyVm { .. } => reach.call::<VmDestroy>(vm).await,
-        Step::ResetVm { .. } => reach.call::<VmReset>(vm).await,
-        Step::SuspendVm { .. } => reach.call::<VmSuspend>(vm).await,
-        Step::ResumeVm { .. } => reach.call::<VmResume>(vm).await,
-        Step::DetachVolume { volume, .. } => {
-            reach.call::<VmDetachDisk>(DetachRequest { vm: uuid, volume: volume.0 }).await
-        }
-        Step::EjectMedia { drive, .. } => reach.call::<VmEjectMedia>(EjectRequest { vm: uuid, drive }).await,
-        Step::UndefineVm { .. } => {
-            reach.call::<VmUndefine>(vm).await.map(drop).or_else(not_there)?;
-            return Ok(Answer::Done);
-        }
-        // The others are not about a virtual machine, or are done above.
-        Step::DefineVm { .. }
-        | Step::ShutdownVm { .. }
-        | Step::RebootVm { .. }
-        | Step::AttachVolume { .. }
-        | Step::InsertMedia { .. }
-        | Step::ImportImage { .. }
-        | Step::DeleteImage { .. }
-        | Step::CreateVolume { .. }
-        | Step::ResizeVolume { .. }
-        | Step::DeleteVolume { .. } => return Err(StepError::Gone),
-    };
-    Ok(Answer::Vm(Box::new(state?)))
 }
 
 /// Removes a file; one that is not there is removed.
@@ -313,44 +217,4 @@ pub fn not_there(error: StepError) -> Result<(), StepError> {
         Some(FailureCode::NotFound) => Ok(()),
         _ => Err(error),
     }
-}
-
-/// Notes what the answer to a step changes.
-///
-/// # Errors
-/// The database's.
-pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), StoreError> {
-    if let (Step::ImportImage { image }, Answer::Image(imported)) = (step, answer) {
-        let format = words::format(imported.volume.format);
-        store::image::imported(db, *image, format, imported.volume.size_bytes, &imported.sha256).await?;
-    }
-    if let (Step::CreateVolume { volume } | Step::ResizeVolume { volume, .. }, Answer::Volume(made)) =
-        (step, answer)
-    {
-        store::volume::made(db, *volume, made.size_bytes, made.allocated_bytes).await?;
-    }
-    match *step {
-        Step::DeleteImage { image } => store::image::delete(db, image).await?,
-        Step::DeleteVolume { volume } => store::volume::delete(db, volume).await?,
-        Step::DefineVm { vm } => store::vm::stands(db, vm, Phase::Ready).await?,
-        Step::UndefineVm { vm } => store::vm::delete(db, vm).await?,
-        Step::AttachVolume { vm, volume, bus } => store::volume::attach(db, volume, vm, bus).await?,
-        Step::DetachVolume { volume, .. } => store::volume::detach(db, volume).await?,
-        Step::InsertMedia { vm, drive, image } => store::vm::load(db, vm, drive, Some(image)).await?,
-        Step::EjectMedia { vm, drive } => store::vm::load(db, vm, drive, None).await?,
-        Step::ImportImage { .. }
-        | Step::CreateVolume { .. }
-        | Step::ResizeVolume { .. }
-        | Step::StartVm { .. }
-        | Step::ShutdownVm { .. }
-        | Step::DestroyVm { .. }
-        | Step::RebootVm { .. }
-        | Step::ResetVm { .. }
-        | Step::SuspendVm { .. }
-        | Step::ResumeVm { .. } => {}
-    }
-    if let Answer::Vm(state) = answer {
-        store::vm::observed(db, Id(state.uuid), Some(state)).await?;
-    }
-    Ok(())
 }

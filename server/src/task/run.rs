@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::perform::{self, StepError};
-use super::undo;
+use super::{apply, undo};
 use crate::cloud::Cloud;
 use crate::setting::TASK_AGENT_PATIENCE;
 use crate::store::task::{self, TaskStep};
@@ -116,7 +116,7 @@ async fn forward(
         match answer {
             Ok(answer) => {
                 let mut db = cloud.store.write().await?;
-                perform::apply(&mut db, &step.step.0, &answer).await?;
+                apply::apply(&mut db, &step.step.0, &answer).await?;
                 task::step_stands(&mut db, id, step.position, StepState::Done).await?;
                 db.commit().await?;
             }

@@ -11,7 +11,7 @@ fn everything_lies_where_it_should_with_its_mode() {
     let mode = |path: &str| *modes.get(path).unwrap_or_else(|| panic!("no {path} in {modes:#?}"));
     let name = version();
     let version = format!("/opt/cairn/versions/{name}");
-    for program in ["cairnctl", "cairn-server", "cairn-agent"] {
+    for program in ["cairnctl", "cairn-server", "cairn", "cairn-agent"] {
         assert_eq!(mode(&format!("{version}/bin/{program}")), 0o755);
     }
     for file in

@@ -1,0 +1,109 @@
+//! Doing a step about a virtual machine.
+
+use agent_protocol::call::{
+    VmAttachDisk, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmReboot, VmReset,
+    VmResume, VmShutdown, VmStart, VmSuspend, VmUndefine,
+};
+use agent_protocol::vm::{
+    AttachRequest, ButtonRequest, DefineRequest, DetachRequest, EjectRequest, InsertRequest, Media,
+    StartMode, StartRequest, VmRequest,
+};
+use uuid::Uuid;
+
+use super::define;
+use super::perform::{Answer, Reach, StepError, not_there};
+use super::step::Step;
+use crate::cache;
+use crate::setting::VM_SHUTDOWN_PATIENCE;
+use crate::store::{self, Reader};
+
+/// Makes the call of a step about a virtual machine. Gives `db` back before it does: the agent may wait for a guest.
+pub async fn perform(
+    mut db: Reader,
+    step: &Step,
+    row: store::vm::Vm,
+    reach: &Reach,
+) -> Result<Answer, StepError> {
+    let uuid = row.id.0;
+    let state = match *step {
+        Step::DefineVm { .. } => {
+            let vm = define::vm(&mut db, &row).await?.ok_or(StepError::Gone)?;
+            drop(db);
+            reach.call::<VmDefine>(DefineRequest { vm }).await
+        }
+        Step::ShutdownVm { .. } | Step::RebootVm { .. } => {
+            let patience = VM_SHUTDOWN_PATIENCE.value(&mut db).await?;
+            drop(db);
+            let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+            let (request, limit) = (ButtonRequest { vm: uuid, patience_ms }, reach.limit() + patience);
+            if matches!(step, Step::RebootVm { .. }) {
+                reach.call_within::<VmReboot>(request, limit).await
+            } else {
+                reach.call_within::<VmShutdown>(request, limit).await
+            }
+        }
+        Step::AttachVolume { volume, bus, .. } => {
+            let volume = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
+            drop(db);
+            let disk = define::disk(&volume, bus);
+            reach.call::<VmAttachDisk>(AttachRequest { vm: uuid, disk }).await
+        }
+        Step::InsertMedia { drive, image, .. } => {
+            let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
+            drop(db);
+            let media = Media { path: image.path, cache: cache::requested() };
+            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media }).await
+        }
+        Step::StartVm { .. }
+        | Step::DestroyVm { .. }
+        | Step::ResetVm { .. }
+        | Step::SuspendVm { .. }
+        | Step::ResumeVm { .. }
+        | Step::DetachVolume { .. }
+        | Step::EjectMedia { .. }
+        | Step::UndefineVm { .. }
+        | Step::ImportImage { .. }
+        | Step::DeleteImage { .. }
+        | Step::CreateVolume { .. }
+        | Step::ResizeVolume { .. }
+        | Step::DeleteVolume { .. } => {
+            drop(db);
+            return plain(step, uuid, reach).await;
+        }
+    };
+    Ok(Answer::Vm(Box::new(state?)))
+}
+
+/// As [`perform`], for steps that need nothing more from the database.
+async fn plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepError> {
+    let vm = VmRequest { vm: uuid };
+    let state = match *step {
+        Step::StartVm { .. } => {
+            reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await
+        }
+        Step::DestroyVm { .. } => reach.call::<VmDestroy>(vm).await,
+        Step::ResetVm { .. } => reach.call::<VmReset>(vm).await,
+        Step::SuspendVm { .. } => reach.call::<VmSuspend>(vm).await,
+        Step::ResumeVm { .. } => reach.call::<VmResume>(vm).await,
+        Step::DetachVolume { volume, .. } => {
+            reach.call::<VmDetachDisk>(DetachRequest { vm: uuid, volume: volume.0 }).await
+        }
+        Step::EjectMedia { drive, .. } => reach.call::<VmEjectMedia>(EjectRequest { vm: uuid, drive }).await,
+        Step::UndefineVm { .. } => {
+            reach.call::<VmUndefine>(vm).await.map(drop).or_else(not_there)?;
+            return Ok(Answer::Done);
+        }
+        // The others are not about a virtual machine, or are done above.
+        Step::DefineVm { .. }
+        | Step::ShutdownVm { .. }
+        | Step::RebootVm { .. }
+        | Step::AttachVolume { .. }
+        | Step::InsertMedia { .. }
+        | Step::ImportImage { .. }
+        | Step::DeleteImage { .. }
+        | Step::CreateVolume { .. }
+        | Step::ResizeVolume { .. }
+        | Step::DeleteVolume { .. } => return Err(StepError::Gone),
+    };
+    Ok(Answer::Vm(Box::new(state?)))
+}
