@@ -11,7 +11,7 @@ use crate::size;
 /// Works with a Cairn cloud.
 ///
 /// Exit codes: 0 done, 1 usage or not there, 2 wrong checksum, 3 not supported by the host, 4 no space, 5 a task works on it,
-/// 6 failed and put back, 7 failed and needs a hand, 8 refused, 9 cancelled.
+/// 6 failed and put back, 7 failed and needs a hand, 8 refused, 9 cancelled or interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "cairn", disable_version_flag = true, arg_required_else_help = true)]
 pub struct Cli {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use server_api::error::{ErrorCode, ErrorReply};
 use server_api::task::{StepState, Task, TaskState};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum Code {
     Failed = 7,
     /// Refused: as things stand, or for whoever asks.
     Refused = 8,
-    /// Cancelled.
+    /// Cancelled, or no longer waited for.
     Interrupted = 9,
 }
 
@@ -51,6 +52,11 @@ pub enum Failure {
     /// A task did not succeed.
     #[error("{} {}: {}", .0.action, .0.state, TaskError(.0))]
     Task(Box<Task>),
+    /// The user waits no longer.
+    #[error(
+        "interrupted; the task goes on, wait for it with `cairn task show {0} --wait` or cancel it with `cairn task cancel {0}`"
+    )]
+    Interrupted(Uuid),
     /// There is no way to the server.
     #[error("{0}")]
     NoServer(String),
@@ -90,6 +96,7 @@ impl Failure {
             Self::Usage(_) => Code::Usage,
             Self::Refused(reply) => of_reply(reply.code),
             Self::Task(task) => of_task(task),
+            Self::Interrupted(_) => Code::Interrupted,
             Self::NoServer(_) | Self::File(_) => Code::Failed,
         }
     }

@@ -1,8 +1,11 @@
 //! Waiting for a task, with a line on standard error for each thing that changes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use server_api::task::{StepState, Task, TaskState};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::Common;
 use crate::client::Client;
@@ -15,10 +18,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// Shows a task that was begun, or waits for its end if that is asked for.
 ///
 /// # Errors
-/// If it does not succeed.
+/// If it does not succeed, or a signal ends the wait.
 pub fn follow(client: &Client, common: &Common, mut task: Task) -> Result<(), Failure> {
     if !common.wait {
         return show::task(common, &task);
+    }
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let caught = signal_hook::flag::register(signal, interrupted.clone());
+        caught.map_err(|error| Failure::File(format!("cannot wait: {error}; leave out `--wait`")))?;
     }
     let mut said = String::new();
     let mut pause = PAUSES.0;
@@ -30,6 +38,9 @@ pub fn follow(client: &Client, common: &Common, mut task: Task) -> Result<(), Fa
             pause = PAUSES.0;
         }
         std::thread::sleep(pause);
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(Failure::Interrupted(task.id));
+        }
         pause = (pause * 2).min(PAUSES.1);
         task = client.get(&format!("/api/v1/tasks/{}", task.id))?;
     }

@@ -17,7 +17,7 @@ use super::session::Session;
 use crate::cloud::vm::Button;
 use crate::run::Server;
 
-/// All vms.
+/// All virtual machines.
 #[utoipa::path(get, path = "/api/v1/vms", tag = "vms", responses(
     (status = 200, body = VmList), (status = "default", body = ErrorReply)
 ))]
@@ -25,7 +25,7 @@ pub async fn list(State(server): State<Arc<Server>>, _: Session) -> Result<Json<
     Ok(Json(server.cloud.vms().await?))
 }
 
-/// One vm.
+/// One virtual machine.
 #[utoipa::path(get, path = "/api/v1/vms/{vm}", tag = "vms", params(("vm" = String, Path)), responses(
     (status = 200, body = Vm), (status = "default", body = ErrorReply)
 ))]

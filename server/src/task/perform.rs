@@ -107,9 +107,9 @@ impl Reach {
         limit: Duration,
     ) -> Result<Self, StepError> {
         let host = store::host::by_id(db, host).await?.ok_or(StepError::Gone)?;
-        let agent = cloud.agents.of(&host);
-        let agent = agent.map_err(|cause| StepError::Agent { host: host.name.clone(), cause })?;
-        Ok(Self { agent, host: host.name, operation, limit })
+        let (agent, name) = (cloud.agents.of(&host), format!("`{}`", host.name));
+        let agent = agent.map_err(|cause| StepError::Agent { host: name.clone(), cause })?;
+        Ok(Self { agent, host: name, operation, limit })
     }
 
     /// Makes the call.

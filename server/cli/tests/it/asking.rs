@@ -1,5 +1,8 @@
 //! What users type, from an empty cloud to a virtual machine and back.
 
+use std::io::{BufRead, BufReader, Read};
+
+use rustix::process::{Pid, Signal};
 use serde_json::json;
 
 use crate::scene::Scene;
@@ -119,4 +122,39 @@ async fn disks_and_images_come_and_go_while_it_runs() {
     for button in ["pause", "resume", "reset", "reboot", "force-off"] {
         scene.run(&["vm", button, "web", "--wait"]).await.ok();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_no_longer_is_told_how_to_go_on() {
+    let scene = Scene::ready().await;
+    scene.agent.stop();
+    scene
+        .until(&["host", "list", "--output", "json"], |list| {
+            list["hosts"][0]["link"]["state"] == "disconnected"
+        })
+        .await;
+    let mut child = scene.command(&["volume", "create", "data", "--size", "1G", "--wait"]).spawn().unwrap();
+    let (interrupt, ended) = tokio::task::spawn_blocking(move || {
+        let mut said = String::new();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        // Its agent is away: it says so, and waits.
+        while !said.contains("waiting: ") {
+            said.clear();
+            assert!(lines.read_line(&mut said).unwrap() > 0);
+        }
+        rustix::process::kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        (rest, child.wait().unwrap().code())
+    })
+    .await
+    .unwrap();
+    assert_eq!(ended, Some(9));
+    assert!(interrupt.contains("the task goes on"), "{interrupt}");
+    let tasks = scene.run(&["task", "list", "--output", "json"]).await.json();
+    assert_eq!(tasks["tasks"][0]["state"], "running");
+    let task = tasks["tasks"][0]["id"].as_str().unwrap();
+    scene.run(&["task", "cancel", task]).await.ok();
+    let shown = scene.run(&["task", "show", task, "--output", "json"]).await.json();
+    assert_eq!(shown["cancel_requested"], true);
 }

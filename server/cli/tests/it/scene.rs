@@ -31,7 +31,8 @@ pub struct Scene {
     pub root: TempDir,
     pub layout: Layout,
     pub address: SocketAddr,
-    _stoppers: [Stopper; 2],
+    pub agent: Stopper,
+    _server: Stopper,
 }
 
 /// Starts an agent whose virtual machines are simulated. Two images lie on its host: the guest of one does not answer.
@@ -92,7 +93,7 @@ impl Scene {
         let listener = tokio::net::TcpListener::bind(config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(server.serve(listener, tls));
-        Self { root, layout, address, _stoppers: [agent_stopper, stopper] }
+        Self { root, layout, address, agent: agent_stopper, _server: stopper }
     }
 
     /// With a user who is logged in, and a storage with an image.
@@ -130,11 +131,17 @@ impl Scene {
         tokio::time::timeout(Duration::from_secs(120), wait).await.expect("what was waited for did not come")
     }
 
-    /// Runs the program with one line on its standard input.
-    pub async fn run_with(&self, arguments: &[&str], line: &str) -> Ran {
+    /// The program, with nothing of this process's environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
         command.env_clear().env("HOME", self.root.path().join("home")).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program with one line on its standard input.
+    pub async fn run_with(&self, arguments: &[&str], line: &str) -> Ran {
+        let mut command = self.command(arguments);
         let line = format!("{line}\n");
         let run = move || -> Output {
             let mut child = command.spawn().unwrap();
