@@ -1,5 +1,5 @@
-//! How QEMU is to open the file of a disk. Every path that makes a disk, or lays an image into a CD-ROM drive, asks here and
-//! nowhere else.
+//! How QEMU is to open the file of a disk. Every path that makes a disk, or lays an image into a CD-ROM drive, asks
+//! here and nowhere else.
 
 use agent_protocol::vm::CacheMode;
 

@@ -1,8 +1,8 @@
 //! The management server: dashboard and API over TLS, and the authority that server and agents trust.
 //!
-//! `http/` decodes and encodes; below it nothing knows HTTP. `cloud/` is what can be asked of it, `task/` does what takes long,
-//! `agents/` talks to hosts, `store/` remembers. What the public hears is `server-api`, what agents hear is
-//! `agent-protocol`, what every service does is `packaging-service`.
+//! `http/` decodes and encodes; below it nothing knows HTTP. `cloud/` is what can be asked of it, `task/` does what
+//! takes long, `agents/` talks to hosts, `store/` remembers. What the public hears is `server-api`, what agents hear
+//! is `agent-protocol`, what every service does is `packaging-service`.
 
 pub mod about;
 pub mod agents;

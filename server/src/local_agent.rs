@@ -1,5 +1,5 @@
-//! The agent of the server's own host, for those who ask before there is a database: health, and the first look at a host
-//! that was just installed.
+//! The agent of the server's own host, for those who ask before there is a database: health, and the first look at a
+//! host that was just installed.
 
 use std::net::SocketAddr;
 use std::time::Duration;

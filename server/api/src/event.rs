@@ -1,7 +1,7 @@
 //! What changes, as it changes: `GET /api/v1/events`, server-sent events.
 //!
-//! An event of type `changed` carries a [`Changed`]. One of type `list` carries nothing: what the client knows may be old,
-//! because it has just come or was too slow, and it has to list again what it shows.
+//! An event of type `changed` carries a [`Changed`]. One of type `list` carries nothing: what the client knows may be
+//! old, because it has just come or was too slow, and it has to list again what it shows.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

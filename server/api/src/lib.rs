@@ -1,8 +1,9 @@
 //! Public request and reply types: what the dashboard, the command line and other programs say to the server and hear
 //! from it. JSON, one file per resource.
 //!
-//! A resource has an id that never changes and a name that is unique among its kind; wherever a request names one, either
-//! will do. Times are milliseconds since 1970 in UTC, sizes are bytes. Requests with unknown fields are refused.
+//! A resource has an id that never changes and a name that is unique among its kind; wherever a request names one,
+//! either will do. Times are milliseconds since 1970 in UTC, sizes are bytes. Requests with unknown fields are
+//! refused.
 //!
 //! Work that takes long is answered at once with a [`task::Task`]. A POST that carries the header [`IDEMPOTENCY_KEY`]
 //! may be sent again: the repeat gets the answer of the first.

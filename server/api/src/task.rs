@@ -1,5 +1,5 @@
-//! Work that takes long: `/api/v1/tasks`. A task is made of steps. One that fails or is cancelled puts back what it did;
-//! one that a restart of the server interrupts goes on afterwards.
+//! Work that takes long: `/api/v1/tasks`. A task is made of steps. One that fails or is cancelled puts back what it
+//! did; one that a restart of the server interrupts goes on afterwards.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,5 +1,5 @@
-//! Whom the user is at which server: one file that only the user can read, written by `cairn login`. Variables and options
-//! win over it.
+//! Whom the user is at which server: one file that only the user can read, written by `cairn login`. Variables and
+//! options win over it.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};

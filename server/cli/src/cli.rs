@@ -10,8 +10,8 @@ use crate::size;
 
 /// Works with a Cairn cloud.
 ///
-/// Exit codes: 0 done, 1 usage or not there, 2 wrong checksum, 3 not supported by the host, 4 no space, 5 a task works on it,
-/// 6 failed and put back, 7 failed and needs a hand, 8 refused, 9 cancelled or interrupted.
+/// Exit codes: 0 done, 1 usage or not there, 2 wrong checksum, 3 not supported by the host, 4 no space, 5 a task
+/// works on it, 6 failed and put back, 7 failed and needs a hand, 8 refused, 9 cancelled or interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "cairn", disable_version_flag = true, arg_required_else_help = true)]
 pub struct Cli {
@@ -30,7 +30,8 @@ pub struct Common {
     /// File with the authority that the server's certificate must come from, PEM.
     #[arg(long, env = "CAIRN_CA", value_name = "FILE", global = true)]
     pub ca: Option<PathBuf>,
-    /// A session's or an API token; by default that of the login. Better given as a variable: others see a command line.
+    /// A session's or an API token; by default that of the login. Better given as a variable: others see a command
+    /// line.
     #[arg(long, env = "CAIRN_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
     /// How answers are written.

@@ -1,5 +1,5 @@
-//! How the program ends. The codes are the product's one table, that of the installer and the control tool, with the same
-//! meanings.
+//! How the program ends. The codes are the product's one table, that of the installer and the control tool, with the
+//! same meanings.
 
 use std::fmt;
 use std::process::ExitCode;

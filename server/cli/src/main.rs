@@ -1,5 +1,5 @@
-//! `cairn`: what a user types to work with a cloud. Parse, make one context, match. It speaks the public API and nothing else:
-//! what it can do, any program can.
+//! `cairn`: what a user types to work with a cloud. Parse, make one context, match. It speaks the public API and
+//! nothing else: what it can do, any program can.
 
 mod account;
 mod ask;

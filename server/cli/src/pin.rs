@@ -1,6 +1,6 @@
-//! The first meeting with a server whose authority is known by its SHA-256 only: the server shows its authority behind its
-//! certificate, and what has the right digest is kept. Nothing is sent before that, and every later connection verifies the
-//! whole chain with what was kept.
+//! The first meeting with a server whose authority is known by its SHA-256 only: the server shows its authority
+//! behind its certificate, and what has the right digest is kept. Nothing is sent before that, and every later
+//! connection verifies the whole chain with what was kept.
 
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! Following agents. For each host one loop asks its agent what changes, and waits for the answer: the agent answers when
-//! something has. What it says is written down; so is that it does not answer, since when, and why.
+//! Following agents. For each host one loop asks its agent what changes, and waits for the answer: the agent answers
+//! when something has. What it says is written down; so is that it does not answer, since when, and why.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -139,7 +139,8 @@ async fn watch(agent: &Agent, last: Option<WatchReply>) -> Result<WatchReply, Ag
     agent.call::<VmWatch>(Uuid::new_v4(), request, WATCH).await
 }
 
-/// Notes what an agent says of the virtual machines that this server knows; those of somebody else are none of its business.
+/// Notes what an agent says of the virtual machines that this server knows; those of somebody else are none of its
+/// business.
 async fn write_down(db: &mut store::Write, host: &Host, reply: &WatchReply) -> Result<(), StoreError> {
     for vm in store::vm::of_host(db, host.id).await? {
         let now = reply.vms.iter().find(|state| state.uuid == vm.id.0);

@@ -1,5 +1,5 @@
-//! Which words of the agents' protocol are which words of the public API. Matches, so that a new word on either side does
-//! not compile until it is answered here.
+//! Which words of the agents' protocol are which words of the public API. Matches, so that a new word on either side
+//! does not compile until it is answered here.
 
 use agent_protocol::vm as agent;
 use agent_protocol::volume as agent_volume;

@@ -67,8 +67,8 @@ pub fn leaf(authority: &Pair, common_name: &str, purpose: Purpose, names: &[Addr
     Ok(Pair { certificate: params.signed_by(&key, &issuer(authority)?)?.pem(), key: key.serialize_pem() })
 }
 
-/// Makes a certificate for servers for the key in `request`, a signing request as PEM. What else the request asks for is not
-/// looked at.
+/// Makes a certificate for servers for the key in `request`, a signing request as PEM. What else the request asks for
+/// is not looked at.
 ///
 /// # Errors
 /// The library's, also where `request` is none.

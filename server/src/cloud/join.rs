@@ -1,5 +1,5 @@
-//! How hosts come in: somebody who is in asks for a token, carries it to the host, and the agent there shows it once. It gets
-//! a certificate for the identity that it is given, whatever it asked for.
+//! How hosts come in: somebody who is in asks for a token, carries it to the host, and the agent there shows it once.
+//! It gets a certificate for the identity that it is given, whatever it asked for.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

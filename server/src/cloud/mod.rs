@@ -1,5 +1,5 @@
-//! What can be asked of the cloud, one file per resource: look it up, judge, and either do it in one transaction or store a
-//! task that does it. Nothing here knows HTTP; what goes in and out are the types of the public API.
+//! What can be asked of the cloud, one file per resource: look it up, judge, and either do it in one transaction or
+//! store a task that does it. Nothing here knows HTTP; what goes in and out are the types of the public API.
 //!
 //! An order that carries a key may be given again: the answer is stored with what it did, and a repeat gets it.
 

@@ -84,7 +84,8 @@ impl Cloud {
         show(&mut db, vm).await
     }
 
-    /// Presses a button of a virtual machine. Cutting its power is always possible: it ends a task that waits for its guest.
+    /// Presses a button of a virtual machine. Cutting its power is always possible: it ends a task that waits for its
+    /// guest.
     pub async fn press(
         self: &Arc<Self>,
         order: &Order,

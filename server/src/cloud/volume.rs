@@ -60,7 +60,8 @@ impl Cloud {
         self.plan(db, order, plan).await
     }
 
-    /// Makes a volume bigger. Not while a virtual machine has it as a disk and is not off: that is for its host to refuse.
+    /// Makes a volume bigger. Not while a virtual machine has it as a disk and is not off: that is for its host to
+    /// refuse.
     pub async fn resize_volume(
         self: &Arc<Self>,
         order: &Order,

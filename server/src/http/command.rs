@@ -1,5 +1,5 @@
-//! What a request that changes something has in common with all others: who asks, a body of JSON, and a key that makes it
-//! repeatable.
+//! What a request that changes something has in common with all others: who asks, a body of JSON, and a key that
+//! makes it repeatable.
 
 use std::sync::Arc;
 

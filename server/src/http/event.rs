@@ -13,8 +13,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use super::session::Session;
 use crate::run::Server;
 
-/// What changes, as it changes. Events of type `changed` carry JSON; one of type `list` says that what the client knows may be
-/// old.
+/// What changes, as it changes. Events of type `changed` carry JSON; one of type `list` says that what the client
+/// knows may be old.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", responses(
     (status = 200, body = Changed, content_type = "text/event-stream"), (status = "default", body = ErrorReply)
 ))]

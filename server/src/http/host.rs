@@ -50,7 +50,8 @@ pub async fn show(
 }
 
 /// Removes a host on which nothing lies.
-#[utoipa::path(delete, path = "/api/v1/hosts/{host}", tag = "hosts", params(("host" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/hosts/{host}", tag = "hosts",
+    params(("host" = String, Path)), responses(
     (status = 204), (status = "default", body = ErrorReply)
 ))]
 pub async fn delete(

@@ -22,7 +22,8 @@ pub async fn list(State(server): State<Arc<Server>>, _: Session) -> Result<Json<
 }
 
 /// One image.
-#[utoipa::path(get, path = "/api/v1/images/{image}", tag = "images", params(("image" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/images/{image}", tag = "images",
+    params(("image" = String, Path)), responses(
     (status = 200, body = Image), (status = "default", body = ErrorReply)
 ))]
 pub async fn show(
@@ -45,7 +46,8 @@ pub async fn create(
 }
 
 /// Removes an image that nothing needs.
-#[utoipa::path(delete, path = "/api/v1/images/{image}", tag = "images", params(("image" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/images/{image}", tag = "images",
+    params(("image" = String, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn delete(

@@ -1,4 +1,5 @@
-//! The OpenAPI document: made from the route table, and checked in as `server/openapi.json`. A test holds the two together.
+//! The OpenAPI document: made from the route table, and checked in as `server/openapi.json`. A test holds the two
+//! together.
 
 use axum::http::header;
 use axum::response::IntoResponse;

@@ -45,7 +45,8 @@ pub async fn set(
 }
 
 /// Gives a setting its default again.
-#[utoipa::path(delete, path = "/api/v1/config/{key}", tag = "config", params(("key" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/config/{key}", tag = "config",
+    params(("key" = String, Path)), responses(
     (status = 200, body = Setting), (status = "default", body = ErrorReply)
 ))]
 pub async fn reset(
@@ -57,7 +58,8 @@ pub async fn reset(
 }
 
 /// What was changed about a setting, by whom and when.
-#[utoipa::path(get, path = "/api/v1/config/{key}/history", tag = "config", params(("key" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/config/{key}/history", tag = "config",
+    params(("key" = String, Path)), responses(
     (status = 200, body = SettingHistory), (status = "default", body = ErrorReply)
 ))]
 pub async fn history(

@@ -22,7 +22,8 @@ pub async fn list(State(server): State<Arc<Server>>, _: Session) -> Result<Json<
 }
 
 /// One storage.
-#[utoipa::path(get, path = "/api/v1/storages/{storage}", tag = "storages", params(("storage" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/storages/{storage}", tag = "storages",
+    params(("storage" = String, Path)), responses(
     (status = 200, body = Storage), (status = "default", body = ErrorReply)
 ))]
 pub async fn show(
@@ -45,7 +46,8 @@ pub async fn create(
 }
 
 /// Removes a storage in which nothing lies. Its folder stays.
-#[utoipa::path(delete, path = "/api/v1/storages/{storage}", tag = "storages", params(("storage" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/storages/{storage}", tag = "storages",
+    params(("storage" = String, Path)), responses(
     (status = 204), (status = "default", body = ErrorReply)
 ))]
 pub async fn delete(

@@ -33,7 +33,8 @@ pub async fn show(
 }
 
 /// Cancels a task: it begins no further step, and puts back those that it did.
-#[utoipa::path(post, path = "/api/v1/tasks/{task}/cancel", tag = "tasks", params(("task" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/v1/tasks/{task}/cancel", tag = "tasks",
+    params(("task" = String, Path)), responses(
     (status = 200, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn cancel(

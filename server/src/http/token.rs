@@ -33,7 +33,8 @@ pub async fn create(
 }
 
 /// Revokes an API token.
-#[utoipa::path(delete, path = "/api/v1/tokens/{token}", tag = "tokens", params(("token" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/tokens/{token}", tag = "tokens",
+    params(("token" = String, Path)), responses(
     (status = 204), (status = "default", body = ErrorReply)
 ))]
 pub async fn delete(

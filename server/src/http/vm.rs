@@ -59,7 +59,8 @@ pub struct DeleteOptions {
 }
 
 /// Removes a virtual machine; its power is cut. Its volumes stay unless they are to go.
-#[utoipa::path(delete, path = "/api/v1/vms/{vm}", tag = "vms", params(("vm" = String, Path), DeleteOptions), responses(
+#[utoipa::path(delete, path = "/api/v1/vms/{vm}", tag = "vms",
+    params(("vm" = String, Path), DeleteOptions), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn delete(
@@ -85,7 +86,8 @@ pub async fn start(
 }
 
 /// Asks its guest to turn it off, and waits.
-#[utoipa::path(post, path = "/api/v1/vms/{vm}/shutdown", tag = "vms", params(("vm" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/v1/vms/{vm}/shutdown", tag = "vms",
+    params(("vm" = String, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn shutdown(
@@ -97,7 +99,8 @@ pub async fn shutdown(
 }
 
 /// Cuts its power.
-#[utoipa::path(post, path = "/api/v1/vms/{vm}/force-off", tag = "vms", params(("vm" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/v1/vms/{vm}/force-off", tag = "vms",
+    params(("vm" = String, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn force_off(
@@ -169,7 +172,8 @@ pub async fn attach(
 }
 
 /// Takes a volume that is not its root disk.
-#[utoipa::path(delete, path = "/api/v1/vms/{vm}/volumes/{volume}", tag = "vms", params(("vm" = String, Path), ("volume" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/vms/{vm}/volumes/{volume}", tag = "vms",
+    params(("vm" = String, Path), ("volume" = String, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn detach(
@@ -181,7 +185,8 @@ pub async fn detach(
 }
 
 /// Lays an image into a CD-ROM drive, whatever lies in it.
-#[utoipa::path(put, path = "/api/v1/vms/{vm}/cdroms/{drive}", tag = "vms", params(("vm" = String, Path), ("drive" = u8, Path)), responses(
+#[utoipa::path(put, path = "/api/v1/vms/{vm}/cdroms/{drive}", tag = "vms",
+    params(("vm" = String, Path), ("drive" = u8, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn insert(
@@ -193,7 +198,8 @@ pub async fn insert(
 }
 
 /// Empties a CD-ROM drive.
-#[utoipa::path(delete, path = "/api/v1/vms/{vm}/cdroms/{drive}", tag = "vms", params(("vm" = String, Path), ("drive" = u8, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/vms/{vm}/cdroms/{drive}", tag = "vms",
+    params(("vm" = String, Path), ("drive" = u8, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn eject(
@@ -222,7 +228,8 @@ fn usual() -> u64 {
 }
 
 /// What its guest wrote to its first serial line.
-#[utoipa::path(get, path = "/api/v1/vms/{vm}/console", tag = "vms", params(("vm" = String, Path), Stretch), responses(
+#[utoipa::path(get, path = "/api/v1/vms/{vm}/console", tag = "vms",
+    params(("vm" = String, Path), Stretch), responses(
     (status = 200, body = ConsoleReply), (status = "default", body = ErrorReply)
 ))]
 pub async fn console(

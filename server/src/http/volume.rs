@@ -22,7 +22,8 @@ pub async fn list(State(server): State<Arc<Server>>, _: Session) -> Result<Json<
 }
 
 /// One volume.
-#[utoipa::path(get, path = "/api/v1/volumes/{volume}", tag = "volumes", params(("volume" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/v1/volumes/{volume}", tag = "volumes",
+    params(("volume" = String, Path)), responses(
     (status = 200, body = Volume), (status = "default", body = ErrorReply)
 ))]
 pub async fn show(
@@ -45,7 +46,8 @@ pub async fn create(
 }
 
 /// Makes a volume bigger.
-#[utoipa::path(post, path = "/api/v1/volumes/{volume}/resize", tag = "volumes", params(("volume" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/v1/volumes/{volume}/resize", tag = "volumes",
+    params(("volume" = String, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn resize(
@@ -57,7 +59,8 @@ pub async fn resize(
 }
 
 /// Removes a volume that is a disk of nobody.
-#[utoipa::path(delete, path = "/api/v1/volumes/{volume}", tag = "volumes", params(("volume" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/v1/volumes/{volume}", tag = "volumes",
+    params(("volume" = String, Path)), responses(
     (status = 202, body = Task), (status = "default", body = ErrorReply)
 ))]
 pub async fn delete(

@@ -1,5 +1,5 @@
-//! The files of `server/migrations`, in their order. A file that was released is never changed: what it should have said is
-//! said by the next one.
+//! The files of `server/migrations`, in their order. A file that was released is never changed: what it should have
+//! said is said by the next one.
 
 use std::path::Path;
 

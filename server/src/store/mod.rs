@@ -1,8 +1,9 @@
-//! What the server remembers: one database, and for each resource a file with its row and the statements on it. Above this
-//! room nobody sees a statement or the database's library.
+//! What the server remembers: one database, and for each resource a file with its row and the statements on it. Above
+//! this room nobody sees a statement or the database's library.
 //!
-//! SQLite has one writer at a time. [`Store::write`] is it: a transaction that also notes what it changes, so that those
-//! who follow events hear of a change when it holds and not before. Statements are of the kind that PostgreSQL reads, too.
+//! SQLite has one writer at a time. [`Store::write`] is it: a transaction that also notes what it changes, so that
+//! those who follow events hear of a change when it holds and not before. Statements are of the kind that PostgreSQL
+//! reads, too.
 
 pub mod api_token;
 mod error;
@@ -79,7 +80,8 @@ impl Store {
     /// See [`StoreError`].
     pub async fn open(path: &Path) -> Result<Self> {
         let open = |cause| StoreError::Open { path: path.to_owned(), cause };
-        // Made here and not by the library, so that it is its owner's alone whatever the umask; its companions follow it.
+        // Made here and not by the library, so that it is its owner's alone whatever the umask; its companions follow
+        // it.
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         file.map_err(|error| open(error.into()))?;
         let options = SqliteConnectOptions::new()

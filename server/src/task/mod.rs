@@ -1,5 +1,5 @@
-//! Work that takes long. A task is planned before it begins: a list of steps, each with the operation that it will be to an
-//! agent, stored together with what asked for it. One loop ([`run`]) does the steps; it decides nothing.
+//! Work that takes long. A task is planned before it begins: a list of steps, each with the operation that it will be
+//! to an agent, stored together with what asked for it. One loop ([`run`]) does the steps; it decides nothing.
 //!
 //! ```text
 //!   Running --------------------> Succeeded
@@ -7,8 +7,8 @@
 //!      +-- failed, cancelled --> Undoing --> Failed | Cancelled
 //! ```
 //!
-//! A server that starts goes on with whatever has not ended. A step whose answer was lost is asked for again under the same
-//! operation, and the agent answers from memory.
+//! A server that starts goes on with whatever has not ended. A step whose answer was lost is asked for again under
+//! the same operation, and the agent answers from memory.
 
 mod apply;
 mod define;

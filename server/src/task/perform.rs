@@ -1,5 +1,5 @@
-//! Doing a step: the call to the agent. It may happen more than once for one order; what its answer changes is in `apply`, and
-//! happens once. Steps about virtual machines are in `perform_vm`.
+//! Doing a step: the call to the agent. It may happen more than once for one order; what its answer changes is in
+//! `apply`, and happens once. Steps about virtual machines are in `perform_vm`.
 
 use std::time::Duration;
 

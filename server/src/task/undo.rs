@@ -1,5 +1,5 @@
-//! Putting a step back: the call to the agent, and what that changes in the database. Only what a step made is put back: what
-//! removes goes forward, and pressing a button cannot be taken back.
+//! Putting a step back: the call to the agent, and what that changes in the database. Only what a step made is put
+//! back: what removes goes forward, and pressing a button cannot be taken back.
 
 use agent_protocol::call::{VmDetachDisk, VmUndefine};
 use agent_protocol::vm::{DetachRequest, VmRequest};
@@ -56,8 +56,8 @@ pub async fn call(cloud: &Cloud, step: &Step, operation: Id) -> Result<(), StepE
     }
 }
 
-/// Notes that a step is put back. `clean` is false if the call did not work: then what it made may still be there, and stays
-/// in the list as broken.
+/// Notes that a step is put back. `clean` is false if the call did not work: then what it made may still be there,
+/// and stays in the list as broken.
 pub async fn apply(db: &mut Write, step: &Step, clean: bool) -> Result<(), StoreError> {
     match *step {
         Step::ImportImage { image } if clean => store::image::delete(db, image).await,

@@ -1,5 +1,5 @@
-//! An agent that keeps its virtual machines and files in memory: it speaks the real protocol over real mutual TLS, answers a
-//! repeat from memory as agents do, and can be told to refuse, to hold a call, or to lose an answer.
+//! An agent that keeps its virtual machines and files in memory: it speaks the real protocol over real mutual TLS,
+//! answers a repeat from memory as agents do, and can be told to refuse, to hold a call, or to lose an answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! The server from outside: what it makes, whom it lets in, what it serves, what its commands answer. All on the loopback
-//! address and in folders of their own; nothing waits for a time, everything for an event.
+//! The server from outside: what it makes, whom it lets in, what it serves, what its commands answer. All on the
+//! loopback address and in folders of their own; nothing waits for a time, everything for an event.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
