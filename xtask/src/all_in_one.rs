@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use packaging_archive::hex;
 use serde_json::json;
 
 use crate::buildfile::{self, BuildFile};
@@ -10,6 +11,7 @@ use crate::cache::Cache;
 use crate::cli::AllInOne;
 use crate::environment;
 use crate::failure::Failure;
+use crate::key;
 use crate::packages;
 use crate::plan::{Inputs, Plan, RunningTree, plan, short};
 use crate::progress::{Format, Progress};
@@ -27,6 +29,8 @@ pub fn command(args: &AllInOne) -> Result<()> {
     let file = BuildFile::read(&manifest)?;
     let manifest_folder = folder_of(&manifest)?;
     let wanted = wanted(args)?;
+    let key = key::given(&args.key)?;
+    let signer = key.as_ref().map(|key| key.public().fingerprint().to_string());
     let what = args.version.as_ref().map_or(refs::WORKTREE, crate::version::Version::as_str);
     let cache =
         Cache::open(args.cache.as_deref(), &format!("all-in-one of {what}"), &|line| progress.say(line))?;
@@ -43,8 +47,9 @@ pub fn command(args: &AllInOne) -> Result<()> {
         name: args.name.as_deref(),
         manifest_folder: text(&manifest_folder)?,
         out: text(&std::path::absolute(&out)?)?,
+        signer: signer.clone(),
     })?;
-    announce(&plan, &components, &toolchain, &progress);
+    announce(&plan, &components, &toolchain, signer.as_deref(), &progress);
     if args.dry_run {
         return Ok(());
     }
@@ -54,12 +59,13 @@ pub fn command(args: &AllInOne) -> Result<()> {
         toolchain: &toolchain,
         cache: &cache,
         progress: &progress,
+        key: key.as_ref(),
         jobs: args
             .jobs
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
     };
     let outcome = runner.run()?;
-    report(&outcome, &plan, &components, &progress);
+    report(&outcome, &plan, &components, signer.as_deref(), &progress);
     Ok(())
 }
 
@@ -112,7 +118,13 @@ fn text(path: &Path) -> Result<&str> {
         .ok_or_else(|| Failure::usage(format!("`{}` is not UTF-8 text; use a path that is", path.display())))
 }
 
-fn announce(plan: &Plan, components: &[Resolved], toolchain: &RunningTree, progress: &Progress) {
+fn announce(
+    plan: &Plan,
+    components: &[Resolved],
+    toolchain: &RunningTree,
+    signer: Option<&str>,
+    progress: &Progress,
+) {
     if progress.format() == Format::Json {
         progress.emit(&json!({
             "event": "plan",
@@ -122,6 +134,7 @@ fn announce(plan: &Plan, components: &[Resolved], toolchain: &RunningTree, progr
             "components": described(components),
             "toolchain": {"commit": toolchain.commit, "dirty": toolchain.dirty},
             "native": true,
+            "signed_by": signer,
             "not_passed_on": environment::dropped(),
             "steps": plan.steps,
         }));
@@ -142,6 +155,10 @@ fn announce(plan: &Plan, components: &[Resolved], toolchain: &RunningTree, progr
     let dirty = if toolchain.dirty { ", with uncommitted changes" } else { "" };
     progress.say(&format!("  toolchain {}{dirty}", short(&toolchain.commit)));
     progress.say("  native build: it needs a C library at least as new as this machine's");
+    match signer {
+        Some(signer) => progress.say(&format!("  signed by {signer}")),
+        None => progress.say("  not signed: no key was given"),
+    }
     let dropped = environment::dropped();
     if !dropped.is_empty() {
         progress.say(&format!("  not passed on to builds: {}", dropped.join(", ")));
@@ -151,8 +168,14 @@ fn announce(plan: &Plan, components: &[Resolved], toolchain: &RunningTree, progr
     }
 }
 
-fn report(outcome: &Outcome, plan: &Plan, components: &[Resolved], progress: &Progress) {
-    let (file, size, sha256) = (outcome.file.display(), outcome.size, &outcome.sha256);
+fn report(
+    outcome: &Outcome,
+    plan: &Plan,
+    components: &[Resolved],
+    signer: Option<&str>,
+    progress: &Progress,
+) {
+    let (file, size, sha256) = (outcome.file.display(), outcome.size, hex(&outcome.digest));
     if progress.format() == Format::Json {
         progress.emit(&json!({
             "event": "result",
@@ -162,11 +185,15 @@ fn report(outcome: &Outcome, plan: &Plan, components: &[Resolved], progress: &Pr
             "file": outcome.file,
             "size": size,
             "sha256": sha256,
+            "signed_by": signer,
         }));
         return;
     }
     for component in components {
         progress.say(&line(component));
+    }
+    if let Some(signer) = signer {
+        progress.say(&format!("signed by {signer}"));
     }
     println!("{file} {size} bytes sha256 {sha256}");
 }

@@ -12,7 +12,8 @@ use crate::version::Version;
 #[command(
     name = "cargo xtask",
     after_help = "\
-Exit codes: 0 done, 1 a wrong option, ref or build.toml, 2 a damaged file, 3 a tool is missing, 4 no space, 7 a step failed."
+Exit codes: 0 done, 1 a wrong option, ref, key or build.toml, 2 a damaged or badly signed file, 3 a tool is missing,
+4 no space, 7 a step failed, 8 not signed by a key that --trust names."
 )]
 pub struct Cli {
     /// What to do.
@@ -25,13 +26,14 @@ pub struct Cli {
 pub enum Task {
     /// Compile the components at chosen refs and pack them into one self-extracting file.
     AllInOne(AllInOne),
-    /// Check every byte and every entry of a packed file.
-    Verify {
-        /// The file.
-        file: PathBuf,
-    },
+    /// Check the signature, every byte and every entry of a packed file.
+    Verify(Verify),
     /// Show what a packed file was built from.
     Inspect(Inspect),
+    /// Make a pair of keys to sign packed files with.
+    Keygen(Keygen),
+    /// Sign a packed file that was not signed when it was built.
+    Sign(Sign),
     /// Run a server and an agent of this tree here, with simulated virtual machines, until Ctrl-C.
     Dev(Dev),
     /// Run all tests.
@@ -65,6 +67,9 @@ pub struct AllInOne {
     /// How many things are done at once, by default one for each processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), env = "CAIRN_JOBS")]
     pub jobs: Option<u16>,
+    /// Which key signs the result.
+    #[command(flatten)]
+    pub key: KeyArgs,
     /// Print the plan and stop.
     #[arg(long)]
     pub dry_run: bool,
@@ -74,6 +79,62 @@ pub struct AllInOne {
     /// Print only the result and what is wrong.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Where a private key is. Never the key itself: others see a command line.
+#[derive(Clone, Debug, Args)]
+pub struct KeyArgs {
+    /// Sign with this private key. The variable CAIRN_KEY_PEM may hold the key itself instead.
+    #[arg(long, value_name = "FILE", env = "CAIRN_KEY", hide_env_values = true)]
+    pub key: Option<PathBuf>,
+    /// Its passphrase.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+}
+
+/// Where a passphrase comes from when nobody is to be asked.
+#[derive(Clone, Debug, Args)]
+pub struct PassphraseArgs {
+    /// Take the key's passphrase from the first line of this file. The variable CAIRN_KEY_PASSPHRASE may hold it instead;
+    /// without either it is asked for on the terminal.
+    #[arg(long, value_name = "FILE", env = "CAIRN_KEY_PASSPHRASE_FILE", hide_env_values = true)]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The file.
+    pub file: PathBuf,
+    /// Demand a signature by this public key. Repeatable: one of them has to have signed.
+    #[arg(long, value_name = "KEY.pub")]
+    pub trust: Vec<PathBuf>,
+}
+
+/// Options of `keygen`.
+#[derive(Debug, Args)]
+pub struct Keygen {
+    /// Where the private key goes. The public key goes beside it, with `.pub` behind its name.
+    pub file: PathBuf,
+    /// Do not encrypt the private key.
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub no_passphrase: bool,
+    /// The passphrase that encrypts it.
+    #[command(flatten)]
+    pub passphrase: PassphraseArgs,
+}
+
+/// Options of `sign`.
+#[derive(Debug, Args)]
+pub struct Sign {
+    /// The file.
+    pub file: PathBuf,
+    /// Which key signs it.
+    #[command(flatten)]
+    pub key: KeyArgs,
+    /// Put the signature in the place of one that is there.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Options of `inspect`.

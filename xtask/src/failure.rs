@@ -18,6 +18,8 @@ pub enum Code {
     NoSpace = 4,
     /// A step failed.
     Failed = 7,
+    /// Not what was demanded: unsigned, or signed by somebody else.
+    Refused = 8,
 }
 
 /// A sentence that ends with the remedy, and the exit code that belongs to it.
@@ -36,6 +38,11 @@ impl Failure {
     /// A file that is not what it should be.
     pub fn damaged(sentence: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self { code: Code::Damaged, sentence: sentence.into() })
+    }
+
+    /// A file that is whole, and not by whom it has to be.
+    pub fn refused(sentence: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Self { code: Code::Refused, sentence: sentence.into() })
     }
 
     /// A tool that has to be installed.

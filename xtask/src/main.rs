@@ -1,8 +1,8 @@
 //! `cargo xtask`: builds, packages and tests Cairn.
 //!
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
-//! turns them into steps, `run` does the steps. `check` is what people and CI run before a change is taken,
-//! `dev` what people run to try it.
+//! turns them into steps, `run` does the steps, `publish` puts the result in its place. `key` and `sign` say who made it.
+//! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
 mod buildfile;
@@ -14,12 +14,15 @@ mod elf;
 mod environment;
 mod failure;
 mod git;
+mod key;
 mod packages;
 mod plan;
 mod progress;
+mod publish;
 mod refs;
 mod run;
 mod show;
+mod sign;
 mod suggest;
 mod version;
 
@@ -40,8 +43,10 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Task::AllInOne(args) => all_in_one::command(&args),
-        Task::Verify { file } => show::verify(&file),
+        Task::Verify(args) => show::verify(&args),
         Task::Inspect(args) => show::inspect(&args),
+        Task::Keygen(args) => key::generate(&args),
+        Task::Sign(args) => sign::command(&args),
         Task::Dev(args) => dev::command(&args),
         Task::Test(args) => check::command(&args),
     };

@@ -4,18 +4,21 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use packaging_archive::Archive;
+use packaging_archive::{Archive, PublicKey};
 
-use crate::cli::Inspect;
+use crate::cli::{Inspect, Verify};
 use crate::failure::Failure;
+use crate::key;
 use crate::progress::Format;
 
-/// Checks every byte and every entry.
+/// Checks the signature, every byte and every entry.
 ///
 /// # Errors
-/// Exit code 2 for a file that is not as it was packed.
-pub fn verify(file: &Path) -> Result<()> {
-    let archive = open(file)?;
+/// Exit code 2 for a file that is not as it was packed or badly signed, 8 for one that no key of `--trust` has signed.
+pub fn verify(args: &Verify) -> Result<()> {
+    let trusted = args.trust.iter().map(|file| key::public(file)).collect::<Result<Vec<_>>>()?;
+    let archive = open(&args.file)?;
+    let signed = signed(&archive, &trusted)?;
     archive.verify_contents(&mut |_| ())?;
     let manifest = archive.manifest();
     println!(
@@ -24,7 +27,33 @@ pub fn verify(file: &Path) -> Result<()> {
         manifest.version,
         manifest.entries.len()
     );
+    println!("{signed}");
     Ok(())
+}
+
+/// Who has signed the file, as a sentence. Opening it has shown that the signature is one by that key.
+fn signed(archive: &Archive, trusted: &[PublicKey]) -> Result<String> {
+    let file = archive.path().display();
+    let expected: Vec<String> = trusted.iter().map(|key| key.fingerprint().to_string()).collect();
+    match archive.signer() {
+        Some(signer) if trusted.contains(signer) => {
+            Ok(format!("signed by {}, which is trusted", signer.fingerprint()))
+        }
+        Some(signer) if trusted.is_empty() => Ok(format!(
+            "signed by {}, not compared with any key; name one with --trust KEY.pub",
+            signer.fingerprint()
+        )),
+        Some(signer) => Err(Failure::refused(format!(
+            "`{file}` is signed by {}, not by {}; get the file or the public key from where it is published",
+            signer.fingerprint(),
+            expected.join(" or ")
+        ))),
+        None if trusted.is_empty() => Ok("not signed".to_owned()),
+        None => Err(Failure::refused(format!(
+            "`{file}` is not signed, and should be by {}; get it from where it was signed",
+            expected.join(" or ")
+        ))),
+    }
 }
 
 /// Prints what a file was built from.
@@ -36,12 +65,19 @@ pub fn inspect(args: &Inspect) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Json => out.write_all(archive.manifest_json())?,
-        Format::Human => write!(out, "{}", archive.manifest())?,
+        Format::Human => {
+            write!(out, "{}", archive.manifest())?;
+            match archive.signer() {
+                Some(signer) => writeln!(out, "signed by {}", signer.fingerprint())?,
+                None => writeln!(out, "not signed")?,
+            }
+        }
     }
     Ok(())
 }
 
-fn open(file: &Path) -> Result<Archive> {
+/// Opens a file that is there.
+pub fn open(file: &Path) -> Result<Archive> {
     if !file.exists() {
         return Err(Failure::usage(format!(
             "there is no file `{}`; name one that cargo xtask all-in-one has made",

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Fingerprint;
+
 /// Why an archive could not be read, written or extracted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -20,6 +22,16 @@ pub enum Error {
         path: PathBuf,
         /// Which rule, and by which entry.
         what: String,
+    },
+    /// The signature in the file is not one over its bytes.
+    #[error(
+        "`{path}` is badly signed: its signature is not one by the key {fingerprint} over these bytes; copy it again from where it was published"
+    )]
+    Signature {
+        /// The archive.
+        path: PathBuf,
+        /// The key that the signature claims to be by.
+        fingerprint: Fingerprint,
     },
     /// Written by another generation of the toolchain.
     #[error(
@@ -51,6 +63,14 @@ pub enum Error {
         /// Why, and what to do.
         what: String,
     },
+    /// A key that does not sign.
+    #[error("cannot sign `{path}`")]
+    Key {
+        /// The archive.
+        path: PathBuf,
+        /// Why not.
+        source: crate::KeyError,
+    },
     /// The operating system said no.
     #[error("cannot {action} `{path}`")]
     Io {
@@ -68,8 +88,8 @@ impl Error {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Damaged { .. } | Self::Unsafe { .. } | Self::Format { .. } => true,
-            Self::NoEntry { .. } | Self::Input { .. } | Self::Io { .. } => false,
+            Self::Damaged { .. } | Self::Unsafe { .. } | Self::Signature { .. } | Self::Format { .. } => true,
+            Self::NoEntry { .. } | Self::Input { .. } | Self::Key { .. } | Self::Io { .. } => false,
         }
     }
 

@@ -6,7 +6,7 @@
 //! member 1   gzip of a tar entry with the helper, so that the stub finds it without a table
 //! member 2.. gzip of tar entries, section by section: small entries together, big ones in chunks
 //! member n   gzip of the two zero blocks that end a tar file
-//! trailer    an empty gzip member whose extra field holds sizes and the SHA-256 of all bytes before it
+//! trailer    an empty gzip member whose extra field holds sizes, the SHA-256 of all bytes before it, and a signature
 //! ```
 //!
 //! Behind the stub everything is one multi-member gzip stream and one tar stream, so that `tail`, `gunzip` and `tar`
@@ -20,6 +20,7 @@ mod extract;
 mod manifest;
 mod path;
 mod read;
+mod signature;
 mod trailer;
 #[cfg(feature = "write")]
 mod write;
@@ -31,9 +32,10 @@ pub use manifest::{
 };
 pub use path::EntryPath;
 pub use read::Archive;
-pub use trailer::{Digest, TRAILER_BYTES, Trailer};
+pub use signature::{Fingerprint, KeyError, PublicKey, Signature};
+pub use trailer::{Digest, TRAILER_BYTES, Trailer, hex};
 #[cfg(feature = "write")]
-pub use write::{Compressed, Content, Description, Input, assemble, compress};
+pub use write::{Compressed, Content, Description, Input, PrivateKey, assemble, compress, sign};
 
 /// The stub is padded to a multiple of this many bytes, so that `dd bs=4096` and `tail -c` both cut it off exactly.
 pub const BLOCK_BYTES: u64 = 4096;

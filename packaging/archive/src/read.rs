@@ -12,11 +12,15 @@ use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use crate::manifest::{Entry, FORMAT, Fault, HELPER, MANIFEST, Manifest, Member};
+use crate::signature::{PublicKey, Signature};
 use crate::trailer::{Digest, TRAILER_BYTES, Trailer, hex, sha256_hex};
 use crate::{BLOCK_BYTES, Error};
 
 /// Uncompressed bytes that one member may hold. The builder stays far below; a bomb does not.
 pub(crate) const MAX_MEMBER_BYTES: u64 = 64 << 20;
+
+/// Bytes of the script. Ours has one block of them.
+const MAX_STUB_BYTES: u64 = 1 << 20;
 
 /// An archive whose table of contents has been read and found plausible.
 #[derive(Debug)]
@@ -29,10 +33,11 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Reads trailer and manifest, and nothing else of the file: the cost does not grow with the file's size.
+    /// Reads trailer, stub and manifest, and nothing else of the file: the cost does not grow with the file's size. A
+    /// signature is compared with the digest that the trailer names, which [`Archive::verify`] compares with the bytes.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Unsafe`] or [`Error::Format`] if the file is not an archive that this program reads,
+    /// [`Error::Signature`], [`Error::Damaged`], [`Error::Unsafe`] or [`Error::Format`] if the file is not an archive that this program reads,
     /// [`Error::Io`] if it cannot be read at all.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
@@ -48,6 +53,9 @@ impl Archive {
         let mut bytes = vec![0; TRAILER_BYTES];
         read_at(&file, &path, &mut bytes, length - TRAILER_BYTES as u64)?;
         let trailer = Trailer::parse(&bytes, length).map_err(|what| damaged(&path, what))?;
+        if let Some(signature) = trailer.signature.filter(|signature| !signature.holds(&trailer.digest)) {
+            return Err(Error::Signature { path, fingerprint: signature.key().fingerprint() });
+        }
         match read_manifest(&file, &path, &trailer) {
             Ok((manifest, manifest_json)) => Ok(Self { file, path, trailer, manifest, manifest_json }),
             // A table that makes no sense in a file that is not whole says nothing of who wrote it.
@@ -81,6 +89,12 @@ impl Archive {
     #[must_use]
     pub fn trailer(&self) -> &Trailer {
         &self.trailer
+    }
+
+    /// The key that has signed the file, if one has.
+    #[must_use]
+    pub fn signer(&self) -> Option<&PublicKey> {
+        self.trailer.signature.as_ref().map(Signature::key)
     }
 
     /// Reads the whole file and compares its digest, stub included. `progress` is told of each piece's bytes.
@@ -297,8 +311,15 @@ fn check_header(header: &tar::Header, entry: &Entry) -> Result<(), String> {
 }
 
 fn read_manifest(file: &File, path: &Path, trailer: &Trailer) -> Result<(Manifest, Vec<u8>), Error> {
-    if trailer.head_bytes > MAX_MEMBER_BYTES {
-        return Err(damaged(path, "its manifest is too big"));
+    if trailer.head_bytes > MAX_MEMBER_BYTES || trailer.stub_bytes > MAX_STUB_BYTES {
+        return Err(damaged(path, "its head is too big"));
+    }
+    // The script is text and ends where the first gzip member begins. A signature covers the bytes and not the numbers of
+    // the trailer: this keeps somebody from naming another beginning, with another manifest behind it.
+    let mut stub = vec![0; trailer.stub_bytes as usize];
+    read_at(file, path, &mut stub, 0)?;
+    if !stub.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n')) {
+        return Err(damaged(path, "its script holds what is no text"));
     }
     let mut head = vec![0; trailer.head_bytes as usize];
     read_at(file, path, &mut head, trailer.stub_bytes)?;

@@ -2,15 +2,23 @@
 //!
 //! It is text, because the stub reads it with `tail` and `head` where the helper cannot run. It has one valid spelling:
 //! a reader parses it, writes it again, and compares the bytes, so that no bit of it is without effect.
+//!
+//! What is signed is the digest of every byte before the trailer. The sizes beside it need no signature: readers see to it
+//! that those bytes allow only one (where the script ends, and how long the gzip member behind it is).
 
 use sha2::{Digest as _, Sha256};
 
 use crate::BLOCK_BYTES;
+use crate::signature::{Signature, unhex};
 
 /// SHA-256 as bytes.
 pub type Digest = [u8; 32];
 
-const TEXT_BYTES: usize = 16 + 16 + 16 + 22 + 72 + 133;
+const TEXT_BYTES: usize = 16 + 16 + 16 + 22 + 72 + 71 + 133;
+
+/// Digits of a key and of a signature; as many dashes stand for an archive that is not signed.
+const KEY_DIGITS: usize = 66;
+const SIGNATURE_DIGITS: usize = 128;
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255];
 const TAIL: [u8; 10] = [3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
@@ -28,20 +36,24 @@ pub struct Trailer {
     pub file_bytes: u64,
     /// SHA-256 of every byte before the trailer.
     pub digest: Digest,
+    /// The signature over `digest`, and the key that it is by.
+    pub signature: Option<Signature>,
 }
 
 impl Trailer {
     /// The one spelling.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        // The signature's place is kept: dashes stand for an archive that is not signed.
+        let (key, signature) = match &self.signature {
+            Some(signature) => (signature.key().digits(), signature.digits()),
+            None => ("-".repeat(KEY_DIGITS), "-".repeat(SIGNATURE_DIGITS)),
+        };
         let text = format!(
-            "cairn-archive 1 stub={:010} head={:010} size={:016} sha256={} sig={}\n",
+            "cairn-archive 1 stub={:010} head={:010} size={:016} sha256={} key={key} sig={signature}\n",
             self.stub_bytes,
             self.head_bytes,
             self.file_bytes,
             hex(&self.digest),
-            "-".repeat(128)
         );
         debug_assert_eq!(text.len(), TEXT_BYTES, "{text}");
         let mut bytes = Vec::with_capacity(TRAILER_BYTES);
@@ -87,28 +99,29 @@ impl Trailer {
             head_bytes: field("head")?.parse().ok()?,
             file_bytes: field("size")?.parse().ok()?,
             digest: unhex(field("sha256")?)?,
+            signature: match (field("key")?, field("sig")?) {
+                (key, signature) if key.starts_with('-') && signature.starts_with('-') => None,
+                (key, signature) => Some(Signature::from_digits(key, signature)?),
+            },
         })
+    }
+
+    /// The same, signed.
+    #[cfg(feature = "write")]
+    pub(crate) fn signed(mut self, key: &crate::PrivateKey) -> Result<Self, crate::KeyError> {
+        self.signature = Some(key.sign(&self.digest)?);
+        Ok(self)
     }
 }
 
 /// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-fn unhex(text: &str) -> Option<Digest> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (i, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(digest)
 }
 
 /// SHA-256 of `bytes` as 64 hexadecimal digits.
@@ -121,7 +134,13 @@ mod tests {
     use super::*;
 
     fn sample() -> Trailer {
-        Trailer { stub_bytes: 4096, head_bytes: 300, file_bytes: 123_456, digest: [0xab; 32] }
+        Trailer {
+            stub_bytes: 4096,
+            head_bytes: 300,
+            file_bytes: 123_456,
+            digest: [0xab; 32],
+            signature: None,
+        }
     }
 
     #[test]
@@ -140,6 +159,21 @@ mod tests {
             // A digit of the digest gives another valid trailer, which the bytes of the file then contradict.
             if let Ok(other) = Trailer::parse(&flipped, 123_456) {
                 assert_ne!(other, sample(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_bit_of_a_signature_matters() {
+        let trailer = sample().signed(&crate::PrivateKey::generate().unwrap()).unwrap();
+        let bytes = trailer.bytes();
+        assert_eq!(Trailer::parse(&bytes, 123_456).unwrap(), trailer);
+        let start = bytes.windows(5).position(|window| window == b" key=").unwrap();
+        for bit in start * 8..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(other) = Trailer::parse(&flipped, 123_456) {
+                assert!(!other.signature.unwrap().holds(&other.digest), "bit {bit}");
             }
         }
     }

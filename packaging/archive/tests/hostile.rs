@@ -35,6 +35,7 @@ fn forge(file: &Path, change: impl FnOnce(&mut serde_json::Value)) {
         head_bytes: head.len() as u64,
         file_bytes: (before.len() + TRAILER_BYTES) as u64,
         digest: Sha256::digest(&before).into(),
+        signature: None,
     };
     std::fs::write(file, [before, forged.bytes()].concat()).unwrap();
 }

@@ -42,8 +42,8 @@ About a .run file, too: cairnctl --archive FILE VERB
 const COMMON_HELP: &str = "\
 Every option is also an environment variable: --no-start is CAIRN_NO_START=1.
 
-Exit codes: 0 done, 1 usage, 2 damaged, 3 host not supported, 4 no space, 5 locked by another run,
-6 failed and rolled back, 7 failed and needs a hand, 8 refused by policy, 9 interrupted.";
+Exit codes: 0 done, 1 usage, 2 damaged or badly signed, 3 host not supported, 4 no space,
+5 locked by another run, 6 failed and rolled back, 7 failed and needs a hand, 8 refused by policy, 9 interrupted.";
 
 impl Cli {
     /// Reads a command line. `run_file` is the name of the .run file that was started, if it was one.
@@ -98,6 +98,25 @@ pub struct HostArgs {
     pub no_start: bool,
 }
 
+/// Whose signature a .run file has to carry.
+#[derive(Clone, Debug, Args)]
+pub struct TrustArgs {
+    /// Trust this public key: the file has to be signed by it or by another that this host trusts. `install` keeps it,
+    /// so that every later one demands a signature too. Repeatable.
+    #[arg(long, value_name = "KEY.pub", env = "CAIRN_TRUST")]
+    pub trust: Vec<PathBuf>,
+    /// Demand that this key has signed the file, in this run alone.
+    #[arg(long, value_name = "KEY.pub", env = "CAIRN_REQUIRE_SIGNATURE")]
+    pub require_signature: Option<PathBuf>,
+}
+
+impl TrustArgs {
+    /// Whether any key was named.
+    pub fn is_given(&self) -> bool {
+        !self.trust.is_empty() || self.require_signature.is_some()
+    }
+}
+
 /// Options of `preflight`.
 #[derive(Debug, Args)]
 pub struct PreflightArgs {
@@ -124,6 +143,9 @@ pub struct InstallArgs {
     /// Print the plan and stop.
     #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
+    /// Who has to have signed it.
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Take the administrator's password from the first line of this file instead of making one.
     #[arg(long, value_name = "FILE", env = "CAIRN_ADMIN_PASSWORD_FILE")]
     pub admin_password_file: Option<PathBuf>,
@@ -157,6 +179,9 @@ pub struct UninstallArgs {
 pub struct VerifyArgs {
     /// A .run file.
     pub file: Option<PathBuf>,
+    /// Who has to have signed it.
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// The root that was given to `install`.
     #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
     pub root: PathBuf,

@@ -10,7 +10,7 @@ pub enum Code {
     Ok = 0,
     /// The command line is wrong.
     Usage = 1,
-    /// The archive or the installation is damaged.
+    /// The archive or the installation is damaged, or its signature is not one over its bytes.
     Damaged = 2,
     /// The host is not supported, or lacks a tool.
     Unsupported = 3,
@@ -22,7 +22,7 @@ pub enum Code {
     RolledBack = 6,
     /// It failed, and somebody has to look.
     Failed = 7,
-    /// Refused by policy.
+    /// Refused by policy: another version or role, not signed by whom it has to be.
     Refused = 8,
     /// Interrupted by a signal or by the operator.
     Interrupted = 9,

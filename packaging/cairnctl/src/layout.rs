@@ -44,6 +44,11 @@ impl Layout {
         self.root.join("etc/cairn")
     }
 
+    /// Public keys, one file each: whose files are installed here.
+    pub fn trusted(&self) -> PathBuf {
+        self.configuration().join("trusted")
+    }
+
     /// Data.
     pub fn state(&self) -> PathBuf {
         self.root.join("var/lib/cairn")
@@ -70,8 +75,16 @@ impl Layout {
     }
 
     /// Folders in which files are put in place by rename.
-    pub fn written(&self) -> [PathBuf; 6] {
-        [self.prefix(), self.versions(), self.configuration(), self.state(), self.archives(), self.units()]
+    pub fn written(&self) -> [PathBuf; 7] {
+        [
+            self.prefix(),
+            self.versions(),
+            self.configuration(),
+            self.trusted(),
+            self.state(),
+            self.archives(),
+            self.units(),
+        ]
     }
 
     /// Logs.

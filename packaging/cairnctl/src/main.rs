@@ -1,7 +1,8 @@
 //! `cairnctl`: the helper inside the archive, and the control tool on the host.
 //!
 //! It is a static program that never asks the C library for a name, of a host or of a user: a static glibc program that
-//! does crashes on stock distributions. What needs that, and all cryptography, is done by the programs it installs.
+//! does crashes on stock distributions. What needs that, and all secrets, is the business of the programs it installs; it only
+//! checks who has signed the file that it came in.
 
 mod args;
 mod exit;
@@ -17,6 +18,7 @@ mod say;
 mod show;
 mod source;
 mod translate;
+mod trust;
 mod uninstall;
 mod verify;
 

@@ -34,6 +34,9 @@ pub struct Receipt {
     pub configuration: Vec<Written>,
     /// systemd units: where they lie, and the SHA-256 that they had.
     pub units: Vec<Written>,
+    /// Keys that an operator said to trust: where they lie. They are the operator's, and stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted: Vec<PathBuf>,
 }
 
 /// A file that was written.
@@ -49,8 +52,17 @@ impl Receipt {
     /// A record in this program's format.
     pub fn new(product: &str, version: &str, role: Role) -> Self {
         let (product, version) = (product.to_owned(), version.to_owned());
-        let (folders, configuration, units) = (Vec::new(), Vec::new(), Vec::new());
-        Self { format: FORMAT, product, version, role, removed: false, folders, configuration, units }
+        Self {
+            format: FORMAT,
+            product,
+            version,
+            role,
+            removed: false,
+            folders: Vec::new(),
+            configuration: Vec::new(),
+            units: Vec::new(),
+            trusted: Vec::new(),
+        }
     }
 
     /// The record of the host, if something is installed there.

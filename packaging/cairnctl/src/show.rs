@@ -40,7 +40,11 @@ pub fn inspect(args: &InspectArgs, archive: Option<Archive>) -> Result<Code> {
     if args.json {
         say::answer(archive.manifest_json())?;
     } else {
-        say::answer(archive.manifest().to_string().as_bytes())?;
+        let signed = match archive.signer() {
+            Some(signer) => format!("signed by {}\n", signer.fingerprint()),
+            None => "not signed\n".to_owned(),
+        };
+        say::answer(format!("{}{signed}", archive.manifest()).as_bytes())?;
     }
     Ok(Code::Ok)
 }

@@ -148,6 +148,7 @@ impl Plan {
     fn data(&mut self, layout: &Layout) {
         let data = [
             (layout.configuration().join("tls"), "certificates and keys"),
+            (layout.trusted(), "keys whose files are trusted here"),
             (layout.first_password(), "the administrator's first password"),
             (layout.state().join("server"), "the server's data"),
             (layout.state().join("agent"), "the agent's data"),

@@ -14,11 +14,12 @@ use crate::receipt::{Receipt, below_root};
 use crate::role::Role;
 use crate::say::{self, say};
 use crate::source::{Source, entries_of};
+use crate::trust::{Standing, Trust};
 
 /// Runs the verb. `archive` was verified when it was opened.
 ///
 /// # Errors
-/// Exit code 2 for damage, each piece of it named.
+/// Exit code 2 for damage, each piece of it named, 8 for a file that has to be signed and is not.
 pub fn command(args: &VerifyArgs, archive: Option<Archive>, quiet: bool) -> Result<Code> {
     let archive = match &args.file {
         Some(file) => {
@@ -30,6 +31,7 @@ pub fn command(args: &VerifyArgs, archive: Option<Archive>, quiet: bool) -> Resu
     };
     match archive {
         Some(archive) => {
+            let standing = Trust::new(&Layout::new(&args.root), &args.trust)?.judge(Some(&archive))?;
             if !quiet {
                 let manifest = archive.manifest();
                 let entries = manifest.entries.len();
@@ -38,9 +40,19 @@ pub fn command(args: &VerifyArgs, archive: Option<Archive>, quiet: bool) -> Resu
                     manifest.product,
                     manifest.version
                 );
-                say!("this shows that the file is undamaged, not who made it");
+                standing.tell("");
+                match standing {
+                    Standing::Trusted(_) => (),
+                    Standing::Unchecked(_) | Standing::Unsigned => {
+                        say!("this shows that the file is undamaged, not who made it");
+                    }
+                }
             }
             Ok(Code::Ok)
+        }
+        None if args.trust.is_given() => {
+            let sentence = "a signature is that of a .run file; name the file";
+            Err(Exit::error(Code::Usage, sentence))
         }
         None => installation(&crate::root::layout(&args.root)?, quiet),
     }

@@ -52,6 +52,8 @@ pub struct Inputs<'a> {
     pub manifest_folder: &'a str,
     /// Where the result goes.
     pub out: &'a str,
+    /// The fingerprint of the key that signs it.
+    pub signer: Option<String>,
 }
 
 /// The tree that this program was built from.
@@ -141,7 +143,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
     let file = format!("{}/{}", inputs.out.trim_end_matches('/'), plan.file_name());
     plan.steps
         .push(Step::Compress { sections: plan.sections.iter().map(|(name, _)| name.clone()).collect() });
-    plan.steps.push(Step::Assemble { file: file.clone() });
+    plan.steps.push(Step::Assemble { file: file.clone(), signer: inputs.signer.clone() });
     plan.steps.push(Step::Verify { file });
     Ok(plan)
 }

@@ -21,8 +21,8 @@ pub enum Step {
     Stage { component: String, from: Origin, section: String, files: Vec<Staged> },
     /// Staged files to gzip members.
     Compress { sections: Vec<String> },
-    /// Stub, manifest and members to one file.
-    Assemble { file: String },
+    /// Stub, manifest and members to one file, signed by the key with this fingerprint, if by any.
+    Assemble { file: String, signer: Option<String> },
     /// The file read back, and run once.
     Verify { file: String },
 }
@@ -110,7 +110,8 @@ impl fmt::Display for Step {
                 write!(f, "stage {} of {component} in section {section}", count(files.len(), "file"))
             }
             Self::Compress { sections } => write!(f, "compress {}", count(sections.len(), "section")),
-            Self::Assemble { file } => write!(f, "assemble {file}"),
+            Self::Assemble { file, signer: None } => write!(f, "assemble {file}, unsigned"),
+            Self::Assemble { file, signer: Some(signer) } => write!(f, "assemble {file}, signed by {signer}"),
             Self::Verify { file } => write!(f, "verify {file}"),
         }
     }

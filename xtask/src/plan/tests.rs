@@ -83,6 +83,7 @@ fn made(
         name,
         manifest_folder: "/manifest",
         out: "/out/",
+        signer: None,
     })
 }
 
@@ -116,7 +117,7 @@ check that server says 0.9 111111111111
 stage 2 files of server in section server
 stage 2 files of web in section web
 compress 4 sections
-assemble /out/p-all-in-one-0.9-x86_64.run
+assemble /out/p-all-in-one-0.9-x86_64.run, unsigned
 verify /out/p-all-in-one-0.9-x86_64.run
 "
     );
@@ -145,7 +146,7 @@ check out 111111111111 of /src for agent
 compile agent (agent, profile release, native, toolchain 1.95.0)
 stage 1 file of agent in section node
 compress 4 sections
-assemble /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run
+assemble /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run, unsigned
 verify /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run
 "
     );

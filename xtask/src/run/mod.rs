@@ -8,7 +8,9 @@ mod pack;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use packaging_archive::{Build, Component, Compressed, Content, Description, Input, Toolchain};
+use packaging_archive::{
+    Build, Component, Compressed, Content, Description, Digest, Input, PrivateKey, Toolchain,
+};
 use serde::Serialize;
 
 use crate::cache::Cache;
@@ -31,6 +33,8 @@ pub struct Runner<'a> {
     pub cache: &'a Cache,
     /// Where it is shown.
     pub progress: &'a Progress,
+    /// What signs the result.
+    pub key: Option<&'a PrivateKey>,
     /// How many things are done at once.
     pub jobs: usize,
 }
@@ -82,14 +86,14 @@ pub enum Did {
 }
 
 /// What came out.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Outcome {
     /// The archive.
     pub file: PathBuf,
     /// Its bytes.
     pub size: u64,
-    /// Its SHA-256, as hexadecimal digits.
-    pub sha256: String,
+    /// Its SHA-256.
+    pub digest: Digest,
 }
 
 /// What steps leave for later ones.
@@ -154,17 +158,18 @@ impl Runner<'_> {
                 work.compressed = Some(compressed);
                 return Ok(Did::Compressed { members, reused });
             }
-            Step::Assemble { file } => {
+            Step::Assemble { file, .. } => {
                 let compressed = work.compressed.as_ref().context("nothing was compressed")?;
                 let mirror = Mirror::existing(&self.cache.mirror(&self.toolchain.source));
                 let stub = mirror.show(&self.toolchain.tree, "packaging/stub.sh")?;
                 let stub = stub.context("the running tree has no packaging/stub.sh")?;
                 let description = self.description(work.glibc.clone());
-                work.outcome = Some(pack::assemble(&stub, description, compressed, Path::new(file))?);
+                let assembled = pack::assemble(&stub, description, compressed, self.key, Path::new(file))?;
+                work.outcome = Some(assembled);
             }
             Step::Verify { file } => {
                 let outcome = work.outcome.as_ref().context("nothing was assembled")?;
-                pack::verify(Path::new(file), outcome)?;
+                pack::verify(Path::new(file), outcome, self.key)?;
             }
         }
         Ok(Did::AsPlanned)

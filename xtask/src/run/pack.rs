@@ -1,16 +1,17 @@
 //! Staged files to the finished archive, through `packaging-archive`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, bail};
-use packaging_archive::{Archive, Compressed, Content, Description, Input};
+use packaging_archive::{Archive, Compressed, Content, Description, Input, PrivateKey};
 
 use super::Outcome;
+use crate::environment;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::publish;
 
 /// Compresses what was staged.
 pub fn compress(
@@ -38,36 +39,41 @@ fn size(input: &Input) -> u64 {
     }
 }
 
-/// Writes the archive into a folder of its own beside its place, where it waits for [`verify`].
+/// Writes the archive to where it waits for [`verify`].
 pub fn assemble(
     stub: &str,
     description: Description,
     compressed: &Compressed,
+    key: Option<&PrivateKey>,
     file: &Path,
 ) -> Result<Outcome> {
-    let unfinished = unfinished(file);
-    remove(&unfinished)?;
-    match packaging_archive::assemble(stub, description, compressed, &unfinished.join(name(file))) {
-        Ok((trailer, sha256)) => Ok(Outcome { file: file.to_owned(), size: trailer.file_bytes, sha256 }),
+    let waiting = publish::waiting(file)?;
+    match packaging_archive::assemble(stub, description, compressed, key, &waiting) {
+        Ok((trailer, digest)) => Ok(Outcome { file: file.to_owned(), size: trailer.file_bytes, digest }),
         Err(error) => {
-            let _ = remove(&unfinished);
+            let _ = publish::discard(file);
             Err(error.into())
         }
     }
 }
 
-/// Reads the archive back, every entry, runs it once, and only then moves it to its place. Beside it comes its SHA-256 as
-/// `sha256sum --check` reads it.
-pub fn verify(file: &Path, outcome: &Outcome) -> Result<()> {
-    let unfinished = unfinished(file);
-    let verified = check(&unfinished.join(name(file))).and_then(|()| publish(&unfinished, file, outcome));
-    let removed = remove(&unfinished);
+/// Reads the archive back, every entry, runs it once, and only then moves it to its place.
+pub fn verify(file: &Path, outcome: &Outcome, key: Option<&PrivateKey>) -> Result<()> {
+    let verified =
+        check(&publish::waits(file), key).and_then(|()| publish::publish(file, &outcome.digest, key));
+    let removed = publish::discard(file);
     verified.and(removed)
 }
 
-fn check(file: &Path) -> Result<()> {
-    Archive::open(file)?.verify_contents(&mut |_| ())?;
-    let output = Command::new(file)
+fn check(file: &Path, key: Option<&PrivateKey>) -> Result<()> {
+    let archive = Archive::open(file)?;
+    archive.verify_contents(&mut |_| ())?;
+    if archive.signer() != key.map(PrivateKey::public).as_ref() {
+        bail!("`{}` is not signed as it was planned", file.display());
+    }
+    let mut command = Command::new(file);
+    environment::restrict(&mut command);
+    let output = command
         .args(["--quiet", "--check"])
         .stdin(Stdio::null())
         .output()
@@ -76,35 +82,4 @@ fn check(file: &Path) -> Result<()> {
         bail!("`{} --check` failed: {}", file.display(), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
-}
-
-/// An old digest never lies beside a new file: it goes first, and the new one comes last.
-fn publish(unfinished: &Path, file: &Path, outcome: &Outcome) -> Result<()> {
-    let digest = format!("{}.sha256", name(file));
-    let place = file.with_file_name(&digest);
-    let publish = || -> std::io::Result<()> {
-        fs::write(unfinished.join(&digest), format!("{}  {}\n", outcome.sha256, name(file)))?;
-        if place.exists() {
-            fs::remove_file(&place)?;
-        }
-        fs::rename(unfinished.join(name(file)), file)?;
-        fs::rename(unfinished.join(&digest), &place)
-    };
-    publish().with_context(|| format!("cannot write `{}`", file.display()))
-}
-
-/// Where an archive is until it is known to be good: on the file system where it will be, so that a rename suffices.
-fn unfinished(file: &Path) -> PathBuf {
-    file.with_file_name(format!(".{}.unfinished", name(file)))
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot remove `{}`", folder.display()))?;
-    }
-    Ok(())
-}
-
-fn name(file: &Path) -> &str {
-    file.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

@@ -10,25 +10,26 @@ use sha2::{Digest as _, Sha256};
 
 use super::cache::HEADER_BYTES;
 use super::compress::needs;
-use super::{Compressed, Description};
+use super::{Compressed, Description, PrivateKey};
 use crate::manifest::{FORMAT, MANIFEST, Manifest};
-use crate::trailer::{TRAILER_BYTES, Trailer};
+use crate::trailer::{Digest, TRAILER_BYTES, Trailer};
 use crate::{BLOCK_BYTES, Error};
 
-/// Writes the archive to `out`, replacing what was there only when it is complete. Returns the trailer and the SHA-256
-/// of the whole file as hexadecimal digits.
+/// Writes the archive to `out`, signed if there is a `key`, replacing what was there only when it is complete. Returns
+/// the trailer and the SHA-256 of the whole file.
 ///
 /// `stub` is the text of the shell script. These words in it are replaced: `@PRODUCT@`, `@VERSION@`, `@STUB@` (bytes of
 /// the padded stub), `@HEAD@` (compressed bytes of member 0) and `@HELPER@` (compressed bytes of member 1). Lines that are only a comment are dropped, but for the first two.
 ///
 /// # Errors
-/// [`Error::Io`]; `out` is then as it was.
+/// [`Error::Io`] or [`Error::Key`]; `out` is then as it was.
 pub fn assemble(
     stub: &str,
     description: Description,
     compressed: &Compressed,
+    key: Option<&PrivateKey>,
     out: &Path,
-) -> Result<(Trailer, String), Error> {
+) -> Result<(Trailer, Digest), Error> {
     let manifest = manifest(description, compressed);
     let head = head(&manifest)?;
     let stub = padded_stub(stub, &manifest, head.len());
@@ -48,14 +49,18 @@ pub fn assemble(
         file.seek(SeekFrom::Start(HEADER_BYTES)).map_err(Error::io("read", path))?;
         write(&mut file.take(member.size))?;
     }
-    let trailer = Trailer {
+    let mut trailer = Trailer {
         stub_bytes: stub.len() as u64,
         head_bytes: head.len() as u64,
         file_bytes: before + TRAILER_BYTES as u64,
         digest: sink.hash.clone().finalize().into(),
+        signature: None,
     };
+    if let Some(key) = key {
+        trailer = trailer.signed(key).map_err(|source| Error::Key { path: out.to_owned(), source })?;
+    }
     sink.write_all(&trailer.bytes()).map_err(Error::io("write", out))?;
-    let sha256 = crate::trailer::hex(&sink.hash.finalize());
+    let sha256 = sink.hash.finalize().into();
     let temporary = sink.inner.into_inner().map_err(|error| Error::io("write", out)(error.into_error()))?;
     temporary
         .as_file()
@@ -133,9 +138,10 @@ fn strip_comments(text: &str) -> String {
     text.lines().enumerate().filter(keep).map(|(_, line)| format!("{}\n", line.trim_start())).collect()
 }
 
-struct Hashed<W> {
-    inner: W,
-    hash: Sha256,
+/// What is written, and its digest so far.
+pub(super) struct Hashed<W> {
+    pub(super) inner: W,
+    pub(super) hash: Sha256,
 }
 
 impl<W: Write> Write for Hashed<W> {

@@ -7,12 +7,16 @@
 mod assemble;
 mod cache;
 mod compress;
+mod key;
 mod layout;
+mod sign;
 
 use std::path::PathBuf;
 
 pub use assemble::assemble;
 pub use compress::compress;
+pub use key::PrivateKey;
+pub use sign::sign;
 
 use crate::manifest::{Build, Component, Entry, Member, Mode, Section, Toolchain};
 use crate::path::EntryPath;

@@ -66,7 +66,7 @@ fn pack(folder: &TempDirRef, entries: Vec<File>, threads: usize) -> Made {
         compress(inputs, &sections, 1_700_000_000, &folder.path().join("cache"), threads, &|_| ()).unwrap();
     let file = folder.path().join("made.run");
     let stub = "#!/bin/sh\n# first lines stay\n  # a comment goes\necho @PRODUCT@ @VERSION@ @STUB@ @HEAD@ @HELPER@\nexit 0\n";
-    assemble(stub, description(), &compressed, &file).unwrap();
+    assemble(stub, description(), &compressed, None, &file).unwrap();
     Made { folder: folder.clone(), file, compressed }
 }
 

@@ -28,6 +28,7 @@ use crate::root::Root;
 use crate::say::{self, say};
 use crate::show::keep_in;
 use crate::source::Source;
+use crate::trust::Trust;
 
 pub use systemd::{disable, is_booted, is_enabled, is_idle, reload, stop};
 
@@ -41,10 +42,12 @@ use undo::Undo;
 /// With the exit code that belongs to the failure; what was done has then been undone, or the message says what was not.
 pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Result<Code> {
     let interrupt = Interrupt::new()?;
-    let source = source(args, archive, quiet)?;
+    let source = source(args, archive)?;
     let manifest = source.manifest();
     let root = Root::make(&args.host.root)?;
     let layout = root.layout();
+    let trust = Trust::new(layout, &args.trust)?;
+    let standing = trust.judge(source.archive())?;
     let start = !args.host.no_start;
     if start && !layout.is_host() {
         let sentence = "services of another root cannot be started; add --no-start";
@@ -55,10 +58,12 @@ pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Res
     if let Some(before) = before {
         refuse_other(before, &source, args, layout)?;
     }
+    keep(args, &source, quiet)?;
     let interactive = std::io::stdin().is_terminal();
     let context = Context {
         layout,
         source: &source,
+        trust: trust.new_keys(),
         role: args.host.role,
         start,
         root_is_new: root.is_new(),
@@ -90,6 +95,7 @@ pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Res
     }
     if args.dry_run || (ask && !quiet) {
         say!("plan for {} {}:", manifest.product, manifest.version);
+        standing.tell("  ");
         for step in &steps {
             say!("  {step}");
         }
@@ -103,6 +109,7 @@ pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Res
     }
     if !quiet && !ask {
         say!("installing {} {}:", manifest.product, manifest.version);
+        standing.tell("  ");
         tell_foreign_configuration(&context);
     }
     perform(&context, &steps, &interrupt, quiet)?;
@@ -110,7 +117,7 @@ pub fn command(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Res
     Ok(Code::Ok)
 }
 
-fn source(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Result<Source> {
+fn source(args: &InstallArgs, archive: Option<Archive>) -> Result<Source> {
     if let Some(folder) = &args.from {
         let source = Source::folder(folder)?;
         source.check(args.host.role)?;
@@ -118,14 +125,19 @@ fn source(args: &InstallArgs, archive: Option<Archive>, quiet: bool) -> Result<S
     }
     let sentence = "nothing to install from; run the .run file, or write cairnctl --archive FILE install";
     let archive = archive.ok_or_else(|| Exit::error(Code::Usage, sentence))?;
-    if let (Some(dir), false) = (&args.keep_in, args.dry_run) {
+    Ok(Source::Archive(Box::new(archive)))
+}
+
+/// Extracts the file for an operator who wants to have it so too.
+fn keep(args: &InstallArgs, source: &Source, quiet: bool) -> Result<()> {
+    if let (Some(dir), Some(archive), false) = (&args.keep_in, source.archive(), args.dry_run) {
         let dir = keep_in(dir.clone(), archive.manifest());
         archive.extract(&dir, &|_| true, &mut |_| ())?;
         if !quiet {
             say!("extracted to {}", dir.display());
         }
     }
-    Ok(Source::Archive(Box::new(archive)))
+    Ok(())
 }
 
 fn tell_foreign_configuration(context: &Context<'_>) {

@@ -12,6 +12,7 @@ use crate::host::{self, missing_folders};
 use crate::layout::Layout;
 use crate::receipt::{Receipt, Written, on_host};
 use crate::source::entries_of;
+use crate::trust;
 
 /// The steps that are left to do. `left` is the record of an earlier installation, or of one that was removed.
 ///
@@ -36,6 +37,7 @@ pub fn plan(context: &Context<'_>, left: Option<&Receipt>) -> Result<Vec<Step>> 
             }
             Step::MakeFolder { .. }
             | Step::WriteReceipt { .. }
+            | Step::TrustKey { .. }
             | Step::KeepArchive { .. }
             | Step::WriteConfiguration { .. }
             | Step::Enable { .. } => !step.is_done(context, before)?,
@@ -58,7 +60,7 @@ pub fn foreign_configuration(context: &Context<'_>) -> Vec<PathBuf> {
 
 fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
     let (layout, manifest, role) = (context.layout, context.source.manifest(), context.role);
-    let folders = [
+    let mut folders = vec![
         (layout.versions(), 0o755),
         (layout.configuration(), 0o755),
         (layout.state(), 0o755),
@@ -66,6 +68,9 @@ fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
         (layout.logs(), 0o750),
         (layout.units(), 0o755),
     ];
+    if !context.trust.is_empty() {
+        folders.push((layout.trusted(), 0o755));
+    }
     let mut receipt = Receipt::new(&manifest.product, &manifest.version, role);
     receipt.folders = match left {
         Some(left) => left.folders.clone(),
@@ -77,6 +82,15 @@ fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
             receipt.folders.push(folder);
         }
     }
+    let mut keys = Vec::new();
+    receipt.trusted = left.map(|left| left.trusted.clone()).unwrap_or_default();
+    for key in &context.trust {
+        let to = trust::place(layout, key);
+        receipt.trusted.push(on_host(layout, &to));
+        keys.push(Step::TrustKey { key: *key, to });
+    }
+    receipt.trusted.sort_unstable();
+    receipt.trusted.dedup();
     let mut steps: Vec<Step> =
         folders.into_iter().map(|(path, mode)| Step::MakeFolder { path, mode }).collect();
     let mut configuration = Vec::new();
@@ -96,6 +110,7 @@ fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
         }
     }
     steps.push(Step::WriteReceipt { receipt });
+    steps.extend(keys);
     steps.push(Step::Unpack { folder: layout.versions().join(&manifest.version) });
     if let Some(archive) = context.source.archive() {
         let to = layout.archives().join(format!("{}.run", manifest.version));

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use packaging_archive::Entry;
+use packaging_archive::{Entry, PublicKey};
 
 use super::program::Program;
 use super::systemd;
@@ -17,6 +17,7 @@ use crate::layout::Layout;
 use crate::receipt::Receipt;
 use crate::role::Role;
 use crate::source::Source;
+use crate::trust;
 use crate::verify;
 
 /// What steps need to know.
@@ -25,6 +26,8 @@ pub struct Context<'a> {
     pub layout: &'a Layout,
     /// What is installed.
     pub source: &'a Source,
+    /// Keys that this host is to trust from now on.
+    pub trust: Vec<PublicKey>,
     /// What this host is.
     pub role: Role,
     /// Whether services are enabled and started.
@@ -46,6 +49,8 @@ pub enum Step {
     MakeFolder { path: PathBuf, mode: u32 },
     /// The record, before what it lists.
     WriteReceipt { receipt: Receipt },
+    /// A key whose files are installed here from now on.
+    TrustKey { key: PublicKey, to: PathBuf },
     /// The files of the version, beside, then by rename.
     Unpack { folder: PathBuf },
     /// The archive itself, for a later way back.
@@ -71,6 +76,9 @@ impl fmt::Display for Step {
         match self {
             Self::MakeFolder { path, .. } => write!(f, "make folder {}", path.display()),
             Self::WriteReceipt { .. } => write!(f, "write the receipt"),
+            Self::TrustKey { key, to } => {
+                write!(f, "trust the key {} from now on, in {}", key.fingerprint(), to.display())
+            }
             Self::Unpack { folder } => write!(f, "unpack to {}", folder.display()),
             Self::KeepArchive { to, .. } => write!(f, "keep the archive as {}", to.display()),
             Self::WriteConfiguration { to, .. } => write!(f, "write default configuration {}", to.display()),
@@ -90,6 +98,7 @@ impl Step {
         Ok(match self {
             Self::MakeFolder { path, .. } => path.is_dir(),
             Self::WriteReceipt { receipt } => before == Some(receipt),
+            Self::TrustKey { key, to } => trust::is_kept(to, key),
             Self::Unpack { folder } => {
                 folder.is_dir()
                     && verify::version(folder, context.source.manifest(), context.role)?.is_empty()
@@ -127,6 +136,7 @@ impl Step {
             Self::WriteReceipt { receipt } => {
                 replace(&context.layout.receipt(), &receipt.json()?, 0o644, undo)
             }
+            Self::TrustKey { key, to } => replace(to, key.to_pem()?.as_bytes(), 0o644, undo),
             Self::Unpack { folder } => unpack(context, folder, undo),
             Self::KeepArchive { from, to } => keep_archive(from, to, undo),
             Self::WriteConfiguration { entry, to } => replace(to, &context.source.read(entry)?, 0o644, undo),

@@ -58,7 +58,7 @@ pub fn small(folder: &Path) -> PathBuf {
         components: BTreeMap::new(),
     };
     let file = folder.join("payload.run");
-    assemble(include_str!("../../../stub.sh"), description, &compressed, &file).unwrap();
+    assemble(include_str!("../../../stub.sh"), description, &compressed, None, &file).unwrap();
     file
 }
 

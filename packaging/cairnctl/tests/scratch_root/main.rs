@@ -14,6 +14,7 @@ mod passwords;
 mod refused;
 mod removed;
 mod rolled_back;
+mod signed;
 mod site;
 mod started_as;
 #[path = "../support/mod.rs"]

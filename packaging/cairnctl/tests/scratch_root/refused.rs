@@ -38,7 +38,7 @@ fn another_version(site: &Site) -> PathBuf {
         components: BTreeMap::new(),
     };
     let file = site.beside("cairn-0.8.run");
-    assemble(include_str!("../../../stub.sh"), description, &packed, &file).unwrap();
+    assemble(include_str!("../../../stub.sh"), description, &packed, None, &file).unwrap();
     file
 }
 

@@ -1,6 +1,7 @@
 //! What the tests stand on: repositories to build from, calls of the real program, and packed files to look into.
 
 mod gate;
+mod keys;
 mod listing;
 mod packed;
 pub mod project;
@@ -10,6 +11,7 @@ mod world;
 mod xtask;
 
 pub use gate::Gate;
+pub use keys::Keys;
 pub use listing::listing;
 pub use packed::Packed;
 pub use repository::Repository;
