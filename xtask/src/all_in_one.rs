@@ -98,12 +98,14 @@ fn running_tree(cache: &Cache) -> Result<RunningTree> {
     let (mirror, source) = sources.mirror(".").context("the running tree")?;
     let snapshot = mirror.snapshot(Path::new(&source))?;
     let channel = refs::toolchain_of(&mirror, &snapshot.tree_commit)?.unwrap_or_else(|| "stable".to_owned());
+    let time = mirror.time(&snapshot.head)?;
     Ok(RunningTree {
         source,
         commit: snapshot.head,
         tree: snapshot.tree_commit,
         dirty: snapshot.dirty,
         channel,
+        time,
     })
 }
 

@@ -28,7 +28,7 @@ pub struct Manifest {
     pub product: String,
     /// The product's version, as in the file's name.
     pub version: String,
-    /// Seconds since 1970 of the newest commit that was built: the only time that the archive knows.
+    /// Seconds since 1970 of the newest commit that was built.
     pub created: u64,
     /// What built and packed it.
     pub toolchain: Toolchain,

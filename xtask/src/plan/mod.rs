@@ -33,6 +33,10 @@ const PROFILE: &str = "release";
 /// The cargo profile of the helper.
 const HELPER_PROFILE: &str = "helper";
 
+/// The time of bundled files, seconds since 1970: the first second of 1980. They have no commit, and a time that moved would
+/// have them compressed anew.
+const BUNDLE_TIME: u64 = 315_532_800;
+
 /// The machine's name in the file's name.
 const ARCHITECTURE: &str = "x86_64";
 
@@ -69,6 +73,8 @@ pub struct RunningTree {
     pub dirty: bool,
     /// Its toolchain, also for components that name none.
     pub channel: String,
+    /// When the commit was made, seconds since 1970.
+    pub time: u64,
 }
 
 /// What will be done, all of it.
@@ -136,6 +142,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
             component: name.clone(),
             from: Origin::Bundle { sha256: bundle.sha256.to_ascii_lowercase() },
             section: bundle.section.clone().unwrap_or_else(|| name.clone()),
+            mtime: BUNDLE_TIME,
             files: vec![staged("", &bundle.to, bundle.executable)?],
         });
     }
@@ -238,6 +245,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
         component: TOOLCHAIN.into(),
         from: Origin::Built { source: tree.source.clone(), profile: HELPER_PROFILE.into() },
         section: CORE.into(),
+        mtime: tree.time,
         files: vec![staged("cairnctl", HELPER, true)?],
     });
     let scripts = ["install.sh", "uninstall.sh"].map(|name| staged(&format!("packaging/{name}"), name, true));
@@ -245,6 +253,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
         component: TOOLCHAIN.into(),
         from: Origin::Checkout { source: tree.source.clone() },
         section: CORE.into(),
+        mtime: tree.time,
         files: scripts.into_iter().collect::<Result<_>>()?,
     });
     Ok(())
@@ -291,6 +300,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
                 component: component.name.clone(),
                 from: Origin::Built { source: component.source.clone(), profile: PROFILE.into() },
                 section: section.clone(),
+                mtime: component.time,
                 files: bins.collect::<Result<_>>()?,
             });
         }
@@ -307,6 +317,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
             component: component.name.clone(),
             from: Origin::Checkout { source: component.source.clone() },
             section,
+            mtime: component.time,
             files: files.collect::<Result<_>>()?,
         });
     }

@@ -17,8 +17,8 @@ pub enum Step {
     CheckStamp { component: String, source: String, profile: String, bins: Vec<String>, stamp: Stamp },
     /// A bundled file into the cache, and its digest compared.
     Fetch { bundle: String, from: String, sha256: String },
-    /// Files to where the archive is put together.
-    Stage { component: String, from: Origin, section: String, files: Vec<Staged> },
+    /// Files to where the archive is put together, with the time that they have there.
+    Stage { component: String, from: Origin, section: String, mtime: u64, files: Vec<Staged> },
     /// Staged files to gzip members.
     Compress { sections: Vec<String> },
     /// Stub, manifest and members to one file, signed by the key with this fingerprint, if by any.

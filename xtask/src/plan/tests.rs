@@ -33,6 +33,7 @@ fn running_tree() -> RunningTree {
         tree: "7".repeat(40),
         dirty: false,
         channel: "1.95.0".into(),
+        time: 7,
     }
 }
 

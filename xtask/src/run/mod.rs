@@ -149,7 +149,9 @@ impl Runner<'_> {
             Step::Fetch { bundle, from, sha256 } => {
                 return bundle::fetch(bundle, from, sha256, &self.cache.bundles(), self.progress);
             }
-            Step::Stage { from, section, files, .. } => self.stage(from, section, files, work)?,
+            Step::Stage { from, section, mtime, files, .. } => {
+                self.stage(from, section, *mtime, files, work)?;
+            }
             Step::Compress { .. } => {
                 let inputs = std::mem::take(&mut work.inputs);
                 let compressed =
@@ -175,7 +177,14 @@ impl Runner<'_> {
         Ok(Did::AsPlanned)
     }
 
-    fn stage(&self, from: &Origin, section: &str, files: &[Staged], work: &mut Work) -> Result<()> {
+    fn stage(
+        &self,
+        from: &Origin,
+        section: &str,
+        mtime: u64,
+        files: &[Staged],
+        work: &mut Work,
+    ) -> Result<()> {
         let origin = match from {
             Origin::Checkout { source } => self.cache.slot(source).checkout,
             Origin::Built { source, profile } => self.built(source, profile),
@@ -192,6 +201,7 @@ impl Runner<'_> {
                 path: file.to.clone(),
                 section: section.to_owned(),
                 mode: file.mode,
+                mtime,
                 content: Content::File(to),
             });
         }

@@ -27,7 +27,7 @@ pub fn compress(
         let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         progress.at(done.min(total), total, "bytes");
     };
-    let compressed = packaging_archive::compress(inputs, &plan.sections, plan.created, cache, jobs, &at)?;
+    let compressed = packaging_archive::compress(inputs, &plan.sections, cache, jobs, &at)?;
     progress.say(&format!("{} members, {} of them from the cache", compressed.members(), compressed.reused));
     Ok(compressed)
 }

@@ -46,12 +46,15 @@ fn another_name_or_version_of_the_same_refs_compiles_and_compresses_nothing() {
 }
 
 #[test]
-fn a_change_in_one_component_compiles_that_component_alone() {
+fn a_change_in_one_component_redoes_that_component_alone() {
     let world = World::new();
     build(&world, &["--version=0.9fix"]);
     project::program(&world.agent, "agent", "changed");
     world.agent.release("changed");
     let again = build(&world, &["--version=0.9fix", "--component=agent=changed"]);
+    // The agent is one program, in one member, of another time than the rest.
+    let members = did(&again, "compress").pop().unwrap().1;
+    assert_eq!(members["members"].as_u64().unwrap() - members["reused"].as_u64().unwrap(), 1, "{members}");
     let units = |name: &str, units: u64| (name.to_owned(), units);
     assert_eq!(compiled(&again), [units("toolchain", 0), units("agent", 1), units("server", 0)]);
 }

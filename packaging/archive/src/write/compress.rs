@@ -24,7 +24,7 @@ const WORTHWHILE_PERCENT: usize = 97;
 const SAMPLE_BYTES: usize = 64 << 10;
 
 /// Compresses `inputs`, the helper first, then section by section in the order of `sections` (name and the roles that
-/// need it). Members go to and come from `cache`, a folder. `mtime`, seconds since 1970, is the time of every entry.
+/// need it). Members go to and come from `cache`, a folder.
 /// `progress` is told of each member's uncompressed bytes.
 ///
 /// # Errors
@@ -33,7 +33,6 @@ const SAMPLE_BYTES: usize = 64 << 10;
 pub fn compress(
     mut inputs: Vec<Input>,
     sections: &[(String, Vec<String>)],
-    mtime: u64,
     cache: &Path,
     threads: usize,
     progress: &(dyn Fn(u64) + Sync),
@@ -52,7 +51,7 @@ pub fn compress(
         let workers: Vec<_> = (0..threads.max(1))
             .map(|_| scope.spawn(|| work(&chunk_receiver, cache, &done, progress)))
             .collect();
-        let mut producer = Producer { inputs: &inputs, sizes: &sizes, mtime, chunks: chunk_sender, next: 0 };
+        let mut producer = Producer { inputs: &inputs, sizes: &sizes, chunks: chunk_sender, next: 0 };
         let produced = producer.run(&groups, &mut entries);
         drop(producer);
         let worked = workers.into_iter().try_for_each(|worker| match worker.join() {
@@ -132,7 +131,6 @@ struct Done {
 struct Producer<'a> {
     inputs: &'a [Input],
     sizes: &'a [u64],
-    mtime: u64,
     chunks: SyncSender<Chunk>,
     next: usize,
 }
@@ -169,7 +167,7 @@ impl Producer<'_> {
     ) -> Result<(), Error> {
         let (input, size) = (&self.inputs[index], self.sizes[index]);
         let member = self.next;
-        raw.extend_from_slice(header(input, size, self.mtime)?.as_bytes());
+        raw.extend_from_slice(header(input, size)?.as_bytes());
         let mut reader: Box<dyn Read> = match &input.content {
             Content::Bytes(bytes) => Box::new(&bytes[..]),
             Content::File(path) => Box::new(File::open(path).map_err(Error::io("open", path))?),
@@ -222,14 +220,14 @@ fn changed(path: &EntryPath) -> Error {
     Error::Input { path: path.as_str().into(), what: "it changed while it was read; build again".into() }
 }
 
-fn header(input: &Input, size: u64, mtime: u64) -> Result<tar::Header, Error> {
+fn header(input: &Input, size: u64) -> Result<tar::Header, Error> {
     let mut header = tar::Header::new_ustar();
     let name = input.path.as_str();
     header.set_path(name).map_err(Error::io("pack", Path::new(name)))?;
     header.set_entry_type(tar::EntryType::Regular);
     header.set_size(size);
     header.set_mode(input.mode.bits());
-    header.set_mtime(mtime);
+    header.set_mtime(input.mtime);
     header.set_uid(0);
     header.set_gid(0);
     header.set_cksum();

@@ -30,6 +30,8 @@ pub struct Input {
     pub section: String,
     /// Its permissions.
     pub mode: Mode,
+    /// Its time, seconds since 1970. Another time is other bytes of the member that it lies in.
+    pub mtime: u64,
     /// Its bytes.
     pub content: Content,
 }

@@ -58,12 +58,12 @@ fn pack(folder: &TempDirRef, entries: Vec<File>, threads: usize) -> Made {
             path: EntryPath::new(path).unwrap(),
             section: section.into(),
             mode,
+            mtime: 1_700_000_000,
             content: Content::Bytes(content),
         })
         .collect();
     let sections = [("core".to_owned(), Vec::new()), ("web".to_owned(), vec!["server".to_owned()])];
-    let compressed =
-        compress(inputs, &sections, 1_700_000_000, &folder.path().join("cache"), threads, &|_| ()).unwrap();
+    let compressed = compress(inputs, &sections, &folder.path().join("cache"), threads, &|_| ()).unwrap();
     let file = folder.path().join("made.run");
     let stub = "#!/bin/sh\n# first lines stay\n  # a comment goes\necho @PRODUCT@ @VERSION@ @STUB@ @HEAD@ @HELPER@\nexit 0\n";
     assemble(stub, description(), &compressed, None, &file).unwrap();

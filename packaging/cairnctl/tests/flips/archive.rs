@@ -30,6 +30,7 @@ pub fn small(folder: &Path) -> PathBuf {
         path: EntryPath::new(path).unwrap(),
         section: if path.starts_with("share") { "extra" } else { "core" }.into(),
         mode,
+        mtime: 1,
         content,
     };
     let inputs = vec![
@@ -45,7 +46,7 @@ pub fn small(folder: &Path) -> PathBuf {
     ];
     let sections = [("core".to_owned(), Vec::new()), ("extra".to_owned(), Vec::new())];
     let members = folder.join("members");
-    let pack = |inputs| compress(inputs, &sections, 1, &members, 1, &|_| ()).unwrap();
+    let pack = |inputs| compress(inputs, &sections, &members, 1, &|_| ()).unwrap();
     pack(inputs.clone());
     store_biggest(&members);
     let compressed = pack(inputs);

@@ -26,9 +26,9 @@ fn another_version(site: &Site) -> PathBuf {
     Archive::open(run_file()).unwrap().read_entry(HELPER, &mut helper).unwrap();
     let path = EntryPath::new(HELPER).unwrap();
     let content = Content::Bytes(helper);
-    let inputs = vec![Input { path, section: "core".into(), mode: Mode::Executable, content }];
+    let inputs = vec![Input { path, section: "core".into(), mode: Mode::Executable, mtime: 1, content }];
     let sections = [("core".to_owned(), Vec::new())];
-    let packed = compress(inputs, &sections, 1, &site.beside("members"), 1, &|_| ()).unwrap();
+    let packed = compress(inputs, &sections, &site.beside("members"), 1, &|_| ()).unwrap();
     let description = Description {
         product: "cairn".into(),
         version: "0.8".into(),
