@@ -1,13 +1,14 @@
 //! `all-in-one`: read, resolve, plan, run, report.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 use packaging_archive::hex;
 use serde_json::json;
 
 use crate::buildfile::{self, BuildFile};
-use crate::cache::Cache;
+use crate::cache::{Cache, UNUSED_DAYS};
 use crate::cli::AllInOne;
 use crate::environment;
 use crate::failure::Failure;
@@ -32,8 +33,10 @@ pub fn command(args: &AllInOne) -> Result<()> {
     let key = key::given(&args.key)?;
     let signer = key.as_ref().map(|key| key.public().fingerprint().to_string());
     let what = args.version.as_ref().map_or(refs::WORKTREE, crate::version::Version::as_str);
-    let cache =
-        Cache::open(args.cache.as_deref(), &format!("all-in-one of {what}"), &|line| progress.say(line))?;
+    let cache = Cache::open(args.cache.as_deref(), &format!("all-in-one of {what}"), &|owner, folder| {
+        progress.say(&format!("waiting for {owner} to leave `{}`", folder.display()));
+        progress.emit(&json!({"event": "waiting", "for": owner, "folder": folder}));
+    })?;
     let source_root = args.source_root.clone().unwrap_or_else(|| manifest_folder.clone());
     let mut sources = Sources::new(&cache, source_root);
     let components = refs::resolve(&file, &wanted, &mut sources)?;
@@ -65,8 +68,25 @@ pub fn command(args: &AllInOne) -> Result<()> {
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
     };
     let outcome = runner.run()?;
+    clear(&cache, &progress);
     report(&outcome, &plan, &components, signer.as_deref(), &progress);
     Ok(())
+}
+
+/// Clears what no build has used for long. The result lies in its place by then: that something cannot be removed is said,
+/// and fails nothing.
+fn clear(cache: &Cache, progress: &Progress) {
+    let unused = cache.unused(SystemTime::now());
+    if unused.is_empty() {
+        return;
+    }
+    progress.say(&format!("clearing from the cache what no build has used for {UNUSED_DAYS} days:"));
+    for path in unused {
+        let removed = Cache::clear(&path);
+        let trouble = removed.as_ref().err().map(|error| format!(" ({error})")).unwrap_or_default();
+        progress.say(&format!("  {}{trouble}", path.display()));
+        progress.emit(&json!({"event": "cleared", "path": path, "removed": removed.is_ok()}));
+    }
 }
 
 /// The tree that this program was built from.
@@ -137,7 +157,7 @@ fn announce(
             "toolchain": {"commit": toolchain.commit, "dirty": toolchain.dirty},
             "native": true,
             "signed_by": signer,
-            "not_passed_on": environment::dropped(),
+            "not_passed_on": environment::dropped(&toolchain.channel),
             "steps": plan.steps,
         }));
         return;
@@ -161,7 +181,7 @@ fn announce(
         Some(signer) => progress.say(&format!("  signed by {signer}")),
         None => progress.say("  not signed: no key was given"),
     }
-    let dropped = environment::dropped();
+    let dropped = environment::dropped(&toolchain.channel);
     if !dropped.is_empty() {
         progress.say(&format!("  not passed on to builds: {}", dropped.join(", ")));
     }

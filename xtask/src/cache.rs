@@ -1,17 +1,26 @@
 //! The cache folder: mirrors, checkouts with their target folders, compressed members, bundled files.
 //!
-//! Everything in it can be deleted. It lies outside every source tree, and checkouts lie below a folder called
+//! Everything in it can be deleted, and what no build has used for long is, at the end of one. It lies outside every source tree, and checkouts lie below a folder called
 //! `target/package`: cargo's search for an outer workspace ends there, as it does for its own `cargo package`, so that
 //! nothing above the cache folder reaches into a build.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
+
+/// After so many days without a build that used it, something in the cache is cleared.
+pub const UNUSED_DAYS: u32 = 30;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A build clears no more than this many files and folders, so that it ends soon after its result is there.
+const CLEARED_AT_ONCE: usize = 1000;
 
 /// The folder, held by this process alone.
 #[derive(Debug)]
@@ -30,11 +39,11 @@ pub struct Slot {
 }
 
 impl Cache {
-    /// Opens `folder`, or the user's own. Waits while another build holds it, and says through `say` for which.
+    /// Opens `folder`, or the user's own. Waits while another build holds it, and tells `waiting` for which, and where.
     ///
     /// # Errors
     /// If it cannot be made or locked.
-    pub fn open(folder: Option<&Path>, what: &str, say: &dyn Fn(&str)) -> Result<Self> {
+    pub fn open(folder: Option<&Path>, what: &str, waiting: &dyn Fn(&str, &Path)) -> Result<Self> {
         let folder = match folder {
             Some(folder) => folder.to_owned(),
             None => default_folder()?,
@@ -48,7 +57,7 @@ impl Cache {
             let mut owner = String::new();
             lock.read_to_string(&mut owner)?;
             let owner = Some(owner.trim()).filter(|owner| !owner.is_empty()).unwrap_or("another build");
-            say(&format!("waiting for {owner} to leave `{}`", folder.display()));
+            waiting(owner, &folder);
             lock.lock().with_context(|| format!("cannot lock `{}`", path.display()))?;
         }
         lock.set_len(0)?;
@@ -59,12 +68,12 @@ impl Cache {
 
     /// Where a source's mirror is.
     pub fn mirror(&self, source: &str) -> PathBuf {
-        self.folder.join("mirrors").join(format!("{}.git", slot_name(source)))
+        used(self.folder.join("mirrors").join(format!("{}.git", slot_name(source))))
     }
 
     /// Where a source is checked out and built.
     pub fn slot(&self, source: &str) -> Slot {
-        let folder = self.folder.join("target/package").join(slot_name(source));
+        let folder = used(self.folder.join("target/package").join(slot_name(source)));
         Slot { checkout: folder.join("checkout"), target: folder.join("target") }
     }
 
@@ -76,6 +85,31 @@ impl Cache {
     /// Where bundled files are kept.
     pub fn bundles(&self) -> PathBuf {
         self.folder.join("bundles")
+    }
+
+    /// What no build has used for [`UNUSED_DAYS`] before `now`, no more than [`CLEARED_AT_ONCE`] of it: mirrors, slots,
+    /// members and bundled files. This process holds the folder, so that no other build is about to use them.
+    pub fn unused(&self, now: SystemTime) -> Vec<PathBuf> {
+        let limit = now.checked_sub(UNUSED_DAYS * DAY);
+        let folders =
+            [self.folder.join("mirrors"), self.folder.join("target/package"), self.members(), self.bundles()];
+        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+        let is_old = |entry: &fs::DirEntry| {
+            let time = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            time.zip(limit).is_some_and(|(time, limit)| time < limit)
+        };
+        let mut old: Vec<PathBuf> =
+            entries.filter(is_old).map(|entry| entry.path()).take(CLEARED_AT_ONCE).collect();
+        old.sort();
+        old
+    }
+
+    /// Removes one of [`Cache::unused`].
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn clear(path: &Path) -> std::io::Result<()> {
+        if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
     }
 
     /// An empty folder to stage in; what an earlier build left there is removed.
@@ -90,6 +124,12 @@ impl Cache {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         Ok(folder)
     }
+}
+
+/// Notes, as the time of a file or folder, that a build has used it. Without it, it is made anew some day.
+pub fn used(path: PathBuf) -> PathBuf {
+    let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+    path
 }
 
 /// A folder name for a source: its last part for people, and the start of a digest for uniqueness.
@@ -117,6 +157,32 @@ pub fn default_folder() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_used_for_long_is_cleared_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(folder.path()), "test", &|_, _| ()).unwrap();
+        let now = SystemTime::now();
+        let at = |path: &Path, days: u32| File::open(path).unwrap().set_modified(now - days * DAY).unwrap();
+        let slot = |source: &str| {
+            let slot = cache.slot(source);
+            fs::create_dir_all(&slot.checkout).unwrap();
+            slot.checkout.parent().unwrap().to_owned()
+        };
+        let (old, recent, again) = (slot("/old"), slot("/recent"), slot("/again"));
+        fs::create_dir_all(cache.members()).unwrap();
+        let members = ["old", "recent"].map(|name| cache.members().join(name));
+        members.iter().for_each(|path| fs::write(path, "").unwrap());
+        for (path, days) in [(&old, 31), (&recent, 29), (&again, 90), (&members[0], 31), (&members[1], 29)] {
+            at(path, days);
+        }
+        cache.slot("/again");
+        let unused = cache.unused(now);
+        assert_eq!(unused, [members[0].clone(), old.clone()]);
+        unused.iter().for_each(|path| Cache::clear(path).unwrap());
+        assert!(!old.exists() && recent.exists() && again.exists() && members[1].exists());
+        assert!(cache.unused(now).is_empty() && folder.path().join("lock").exists());
+    }
 
     #[test]
     fn sources_have_names_that_people_and_file_systems_can_use() {

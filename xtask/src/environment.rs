@@ -42,13 +42,15 @@ const PREFIXES: &[&str] =
 /// Beginnings of names that are worth a line when they are dropped: somebody set them for a reason.
 const NOTEWORTHY: &[&str] = &["AR", "CARGO", "CC", "CFLAGS", "CXX", "LD_", "RUST", "SOURCE_DATE_EPOCH"];
 
+/// Which toolchain cargo is.
+const TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
+
 /// What `cargo run` sets for its child. Dropping these is nobody's loss.
 const FROM_CARGO: &[&str] = &[
     "CARGO",
     "CARGO_MANIFEST_",
     "CARGO_PKG_",
     "CARGO_BIN_",
-    "RUSTUP_TOOLCHAIN",
     "RUST_RECURSION_COUNT",
     "LD_LIBRARY_PATH",
     "CARGO_PRIMARY_PACKAGE",
@@ -61,12 +63,24 @@ pub fn restrict(command: &mut Command) {
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name))).env("LC_ALL", "C");
 }
 
-/// Names of noteworthy variables that a build does not see.
-pub fn dropped() -> Vec<String> {
+/// Names of noteworthy variables that a build does not see. `channel` is the toolchain of the running tree.
+pub fn dropped(channel: &str) -> Vec<String> {
+    let text = |name: &str| std::env::var(name).ok();
+    let source = text("RUSTUP_TOOLCHAIN_SOURCE");
+    let chosen = text(TOOLCHAIN).is_some_and(|value| is_chosen(&value, source.as_deref(), channel));
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| is_noteworthy(name)).collect();
+    let noteworthy = |name: &String| if name == TOOLCHAIN { chosen } else { is_noteworthy(name) };
+    let mut names: Vec<String> = names.filter(noteworthy).collect();
     names.sort();
     names
+}
+
+/// Whether somebody set `RUSTUP_TOOLCHAIN`. rustup gives it to every program that it starts, so that its being there says
+/// nothing; newer ones say beside it who chose, and a value that is not the tree's own was chosen in any case.
+fn is_chosen(value: &str, source: Option<&str>, channel: &str) -> bool {
+    let of_the_tree =
+        value == channel || value.strip_prefix(channel).is_some_and(|rest| rest.starts_with('-'));
+    !of_the_tree || source.is_some_and(|source| !["toolchain-file", "default"].contains(&source))
 }
 
 fn passes(name: &OsString) -> bool {
@@ -103,14 +117,27 @@ mod tests {
     }
 
     #[test]
+    fn a_toolchain_that_somebody_chose_is_told_from_the_one_that_rustup_found() {
+        let found = "1.95.0-x86_64-unknown-linux-gnu";
+        for (value, source, chosen) in [
+            (found, Some("toolchain-file"), false),
+            (found, None, false),
+            ("1.95.0", None, false),
+            (found, Some("env"), true),
+            (found, Some("cli"), true),
+            ("1.95.01", None, true),
+            ("nightly", None, true),
+            ("nightly", Some("toolchain-file"), true),
+        ] {
+            assert_eq!(is_chosen(value, source, "1.95.0"), chosen, "{value} {source:?}");
+        }
+    }
+
+    #[test]
     fn what_somebody_set_is_worth_a_line_and_what_cargo_set_is_not() {
         assert!(
             is_noteworthy("RUSTFLAGS") && is_noteworthy("CARGO_PROFILE_DEV_DEBUG") && is_noteworthy("CC")
         );
-        assert!(
-            !is_noteworthy("CARGO_PKG_NAME")
-                && !is_noteworthy("RUSTUP_TOOLCHAIN")
-                && !is_noteworthy("EDITOR")
-        );
+        assert!(!is_noteworthy("CARGO_PKG_NAME") && !is_noteworthy("EDITOR"));
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
 use super::Did;
+use crate::cache::used;
 use crate::environment;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -25,6 +26,7 @@ pub fn fetch(name: &str, from: &str, sha256: &str, folder: &Path, progress: &Pro
     fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let kept = folder.join(sha256);
     if kept.exists() && sha256_of(&kept)? == sha256 {
+        used(kept);
         progress.say(&format!("{name} is in the cache"));
         return Ok(Did::Fetched { cached: true });
     }

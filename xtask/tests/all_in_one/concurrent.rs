@@ -21,11 +21,22 @@ fn a_second_build_waits_and_says_for_whom() {
     assert!(line.starts_with(&owner), "{line}");
     assert!(second.try_wait().unwrap().is_none());
 
+    // A program is told too, in JSON.
+    let mut third = world.all_in_one(["--version=0.9", "--name=third", "--format=json", "--dry-run"]).spawn();
+    let mut objects = BufReader::new(third.stdout.take().unwrap());
+    line.clear();
+    objects.read_line(&mut line).unwrap();
+    let waiting: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(waiting["event"], "waiting");
+    assert_eq!(waiting["for"], format!("process {} (all-in-one of 0.9fix)", first.id()));
+
     gate.open();
     let mut rest = String::new();
     told.read_to_string(&mut rest).unwrap();
     assert!(first.wait().unwrap().success());
     assert!(second.wait().unwrap().success(), "{rest}");
+    objects.read_to_string(&mut rest).unwrap();
+    assert!(third.wait().unwrap().success(), "{rest}");
     let packed = |name: &str| Packed::open(&world.out().join(format!("trio-all-in-one-{name}-x86_64.run")));
     assert_eq!(packed("0.9fix").run("bin/agent"), "gated\n");
     assert_eq!(packed("0.9-second").run("bin/agent"), "agent of 0.9\n");

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::Error;
 use crate::trailer::{hex, sha256_hex};
@@ -32,6 +33,8 @@ pub(crate) fn member(
 ) -> Result<Cached, Error> {
     let file = folder.join(format!("{}.{GENERATION}", hex(raw_digest)));
     if let Some((size, sha256)) = intact(&file) {
+        // Whoever clears the folder of what is not used sees it by the time. That it cannot be noted is no reason to fail.
+        let _ = fs::File::open(&file).and_then(|file| file.set_modified(SystemTime::now()));
         return Ok(Cached { file, size, sha256, reused: true });
     }
     let bytes = make();
