@@ -128,6 +128,10 @@ fn with_sh_alone_it_still_checks_lists_and_extracts() {
     for verb in ["--check", "verify"] {
         expect(&run(&room, &[verb]), 0, "the bytes are those that were packed");
     }
+    // What it cannot do it does not pass over.
+    for words in [&["--check", "--trust", "key.pub"][..], &["verify", "--require-signature=key.pub"]] {
+        expect(&run(&room, words), 3, "sh alone checks no signature");
+    }
     expect(&run(&room, &["--list"]), 0, "bin/cairn-server");
     expect(&run(&room, &["--info"]), 0, "\"toolchain\"");
     expect(&run(&room, &["extract", "out"]), 0, "");
