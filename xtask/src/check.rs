@@ -31,6 +31,7 @@ pub fn command(args: &Test) -> Result<()> {
     let cache = default_folder()?;
     let testbed = xtask_testbed::prepare(&cache, &say)?;
     testbed.virt(&say)?;
+    testbed.browser(&say)?;
     testbed.linux_guest(&say)?;
 
     let shell = Shell::new()?;

@@ -1,5 +1,5 @@
 //! Prepares the testbed alone, for work on tests: `cargo run -p xtask-testbed --example prepare -- CACHE
-//! [--virt|--linux]`, then `CAIRN_TESTBED=CACHE cargo test ...`. `cargo xtask test` does the same, and then
+//! [--virt|--linux|--browser]`, then `CAIRN_TESTBED=CACHE cargo test ...`. `cargo xtask test` does the same, and then
 //! tests.
 
 use anyhow::{Result, bail};
@@ -12,8 +12,10 @@ fn main() -> Result<()> {
         [cache] => xtask_testbed::prepare(Path::new(cache), &say).map(drop),
         [cache, "--virt"] => xtask_testbed::prepare(Path::new(cache), &say)?.virt(&say).map(drop),
         [cache, "--linux"] => xtask_testbed::prepare(Path::new(cache), &say)?.linux_guest(&say).map(drop),
+        [cache, "--browser"] => xtask_testbed::prepare(Path::new(cache), &say)?.browser(&say).map(drop),
         _ => bail!(
-            "wants a cache folder, and `--virt` for the root with QEMU and libvirt, or `--linux` for the guest"
+            "wants a cache folder, and `--virt` for the root with QEMU and libvirt, `--linux` for the guest, or \
+             `--browser` for the root with Chromium"
         ),
     }
 }

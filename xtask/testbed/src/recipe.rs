@@ -1,11 +1,11 @@
 //! What the roots consist of, as data, and the key under which a built root is cached.
 //!
-//! Two roots. `host` is a bare Debian host as an operator without a network has it. `virt` is a layer on top of it
-//! with QEMU and libvirt: built only when a test asks for it, and holding only what it adds.
+//! `host` is a bare Debian host as an operator without a network has it. `virt` and `browser` are layers on top of it, with
+//! QEMU and libvirt, and with Chromium: built only when a test asks for one, and holding only what it adds.
 
 use sha2::{Digest, Sha256};
 
-/// The Debian release both roots are made of.
+/// The Debian release all roots are made of.
 pub(crate) const SUITE: &str = "bookworm";
 
 /// Raise this when the way a root is built changes and the lists below do not: a root built the old way is then
@@ -25,6 +25,8 @@ pub(crate) enum Recipe {
     Host,
     /// `Host` with QEMU, libvirt and the tools that tests of them use.
     Virt,
+    /// `Host` with Chromium, its driver and a few fonts.
+    Browser,
 }
 
 impl Recipe {
@@ -45,6 +47,7 @@ impl Recipe {
                 "qemu-system-x86",
                 "qemu-utils",
             ],
+            Self::Browser => &["chromium", "chromium-driver", "fonts-dejavu-core"],
         }
     }
 
@@ -53,6 +56,7 @@ impl Recipe {
         match self {
             Self::Host => "downloads about 75 MB, keeps about 240 MB, takes about a minute",
             Self::Virt => "downloads about 70 MB, keeps about 250 MB, takes about a minute",
+            Self::Browser => "downloads about 200 MB, keeps about 730 MB, takes about a minute",
         }
     }
 
@@ -63,6 +67,7 @@ impl Recipe {
             Self::Host => key("host", SUITE, self.packages(), RECIPE_VERSION),
             // A layer fits only the root it was made on.
             Self::Virt => key("virt", &Self::Host.key(), self.packages(), RECIPE_VERSION),
+            Self::Browser => key("browser", &Self::Host.key(), self.packages(), RECIPE_VERSION),
         }
     }
 }
@@ -95,16 +100,18 @@ mod tests {
 
     #[test]
     fn the_key_is_a_plain_folder_name() {
-        for recipe in [Recipe::Host, Recipe::Virt] {
+        for (recipe, word) in
+            [(Recipe::Host, "host-"), (Recipe::Virt, "virt-"), (Recipe::Browser, "browser-")]
+        {
             let key = recipe.key();
             assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{key}");
-            assert_eq!(key.len(), "host-".len() + 16);
+            assert_eq!(key.strip_prefix(word).map(str::len), Some(16), "{key}");
         }
     }
 
     #[test]
     fn packages_are_sorted_and_listed_once() {
-        for recipe in [Recipe::Host, Recipe::Virt] {
+        for recipe in [Recipe::Host, Recipe::Virt, Recipe::Browser] {
             assert!(recipe.packages().is_sorted_by(|one, next| one < next), "{recipe:?}");
         }
     }

@@ -20,7 +20,7 @@ impl Root {
         let path = testbed.join(recipe.key()).join("root");
         let mut layers = match recipe {
             Recipe::Host => Vec::new(),
-            Recipe::Virt => Self::cached(testbed, Recipe::Host)?.layers,
+            Recipe::Virt | Recipe::Browser => Self::cached(testbed, Recipe::Host)?.layers,
         };
         layers.insert(0, path.clone());
         path.is_dir().then_some(Self { testbed: testbed.to_owned(), layers })
@@ -31,9 +31,9 @@ impl Root {
         let tree = work.join("root");
         match recipe {
             Recipe::Host => build::host(&tree, work),
-            Recipe::Virt => {
+            Recipe::Virt | Recipe::Browser => {
                 let Some(host) = Self::cached(testbed, Recipe::Host) else {
-                    bail!("the root `virt` stands on `host`, which is not in `{}`", testbed.display());
+                    bail!("this root stands on `host`, which is not in `{}`", testbed.display());
                 };
                 build::layer(&host, recipe.packages())?.keep_upper(&tree)
             }

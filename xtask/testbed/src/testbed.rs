@@ -69,6 +69,12 @@ impl Testbed {
         cached_or_built(&self.dir, Recipe::Virt, say)
     }
 
+    /// A host with Chromium and chromedriver. It is built when it is first asked for, which takes about a minute and needs
+    /// this machine's network; `say` gets a line then.
+    pub fn browser(&self, say: &dyn Fn(&str)) -> Result<Root> {
+        cached_or_built(&self.dir, Recipe::Browser, say)
+    }
+
     /// A small Linux guest. It is built when it is first asked for, which takes about half a minute and needs
     /// this machine's network; `say` gets a line then.
     pub fn linux_guest(&self, say: &dyn Fn(&str)) -> Result<LinuxGuest> {

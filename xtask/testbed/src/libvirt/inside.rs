@@ -1,18 +1,12 @@
-//! A test that runs inside the room: the test program is started there again, for this one test.
+//! A test that runs inside a room with libvirt, and what it finds there.
 
 use super::{KILL, Libvirtd, START, pid, pid_file, script, virsh_words};
-use crate::{Bind, Invocation, LinuxOptions, Mount, Output, Testbed};
-use anyhow::{Context, Result, bail};
+use crate::inside::{TestProgram, enter};
+use crate::{LinuxOptions, Mount, Testbed};
+use anyhow::{Context, Result};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::Duration;
-
-/// Set inside the room, so that the test runs its body there instead of opening another room.
-const ENV_INSIDE: &str = "CAIRN_TESTBED_INSIDE";
-
-/// Written inside when the body has come to its end.
-const DONE: &str = "/run/testbed-done";
 
 /// What a test finds in the room.
 #[derive(Debug)]
@@ -86,19 +80,10 @@ pub struct File {
 /// # Panics
 /// When the test fails inside, takes too long, or the room cannot be made.
 pub fn inside(name: &str, options: &Inside, test: impl FnOnce()) {
-    if std::env::var_os(ENV_INSIDE).is_some() {
-        test();
-        std::fs::write(DONE, "").unwrap_or_else(|error| panic!("cannot write `{DONE}`: {error}"));
-        return;
-    }
-    if let Err(error) = outside(name, options) {
-        panic!("`{name}` in its room: {error:#}");
-    }
+    enter(name, test, |program| outside(program, options));
 }
 
-fn outside(name: &str, options: &Inside) -> Result<()> {
-    let program = std::env::current_exe().context("cannot tell which program this is")?;
-    let name = full_name(&program, name)?;
+fn outside(program: &TestProgram, options: &Inside) -> Result<()> {
     let say = |line: &str| eprintln!("{line}");
     let testbed = Testbed::from_env()?;
     let virt = testbed.virt(&say)?;
@@ -110,9 +95,7 @@ fn outside(name: &str, options: &Inside) -> Result<()> {
         clone.write(path, 0o600, testbed.linux_guest(&say)?.disk(options)?)?;
     }
     let mut mounts = options.mounts.clone();
-    let folder = program.parent().context("this program is in no folder")?;
-    let shared = std::iter::once(folder).chain(options.executables.iter().map(PathBuf::as_path));
-    mounts.extend(shared.map(|path| Mount::from(Bind::read_only(path, path))));
+    mounts.extend(program.mounts(&options.executables)?);
     let libvirtd;
     let bare;
     let room = match options.start {
@@ -125,46 +108,7 @@ fn outside(name: &str, options: &Inside) -> Result<()> {
             &bare
         }
     };
-    let mut run = Invocation::new(&program).args(["--exact", &name, "--nocapture"]).limit(options.limit);
-    run = run.env(ENV_INSIDE, "yes");
-    if let Some(value) = std::env::var_os("RUST_BACKTRACE") {
-        run = run.env("RUST_BACKTRACE", value);
-    }
-    let output = room.run(run)?;
-    pass_on(&output);
-    if !output.success() {
-        bail!("it failed ({}); what it said stands above", output.status);
-    }
-    // A test program that finds no test of this name is content, too.
-    clone.read(DONE).with_context(|| format!("no test `{name}` ran there to its end"))?;
-    Ok(())
-}
-
-/// By the macros, so that it is shown with the calling test's own output, or with its failure.
-fn pass_on(output: &Output) {
-    print!("{}", String::from_utf8_lossy(&output.stdout));
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The test's name with its modules, by which the test program knows it.
-fn full_name(program: &Path, name: &str) -> Result<String> {
-    // A test has a thread with its name, but not with `--test-threads=1`.
-    if let Some(thread) = std::thread::current().name().filter(|thread| is_named(thread, name)) {
-        return Ok(thread.to_owned());
-    }
-    let output = Command::new(program).args(["--list", "--format", "terse"]).output();
-    let output = output.with_context(|| format!("cannot run `{}`", program.display()))?;
-    let listed = String::from_utf8_lossy(&output.stdout);
-    let tests = listed.lines().filter_map(|line| line.strip_suffix(": test"));
-    match tests.filter(|test| is_named(test, name)).collect::<Vec<_>>()[..] {
-        [one] => Ok(one.to_owned()),
-        [] => bail!("`{}` has no test `{name}`; give the name of the function", program.display()),
-        _ => bail!("`{}` has several tests `{name}`; give one its own name", program.display()),
-    }
-}
-
-fn is_named(test: &str, name: &str) -> bool {
-    test.strip_suffix(name).is_some_and(|modules| modules.is_empty() || modules.ends_with("::"))
+    program.run(room, &clone, options.limit)
 }
 
 /// What `virsh --quiet` says, without white space around it; an error when it fails. Inside a room.
@@ -187,24 +131,4 @@ pub fn qemu_pid(domain: &str) -> Result<u32> {
     let file = pid_file(domain);
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read `{file}`"))?;
     pid(domain, &text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_test_is_found_by_the_name_of_its_function() {
-        let program = std::env::current_exe().expect("this test");
-        let own = "libvirt::inside::tests::a_test_is_found_by_the_name_of_its_function";
-        let name = |name: &'static str| {
-            // In a thread that does not have the test's name.
-            let program = program.clone();
-            std::thread::spawn(move || full_name(&program, name)).join().expect("no panic")
-        };
-        assert_eq!(name("a_test_is_found_by_the_name_of_its_function").expect("found"), own);
-        assert_eq!(full_name(&program, "a_test_is_found_by_the_name_of_its_function").expect("found"), own);
-        let error = name("is_found_by_the_name_of_its_function").expect_err("a part").to_string();
-        assert!(error.contains("has no test `is_found"), "{error}");
-    }
 }
