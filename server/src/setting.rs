@@ -157,6 +157,17 @@ impl Values {
     }
 }
 
+impl Values {
+    /// The words, if it is a choice.
+    #[must_use]
+    pub fn choices(&self) -> Vec<String> {
+        match self {
+            Self::Choice(words) => words.iter().map(|word| (*word).to_owned()).collect(),
+            Self::Duration { .. } | Self::Integer { .. } => Vec::new(),
+        }
+    }
+}
+
 /// In words.
 impl std::fmt::Display for Values {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

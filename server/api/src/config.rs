@@ -17,6 +17,8 @@ pub struct Setting {
     pub value_type: SettingType,
     /// The values that it takes, or their bounds, in words.
     pub allowed: String,
+    /// The words that it takes, if it is a choice.
+    pub choices: Vec<String>,
     /// The value that holds.
     pub value: String,
     /// The value that holds unless somebody sets another.

@@ -79,6 +79,7 @@ async fn show(db: &mut Connection, definition: &Definition) -> Result<Setting, C
         name: definition.name.to_owned(),
         value_type: definition.values.value_type(),
         allowed: definition.values.to_string(),
+        choices: definition.values.choices(),
         is_default: value == definition.default,
         value,
         default: definition.default.to_owned(),
