@@ -1,188 +1,208 @@
-// The dashboard: a login, then what is installed and what this host is. The server's answers are put into the page as
-// text, never as markup. The session's token lives as long as the tab.
+// The dashboard's frame: who is in, which page is shown, whether the server is heard, and what it works on.
 
-const TOKEN = "cairn.token";
-const USER = "cairn.user";
+import { ask, session } from "./js/api.js";
+import { el, link, morph, prose } from "./js/dom.js";
+import { asProblem, closeDialogs, notice, say } from "./js/forms.js";
+import { begin, connectionNow, end, follow, list, load, need } from "./js/live.js";
+import { action, sentence } from "./js/text.js";
+import { showLogin, whenIn } from "./js/pages/login.js";
+import * as overview from "./js/pages/overview.js";
+import * as vms from "./js/pages/vms.js";
+import * as vm from "./js/pages/vm.js";
+import * as newVm from "./js/pages/vm-new.js";
+import * as hosts from "./js/pages/hosts.js";
+import * as storages from "./js/pages/storages.js";
+import * as images from "./js/pages/images.js";
+import * as volumes from "./js/pages/volumes.js";
+import * as tasks from "./js/pages/tasks.js";
+import * as config from "./js/pages/config.js";
+import * as tokens from "./js/pages/tokens.js";
+
+/**
+ * Pages by the first part of the address's hash. A page has a `title`, the `kinds` of resources that it shows, and `view`, which
+ * makes its content from them; or `enter`, which is called once and builds something that stays.
+ */
+const PAGES = { overview, vms, "new-vm": newVm, vm, hosts, storages, images, volumes, tasks, config, tokens };
+
+const MENU = [
+  ["overview", "Overview"], ["vms", "Virtual machines"], ["volumes", "Volumes"], ["images", "Images"],
+  ["storages", "Storages"], ["hosts", "Hosts"], ["tasks", "Tasks"], ["config", "Global Config"], ["tokens", "API tokens"],
+];
+
+/** What an element of a menu leads to when it is not a page of the menu itself. */
+const WITHIN = { vm: "vms", "new-vm": "vms" };
+
 const at = (id) => document.getElementById(id);
+let shown = null;
+let leave = null;
 
-/** A failure as the server tells it, or as the network shows it. */
-class Problem extends Error {
-  constructor({ code, message, cause, next }) {
-    super([message, cause, next].filter(Boolean).join("; "));
-    this.code = code;
-  }
+function route() {
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
+  return { name: name || "overview", rest };
 }
 
-async function ask(method, path, body) {
-  const headers = { accept: "application/json" };
-  const token = sessionStorage.getItem(TOKEN);
-  if (token) headers.authorization = `Bearer ${token}`;
-  if (body) headers["content-type"] = "application/json";
-  let response;
+function draw() {
+  if (!shown) return;
+  const { page, rest } = shown;
+  if (!page.view) return;
+  let content;
   try {
-    response = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
-  } catch {
-    throw new Problem({ code: "network", message: "The server does not answer", next: "try again in a moment" });
+    content = [page.view(...rest)].flat(Infinity).filter(Boolean);
+  } catch (error) {
+    content = [notice(asProblem(error))];
   }
-  const reply = await response.json().catch(() => ({}));
-  if (response.ok) return reply;
-  const message = reply.message ?? `The server answered ${response.status}`;
-  throw new Problem({ ...reply, message });
+  morph(at("page"), content);
+  document.title = `${page.titleOf?.(...rest) ?? page.title} · Cairn`;
 }
 
-// What people read.
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-const unknown = "unknown";
-
-function duration(seconds) {
-  if (seconds == null) return unknown;
-  const parts = [
-    [Math.floor(seconds / 86400), "d"],
-    [Math.floor(seconds / 3600) % 24, "h"],
-    [Math.floor(seconds / 60) % 60, "min"],
-  ].filter(([count]) => count > 0);
-  if (parts.length === 0) return `${seconds} s`;
-  return parts.slice(0, 2).map(([count, unit]) => `${count} ${unit}`).join(" ");
+async function go() {
+  if (!session.token()) return;
+  const { name, rest } = route();
+  const page = PAGES[name];
+  leave?.();
+  leave = null;
+  closeDialogs();
+  const first = shown === null;
+  shown = null;
+  const menu = WITHIN[name] ?? name;
+  for (const entry of at("menu").querySelectorAll("a")) {
+    if (entry.getAttribute("href") === `#/${menu}`) entry.setAttribute("aria-current", "page");
+    else entry.removeAttribute("aria-current");
+  }
+  if (!page) {
+    at("page").replaceChildren(el("h1", {}, "Nothing here"), el("p", {}, "There is no page at this address. ", link("#/overview", "Go to the overview")));
+    return;
+  }
+  const here = { page, rest, name };
+  shown = here;
+  at("page").replaceChildren(el("h1", { tabindex: "-1" }, page.title), el("p", { class: "lead" }, "Loading."));
+  await need(page.kinds ?? []);
+  if (shown !== here) return;
+  if (page.enter) {
+    const built = [await page.enter(...rest)].flat(Infinity).filter(Boolean);
+    if (shown !== here) return;
+    at("page").replaceChildren(...built);
+    document.title = `${page.title} · Cairn`;
+  } else {
+    at("page").replaceChildren();
+    draw();
+  }
+  leave = page.follow?.(draw, ...rest) ?? null;
+  // Whoever follows a link hears where it led.
+  if (!first) at("page").querySelector("h1")?.focus({ preventScroll: true });
+  scrollTo(0, 0);
 }
 
-function bytes(count) {
-  if (count == null) return unknown;
-  const gib = count / 2 ** 30;
-  return gib < 1 ? `${Math.round(count / 2 ** 20)} MiB` : `${gib.toFixed(1)} GiB`;
+// The frame around the page.
+
+function drawConnection() {
+  const lost = connectionNow().state === "lost";
+  at("connection").hidden = !lost;
+  at("connection").textContent = lost ? "The connection to the server is lost. What is shown may be old. The page tries again by itself." : "";
 }
 
-/** A component's ref, with its commit under it. */
-function component({ ref, commit, dirty }) {
-  if (!ref) return ["development build"];
-  return [ref, commit && `commit ${commit.slice(0, 12)}${dirty ? ", with uncommitted changes" : ""}`];
+function drawTasks() {
+  const open = (list("task") ?? []).filter((task) => !task.finished_at_ms);
+  const entry = at("tasks-now");
+  entry.classList.toggle("busy", open.length > 0);
+  entry.dataset.count = open.length;
+  entry.textContent = open.length === 0 ? "No task is running" : open.length === 1
+    ? `${action(open[0].action)} ${open[0].subject?.name ?? ""}: ${open[0].progress_percent ?? 0} %` : `${open.length} tasks are running`;
 }
 
-/** Fills a description list. Each row is a term, its value, and a smaller line under it. */
-function fill(list, rows) {
-  list.replaceChildren(...rows.flatMap(([term, value, detail]) => {
-    const dt = document.createElement("dt");
-    const dd = document.createElement("dd");
-    dt.textContent = term;
-    dd.textContent = value ?? unknown;
-    if (detail) {
-      const small = document.createElement("small");
-      small.textContent = detail;
-      dd.append(small);
+const seenOpen = new Set();
+
+/** Tells of tasks that were seen running here and have ended. */
+function announce() {
+  for (const task of list("task") ?? []) {
+    if (!task.finished_at_ms) seenOpen.add(task.id);
+    else if (seenOpen.delete(task.id)) {
+      const what = `${action(task.action)} ${task.subject?.name ?? ""}`;
+      const more = link(`#/tasks/${task.id}`, "Details");
+      if (task.error) say([`${what}: `, prose(sentence(task.error.message)), " ", more], "bad");
+      else say([`${what}: ${task.state === "succeeded" ? "done" : task.state}. `, more]);
     }
-    return [dt, dd];
-  }));
+  }
 }
 
-// The two views.
+let drawing = null;
 
-function showLogin(message) {
-  sessionStorage.removeItem(TOKEN);
-  sessionStorage.removeItem(USER);
-  at("who").hidden = true;
-  at("home").hidden = true;
-  at("login").hidden = false;
-  document.title = "Log in · Cairn";
-  complain(message);
-  at("login-password").value = "";
-  at(at("login-user").value ? "login-password" : "login-user").focus();
-}
+follow((kind) => {
+  if (kind === "connection") {
+    drawConnection();
+    return;
+  }
+  if (kind === "task") {
+    drawTasks();
+    announce();
+  }
+  const wanted = shown?.page.kinds ?? [];
+  if (!wanted.includes(kind)) return;
+  drawing ??= requestAnimationFrame(() => {
+    drawing = null;
+    draw();
+  });
+});
 
-function complain(message) {
-  const error = at("login-error");
-  error.hidden = !message;
-  error.textContent = message ? sentence(message) : "";
-  at("login-password").setAttribute("aria-invalid", message ? "true" : "false");
-}
+// Coming and going.
 
-async function showHome() {
+function enter() {
   at("login").hidden = true;
   at("home").hidden = false;
   at("who").hidden = false;
-  at("user").textContent = sessionStorage.getItem(USER);
-  document.title = "Cairn";
-  await Promise.all([showVersions(), showHost()]);
+  at("user").textContent = session.user();
+  shown = null;
+  begin();
+  load("task");
+  drawTasks();
+  go();
 }
 
-async function showVersions() {
-  try {
-    const about = await ask("GET", "/api/v1/about");
-    at("home-lead").textContent = about.product
-      ? `${about.product.name} ${about.product.version}`
-      : "The server does not run from an installed package.";
-    fill(at("versions"), [
-      ["Product", about.product ? about.product.version : "not packaged"],
-      ["Server", ...component(about.server)],
-      ["Dashboard", about.dashboard?.version],
-    ]);
-  } catch (problem) {
-    at("home-lead").textContent = sentence(problem.message);
-  }
+function leaveAll(message) {
+  end();
+  leave?.();
+  leave = null;
+  shown = null;
+  seenOpen.clear();
+  closeDialogs();
+  session.forget();
+  at("page").replaceChildren();
+  at("messages").replaceChildren();
+  at("connection").hidden = true;
+  at("home").hidden = true;
+  at("who").hidden = true;
+  at("login").hidden = false;
+  showLogin(message);
 }
 
-async function showHost() {
-  const state = at("host-state");
-  state.className = "state";
-  state.textContent = "Asking the agent";
-  try {
-    const host = await ask("GET", "/api/v1/host/local");
-    state.classList.add("good");
-    state.textContent = `The agent answers and has been up for ${duration(host.agent_uptime_seconds)}`;
-    fill(at("host"), [
-      ["Name", host.name],
-      ["Agent", ...component(host.agent)],
-      ["Processors", host.cpu_count, host.cpu_model],
-      ["Memory", bytes(host.memory_bytes)],
-      ["KVM", host.kvm.usable ? "usable" : "not usable", host.kvm.reason.replaceAll("`", "")],
-      ["libvirt", host.libvirt_socket ? "found" : "not found", host.libvirt_socket],
-      ["Kernel", host.kernel],
-      ["Up for", duration(host.uptime_seconds)],
-    ]);
-  } catch (problem) {
-    if (problem.code === "no_session") return showLogin("The session has ended; log in again");
-    state.classList.add("bad");
-    state.textContent = sentence(problem.message);
-    fill(at("host"), []);
-  }
-}
-
-// What people do.
-
-at("login-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const button = at("login-button");
-  if (button.getAttribute("aria-disabled") === "true") return;
-  const { user, password } = event.target.elements;
-  if (!user.value || !password.value) {
-    complain("Give a user and a password");
-    (user.value ? password : user).focus();
-    return;
-  }
-  button.setAttribute("aria-disabled", "true");
-  complain();
-  try {
-    const reply = await ask("POST", "/api/v1/login", { user: user.value, password: password.value });
-    sessionStorage.setItem(TOKEN, reply.token);
-    sessionStorage.setItem(USER, reply.user);
-    password.value = "";
-    await showHome();
-    at("home-title").focus();
-  } catch (problem) {
-    complain(problem.message);
-    password.select();
-    password.focus();
-  } finally {
-    button.removeAttribute("aria-disabled");
-  }
+whenIn(() => {
+  enter();
+  at("main").focus();
 });
 
-at("logout").addEventListener("click", async () => {
+session.whenEnded(() => leaveAll("The session has ended; log in again"));
+
+at("logout").onclick = async () => {
   // Without an answer the session ends by itself; the token is forgotten here in any case.
   await ask("POST", "/api/v1/logout").catch(() => {});
-  showLogin();
+  leaveAll();
+};
+
+at("menu").append(...MENU.map(([name, title]) => el("li", {}, link(`#/${name}`, title))));
+at("menu-button").onclick = () => {
+  const open = at("side").classList.toggle("open");
+  at("menu-button").setAttribute("aria-expanded", String(open));
+};
+at("skip").onclick = (event) => {
+  // The address's hash names the page.
+  event.preventDefault();
+  at("main").focus();
+};
+addEventListener("hashchange", () => {
+  at("side").classList.remove("open");
+  at("menu-button").setAttribute("aria-expanded", "false");
+  go();
 });
 
-at("refresh").addEventListener("click", showHost);
-
-if (sessionStorage.getItem(TOKEN)) showHome();
-else showLogin();
+if (session.token()) enter();
+else leaveAll();

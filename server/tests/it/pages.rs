@@ -15,6 +15,8 @@ async fn the_dashboard_is_served_from_disk_with_a_tag() {
     assert_eq!(page.body, std::fs::read(folder.join("index.html")).unwrap());
     for (path, media_type) in [
         ("/app.js", "text/javascript; charset=utf-8"),
+        ("/js/dom.js", "text/javascript; charset=utf-8"),
+        ("/js/pages/config.js", "text/javascript; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
         ("/favicon.svg", "image/svg+xml"),
         ("/version.json", "application/json"),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use argon2::Params;
 use http_body_util::{BodyExt, Full};
@@ -60,11 +60,7 @@ impl Host {
     /// Puts the dashboard of this tree where a package has it.
     pub fn install_dashboard(&self) -> PathBuf {
         let folder = self.root.path().join("package/share/dashboard");
-        std::fs::create_dir_all(&folder).unwrap();
-        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/dashboard")).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
-        }
+        copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/dashboard")), &folder);
         folder
     }
 
@@ -77,6 +73,19 @@ impl Host {
         let address = listener.local_addr().unwrap();
         let served = tokio::spawn(server.serve(listener, tls));
         Running { remote: Remote::new(address, &self.layout), stopper, served }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            std::fs::copy(entry.path(), place).unwrap();
+        }
     }
 }
 
