@@ -36,24 +36,32 @@ impl Libvirt {
         let both = self.both(&connection, uuid).await?;
         let there =
             |described: &Described| described.disks.iter().find(|one| one.disk.id == disk.id).cloned();
-        match (there(&both.live), there(&both.config), attempt) {
-            (None, None, _) => {}
-            (Some(live), Some(config), Attempt::Again) if live.disk == *disk && config.disk == *disk => {
-                return self.looked_at(&connection, &both.handle).await;
-            }
-            _ => return Err(Error::DiskExists { name: both.handle.name, disk: disk.id }),
+        let (live, config) = (there(&both.live), there(&both.config));
+        let present: Vec<_> = live.iter().chain(&config).collect();
+        if present.iter().any(|one| attempt == Attempt::First || one.disk != *disk) {
+            return Err(Error::DiskExists { name: both.handle.name, disk: disk.id });
         }
-        if [&both.live, &both.config].iter().any(|described| has_file(described, &disk.source)) {
+        // An earlier attempt may have got half way, if libvirt ended in its middle.
+        let mut flags = DeviceFlags::empty();
+        flags.set(DeviceFlags::LIVE, both.state.is_active() && live.is_none());
+        flags.set(DeviceFlags::CONFIG, config.is_none());
+        if flags.is_empty() {
+            return self.looked_at(&connection, &both.handle).await;
+        }
+        let has_file =
+            || [&both.live, &both.config].iter().any(|described| has_file(described, &disk.source));
+        if present.is_empty() && has_file() {
             return Err(Error::InUse { path: disk.source.clone(), name: both.handle.name });
         }
         if both.state.is_active() && disk.bus == DiskBus::Sata {
             return Err(Error::unpluggable(&both.handle.name, "attached to", both.state));
         }
-        let target = domain::free_target(disk.bus, targets(&both.live).chain(targets(&both.config)));
+        let free = || domain::free_target(disk.bus, targets(&both.live).chain(targets(&both.config)));
+        let target = present.first().map_or_else(free, |one| one.target.clone());
         let xml = domain::disk_xml(disk, &target)?;
         let what = format!("attach `{}` to `{}`", disk.source.display(), both.handle.name);
         let opened = Opened { source: disk.source.clone(), cache: disk.cache };
-        self.change(&connection, &both, ChangeOf::Attach, &xml, &[opened], what).await?;
+        self.change(&connection, &both, ChangeOf::Attach(flags), &xml, &[opened], what).await?;
         self.looked_at(&connection, &both.handle).await
     }
 
@@ -182,7 +190,7 @@ impl Libvirt {
     ) -> Result<(), Error> {
         let log = Log::mark(&self.options.log_folder, &both.handle.name).await;
         let done = match change {
-            ChangeOf::Attach => connection.domain_attach_device(&both.handle, xml, both.flags()).await,
+            ChangeOf::Attach(flags) => connection.domain_attach_device(&both.handle, xml, flags).await,
             ChangeOf::Update => connection.domain_update_device(&both.handle, xml, both.flags()).await,
         };
         let Err(error) = done else { return Ok(()) };
@@ -194,7 +202,9 @@ impl Libvirt {
 
 #[derive(Debug, Clone, Copy)]
 enum ChangeOf {
-    Attach,
+    /// A new device, in these descriptions.
+    Attach(DeviceFlags),
+    /// Another medium, in all of them.
     Update,
 }
 

@@ -6,6 +6,7 @@
 mod host;
 mod https;
 mod life;
+mod machines;
 mod preflight;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,90 @@
+//! From the packed file to a virtual machine, on a host with libvirt and QEMU: by the commands that an operator types,
+//! under the units as they are installed.
+
+use xtask_testbed::guest::{self, Kind};
+use xtask_testbed::{Invocation, Machine, MachineOptions};
+
+use crate::host::{FILE, Host, expect};
+use crate::support::{run_file, testbed};
+
+/// The account that an installation makes.
+const USER: &str = "admin";
+const PASSWORD: &str = "correct horse battery";
+
+impl Host {
+    /// Boots one with libvirt and QEMU.
+    fn boot_with_libvirt() -> Self {
+        let virt = testbed().virt(&|line| eprintln!("{line}")).unwrap();
+        let machine = Machine::boot(&virt, MachineOptions::default()).unwrap();
+        machine.copy_in(run_file(), FILE, 0o644).unwrap();
+        Self(machine)
+    }
+
+    /// `cairn WORDS`, which has to succeed; what it says on its standard output.
+    #[track_caller]
+    fn user<const N: usize>(&self, words: [&str; N]) -> String {
+        let command = Invocation::new("/opt/cairn/current/bin/cairn").args(words);
+        let output = self.0.run(command.env("HOME", "/root")).unwrap();
+        let said = output.stdout_text();
+        expect(&output, 0, "");
+        said
+    }
+
+    /// What `cairn vm show web` says, as JSON.
+    fn web(&self) -> serde_json::Value {
+        serde_json::from_str(&self.user(["--output", "json", "vm", "show", "web"])).unwrap()
+    }
+
+    fn is_up(&self, times: usize) -> bool {
+        self.user(["vm", "console", "web"]).matches("GUEST-UP").count() >= times
+    }
+}
+
+#[test]
+fn from_the_file_to_a_virtual_machine() {
+    let host = Host::boot_with_libvirt();
+    host.0.write("/root/password", 0o600, PASSWORD).unwrap();
+    expect(&host.cairn(["--yes", "--admin-password-file", "/root/password"]), 0, "");
+    host.assert_healthy();
+    let login = Invocation::new("/opt/cairn/current/bin/cairn").env("HOME", "/root");
+    let login = login.args(["login", "https://localhost:8443", "--user", USER, "--password-stdin"]);
+    expect(&host.0.run_with_stdin(login, format!("{PASSWORD}\n")).unwrap(), 0, "");
+
+    host.user(["storage", "create", "default", "--path", "/srv/machines"]);
+    // Where people lay images down.
+    host.0.write("/home/guest.raw", 0o600, guest::disk(Kind::Answering)).unwrap();
+    host.user(["image", "import", "guest", "--source", "/home/guest.raw", "--wait"]);
+    host.user([
+        "vm", "create", "web", "--image", "guest", "--memory", "64M", "--accel", "tcg", "--start", "--wait",
+    ]);
+    host.wait_until(|host| host.is_up(1));
+    assert!(host.says(["virsh", "domstate", "web"]).contains("running"));
+    let web = host.web();
+    let cache = &web["disks"][0]["cache"];
+    assert_eq!(
+        (&web["state"], &cache["mode"], &cache["direct"]),
+        (&"running".into(), &"none".into(), &true.into()),
+        "{web}"
+    );
+
+    // Neither the agent nor libvirt is needed by what runs.
+    let pid = host.says(["cat", "/run/libvirt/qemu/web.pid"]);
+    host.says(["systemctl", "restart", "libvirtd.service", "cairn-agent.service", "cairn-server.service"]);
+    host.wait_until(|host| {
+        let command = Invocation::new("/opt/cairn/current/bin/cairn").args(["vm", "pause", "web", "--wait"]);
+        host.0.run(command.env("HOME", "/root")).unwrap().success()
+    });
+    assert!(host.says(["virsh", "domstate", "web"]).contains("paused"));
+    host.says(["virsh", "resume", "web"]);
+    host.wait_until(|host| host.web()["state"] == "running");
+    assert_eq!(host.says(["cat", "/run/libvirt/qemu/web.pid"]), pid);
+
+    host.user(["vm", "reboot", "web", "--wait"]);
+    host.wait_until(|host| host.is_up(2));
+    host.user(["vm", "shutdown", "web", "--wait"]);
+    assert_eq!(host.web()["state"], "shutoff");
+    host.user(["vm", "delete", "web", "--volumes", "--wait"]);
+    assert_eq!(host.says(["virsh", "list", "--all", "--name"]).trim(), "");
+    host.user(["image", "delete", "guest", "--wait"]);
+    assert_eq!(host.says(["find", "/srv/machines", "-type", "f"]), "");
+}
