@@ -315,7 +315,8 @@ impl FromStr for Mac {
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(no)?;
+            let is_pair = |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let part = parts.next().filter(is_pair).ok_or_else(no)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| no())?;
         }
         if parts.next().is_some() { Err(no()) } else { Ok(Self(bytes)) }

@@ -177,7 +177,7 @@ pub enum Change {
     Changed(Box<Domain>),
     /// It was undefined.
     Gone(Uuid),
-    /// Changes were missed, or may have been: list all domains.
+    /// Changes were missed, or may be from now on: list all domains. While that fails, nothing is known.
     Resync,
 }
 

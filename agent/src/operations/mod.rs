@@ -34,6 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agent_hypervisor::Attempt;
+use agent_protocol::call::{Call as _, VmDestroy};
 use agent_protocol::envelope::FailureCode;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -206,7 +207,9 @@ impl Order {
         })?;
         let digest = Sha256::digest(written);
         let request_sha256 = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        Ok(Self { operation, call, request_sha256, subjects: arguments.subjects() })
+        // Whoever cuts the power does not wait for the one who waits for the guest.
+        let subjects = if call == VmDestroy::NAME { BTreeSet::new() } else { arguments.subjects() };
+        Ok(Self { operation, call, request_sha256, subjects })
     }
 
     /// An id belongs to one request.

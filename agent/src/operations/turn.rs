@@ -1,5 +1,5 @@
 //! Whose turn it is: operations on one thing come one after another, operations on different things do not wait for one
-//! another.
+//! another. Cutting the power of a machine waits for nobody.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;

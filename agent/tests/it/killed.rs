@@ -29,12 +29,13 @@ impl Process {
         Self::spawn(host, "libvirt").await
     }
 
-    /// The same, with no more capabilities than these, as systemd writes them.
+    /// The same, with no more capabilities than these, and this mask for the files it makes, as systemd writes them.
     #[cfg(feature = "real-parts")]
-    pub async fn on_libvirt_with(host: &Host, capabilities: &str) -> (Self, Wire) {
+    pub async fn on_libvirt_with(host: &Host, capabilities: &str, mask: &str) -> (Self, Wire) {
         let words = capabilities.split_whitespace().filter_map(|word| word.strip_prefix("CAP_"));
         let set = words.fold("-all".to_owned(), |set, word| format!("{set},+{}", word.to_lowercase()));
-        let mut command = Command::new("/usr/bin/setpriv");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "umask \"$1\" && shift && exec setpriv \"$@\"", "sh", mask]);
         command.env_clear().env("CAIRN_ROOT", host.root()).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.args(["--bounding-set", &set, "--", env!("CARGO_BIN_EXE_cairn-agent"), "run"]);
         Self::spawn_as(host, "libvirt", &mut command).await

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use agent_hypervisor::simulated::{Call as Inside, Control, GuestKind, Moment, Simulated};
-use agent_protocol::call::{VmDefine, VmDestroy, VmStart, VmUndefine};
+use agent_protocol::call::{VmDefine, VmDestroy, VmShutdown, VmStart, VmSuspend, VmUndefine};
 use agent_protocol::envelope::FailureCode;
-use agent_protocol::vm::{StartMode, StartRequest, State, VmRequest};
+use agent_protocol::vm::{ButtonRequest, StartMode, StartRequest, State, VmRequest};
 use uuid::Uuid;
 
 use crate::support::{Host, Running};
@@ -154,13 +154,30 @@ async fn one_machine_waits_its_turn_and_another_does_not() {
     let starting = tokio::spawn(async move { wire.call::<VmStart>(start(vm)).await });
     hold.arrived(1).await;
     let wire = scene.wire.clone();
-    let second = tokio::spawn(async move { wire.call::<VmDestroy>(VmRequest { vm }).await });
+    let second = tokio::spawn(async move { wire.call::<VmSuspend>(VmRequest { vm }).await });
     // Comes through although the first one is held.
     scene.wire.call::<VmUndefine>(VmRequest { vm: other }).await;
-    assert_eq!(scene.count(Inside::Destroy), 0);
+    assert_eq!(scene.count(Inside::Suspend), 0);
     hold.release();
     assert_eq!(starting.await.unwrap().state, State::Running);
-    assert_eq!(second.await.unwrap().state, State::Shutoff);
+    assert_eq!(second.await.unwrap().state, State::Paused);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_cuts_the_power_does_not_wait_for_the_guest() {
+    let scene = Scene::new().await;
+    let vm = scene.machine("a").await;
+    scene.wire.call::<VmStart>(start(vm)).await;
+    let hold = scene.control.hold(Inside::Shutdown, Moment::Before);
+    let wire = scene.wire.clone();
+    let press = ButtonRequest { vm, patience_ms: 3_600_000 };
+    let pressed =
+        tokio::spawn(async move { wire.try_answer::<VmShutdown>(Uuid::new_v4(), press).await.unwrap() });
+    hold.arrived(1).await;
+    assert_eq!(scene.wire.call::<VmDestroy>(VmRequest { vm }).await.state, State::Shutoff);
+    hold.release();
+    assert_eq!(pressed.await.unwrap().failure().1, FailureCode::Conflict);
     scene.running.stop().await;
 }
 

@@ -151,8 +151,9 @@ fn what_the_unit_allows_is_enough() {
     in_the_room("what_the_unit_allows_is_enough", async || {
         let host = Host::joined();
         let unit = include_str!("../../cairn-agent.service");
-        let allowed = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
-        let (_process, wire) = Process::on_libvirt_with(&host, allowed).await;
+        let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        let (allowed, mask) = (value("CapabilityBoundingSet="), value("UMask="));
+        let (_process, wire) = Process::on_libvirt_with(&host, allowed, mask).await;
         let path = "/srv/pool/data.qcow2".to_owned();
         wire.call::<FolderShow>(PathRequest { path: "/srv/pool".to_owned() }).await;
         let create = CreateRequest {

@@ -17,6 +17,14 @@ impl Libvirt {
     pub(super) fn console_file(&self, uuid: Uuid) -> PathBuf {
         self.options.console_folder.join(format!("{uuid}.log"))
     }
+
+    /// Removes what was kept of a domain's serial line.
+    pub(super) async fn remove_console(&self, uuid: Uuid) {
+        let path = self.console_file(uuid);
+        if let Err(error) = tokio::task::spawn_blocking(move || remove(&path)).await {
+            tracing::warn!("cannot remove the serial line of `{uuid}`: {error}");
+        }
+    }
 }
 
 /// Reads a stretch. A domain that never started has written nothing.
@@ -49,7 +57,7 @@ fn read_blocking(path: &Path, offset: u64, limit: u64) -> std::io::Result<Consol
 }
 
 /// Removes what was kept of a domain, older files included.
-pub fn remove(path: &Path) {
+fn remove(path: &Path) {
     let older = (0..10).map(|number| {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{number}"));

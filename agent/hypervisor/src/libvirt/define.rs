@@ -4,7 +4,7 @@ use agent_libvirt::{Connection, DefineFlags, ErrorCode, UndefineFlags};
 use uuid::Uuid;
 
 use super::refusal::{self, Opened};
-use super::{Libvirt, console, look};
+use super::{Libvirt, look};
 use crate::check::check;
 use crate::domain::{self, DriveAt, Surroundings};
 use crate::error::Error;
@@ -72,7 +72,7 @@ impl Libvirt {
         let connection = self.connection().await?;
         let handle = match (self.ours(&connection, uuid).await, attempt) {
             (Err(Error::NoDomain { .. }), Attempt::Again) => {
-                console::remove(&self.console_file(uuid));
+                self.remove_console(uuid).await;
                 return Ok(());
             }
             (found, _) => found?,
@@ -84,7 +84,8 @@ impl Libvirt {
         let flags = UndefineFlags::MANAGED_SAVE | UndefineFlags::SNAPSHOTS_METADATA | UndefineFlags::NVRAM;
         let undefined = connection.domain_undefine(&handle, flags).await;
         undefined.map_err(|error| refusal::plain(&error, uuid, format!("undefine `{}`", handle.name)))?;
-        console::remove(&self.console_file(uuid));
+        self.remove_console(uuid).await;
+        let _looking = self.registry.look().await;
         self.registry.forget(uuid);
         Ok(())
     }

@@ -68,23 +68,20 @@ impl Source {
 }
 
 impl OpenFiles {
-    /// Whether `path` is open with O_DIRECT, and who has it open or why that could not be seen.
+    /// Whether `path`, as the kernel names it, is open with O_DIRECT, and who has it open or why that could not be seen.
     #[must_use]
     pub fn direct(&self, path: &Path) -> (Option<bool>, String) {
         let (pid, open) = match &self.found {
             Ok(found) => found,
             Err(why) => return (None, why.clone()),
         };
-        let find = |path: &Path| {
-            let flags: Vec<bool> =
-                open.iter().filter(|(target, _)| target == path).map(|(_, direct)| *direct).collect();
-            // While a mode is being changed there are two. The weaker one is true of some of the guest's writes.
-            (!flags.is_empty()).then(|| flags.iter().all(|direct| *direct))
-        };
-        match find(path).or_else(|| find(&fs::canonicalize(path).ok()?)) {
-            Some(direct) => (Some(direct), format!("QEMU (process {pid})")),
-            None => (None, format!("process {pid} has no descriptor of `{}`", path.display())),
+        let mut flags =
+            open.iter().filter(|(target, _)| target == path).map(|(_, direct)| *direct).peekable();
+        if flags.peek().is_none() {
+            return (None, format!("process {pid} has no descriptor of `{}`", path.display()));
         }
+        // While a mode is being changed there are two. The weaker one is true of some of the guest's writes.
+        (Some(flags.all(|direct| direct)), format!("QEMU (process {pid})"))
     }
 }
 

@@ -1,10 +1,17 @@
 //! One look at one domain.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use agent_libvirt::{Connection, DomainState, ErrorCode, PausedReason, ShutoffReason, XmlFlags};
 
 use super::registry::{Registry, Seen};
-use crate::domain;
+use crate::domain::{self, Described};
 use crate::state::State;
+
+/// How long file systems have to tell what files are called.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks libvirt about a domain and keeps the answer. One that is gone, or not ours, is forgotten.
 ///
@@ -21,7 +28,11 @@ pub async fn at(
         Ok(None) => registry.forget(handle.uuid),
         Err(Unseen::Libvirt(error)) if is_gone(&error) => registry.forget(handle.uuid),
         Err(Unseen::Libvirt(error)) => return Err(error.to_string()),
-        Err(Unseen::Strange(why)) => return Err(why),
+        // Looking again would show the same.
+        Err(Unseen::Strange(why)) => {
+            tracing::warn!("cannot read libvirt's description of `{}`: {why}", handle.name);
+            registry.forget(handle.uuid);
+        }
     }
     Ok(())
 }
@@ -51,8 +62,25 @@ async fn ask(connection: &Connection, handle: &agent_libvirt::Domain) -> Result<
     }
     let state = state(connection.domain_state(handle).await?);
     let taints = if state.is_active() { taints(connection, handle).await? } else { Vec::new() };
+    let real_paths = if state.is_active() { real_paths(&described).await } else { BTreeMap::new() };
     let handle = agent_libvirt::Domain { name: described.name.clone(), ..handle.clone() };
-    Ok(Some(Seen { handle, state, described, taints, reboots: 0 }))
+    Ok(Some(Seen { handle, state, described, taints, reboots: 0, real_paths }))
+}
+
+/// What the kernel calls the files of a domain, where a link leads to them. It knows of a file system that hangs nothing but
+/// the names that it was given; those are left as they are.
+async fn real_paths(described: &Described) -> BTreeMap<PathBuf, PathBuf> {
+    let disks = described.disks.iter().map(|at| at.disk.source.clone());
+    let paths: Vec<PathBuf> =
+        disks.chain(described.drives.iter().filter_map(|at| at.media.clone())).collect();
+    let resolve = tokio::task::spawn_blocking(move || {
+        let real = paths.into_iter().filter_map(|path| Some((path.canonicalize().ok()?, path)));
+        real.filter(|(real, path)| real != path).map(|(real, path)| (path, real)).collect()
+    });
+    match tokio::time::timeout(PATIENCE, resolve).await {
+        Ok(Ok(real)) => real,
+        Ok(Err(_)) | Err(_) => BTreeMap::new(),
+    }
 }
 
 async fn taints(

@@ -1,6 +1,7 @@
 //! What is known of this host's domains: the last look at each, and who wants to hear of changes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Seen {
     pub taints: Vec<String>,
     /// How often its guest has started over since it was first seen.
     pub reboots: u64,
+    /// Its files under the names that the kernel knows them by, where those are others.
+    pub real_paths: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// All of ours, and their listeners.
@@ -39,7 +42,8 @@ pub struct Registry {
     version: watch::Sender<u64>,
     /// True while events arrive and all domains have been looked at.
     synced: watch::Sender<bool>,
-    /// Held from a question to libvirt until its answer is kept, so that an older answer never replaces a newer one.
+    /// Held from a question to libvirt until its answer is kept and told, so that an older answer neither replaces a newer
+    /// one nor is told after it.
     looking: tokio::sync::Mutex<()>,
 }
 
@@ -67,10 +71,15 @@ impl Registry {
         matches!(waited, Ok(Ok(_)))
     }
 
+    /// Whether the registry is true now.
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
     /// Notes whether it is true from now on.
     pub fn set_synced(&self, synced: bool) {
-        if self.synced.send_replace(synced) != synced && synced {
-            // Nobody may be listening, here and below.
+        if self.synced.send_replace(synced) != synced {
+            // Who listens lists all domains, and is told if that cannot be done. Nobody may be listening, here and below.
             let _ = self.changes.send(Change::Resync);
         }
     }
@@ -112,7 +121,8 @@ impl Registry {
     }
 
     /// Forgets all but these.
-    pub fn keep_only(&self, uuids: &[Uuid]) {
+    pub async fn keep_only(&self, uuids: &[Uuid]) {
+        let _looking = self.look().await;
         let gone: Vec<Uuid> = self.lock().keys().filter(|uuid| !uuids.contains(uuid)).copied().collect();
         for uuid in gone {
             self.forget(uuid);
@@ -164,7 +174,8 @@ impl Registry {
         let effective = |path: &std::path::Path, requested| match &open {
             None => Effective::of_inactive(requested),
             Some(open) => {
-                let (direct, evidence) = open.direct(path);
+                let (direct, evidence) =
+                    open.direct(seen.real_paths.get(path).map_or(path, PathBuf::as_path));
                 Effective::of_active(requested, direct, &evidence)
             }
         };

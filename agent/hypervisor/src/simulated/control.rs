@@ -104,7 +104,9 @@ impl Control {
     /// Ends libvirt: calls that need it fail with this cause until it is [`Control::available`] again. Domains run on, and
     /// volumes are made as before.
     pub fn unavailable(&self, cause: impl Into<String>) {
-        self.twin.world().unavailable = Some(cause.into());
+        let mut world = self.twin.world();
+        world.unavailable = Some(cause.into());
+        world.tell(Change::Resync);
     }
 
     /// Brings libvirt back. Listeners are told to look anew.

@@ -83,8 +83,15 @@ fn a_domain_outlives_libvirt_and_is_followed_again() {
         assert!(away.to_string().starts_with("libvirt cannot be reached: "), "{away}");
 
         start_libvirtd().unwrap();
-        let back = async { while !matches!(changes.recv().await.unwrap(), Change::Resync) {} };
+        let back = async {
+            while libvirt.domain(vm.uuid).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
         tokio::time::timeout(PATIENCE, back).await.unwrap();
+        // Who listens was told to look at everything anew, both times.
+        let told = std::iter::from_fn(|| changes.try_recv().ok());
+        assert_eq!(told.filter(|change| *change == Change::Resync).count(), 2);
         assert_eq!(qemu_pid("vm").unwrap(), pid, "the guest ran on");
         assert_eq!(libvirt.domain(vm.uuid).await.unwrap().state, State::Running);
         virsh(["suspend", "vm"]);

@@ -4,7 +4,11 @@
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
 
 use super::of_io;
 use crate::error::Error;
@@ -15,14 +19,21 @@ const MAGIC: [u8; 4] = *b"QFI\xfb";
 /// The longest name of a file that a header may hold, in bytes.
 const NAME_LIMIT: u32 = 1023;
 
+/// How long a file system has to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Longer chains are loops.
 const DEPTH: usize = 256;
 
 /// The images under `path`, the nearest first. Nothing under a file that is not there, or is no qcow2.
 pub async fn below(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let owned = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || walk(&owned)).await.map_err(std::io::Error::other);
-    read.and_then(|read| read).map_err(|error| of_io(&error, path, "read the header of"))
+    let walk = tokio::task::spawn_blocking(move || walk(&owned));
+    let read = match tokio::time::timeout(PATIENCE, walk).await {
+        Ok(read) => read.map_err(std::io::Error::other).and_then(|read| read),
+        Err(_) => Err(std::io::Error::other(format!("no answer within {} seconds", PATIENCE.as_secs()))),
+    };
+    read.map_err(|error| of_io(&error, path, "read the header of"))
 }
 
 fn walk(path: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -38,14 +49,18 @@ fn walk(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 /// The name in the header of one file.
 fn backing(path: &Path) -> std::io::Result<Option<PathBuf>> {
-    let mut file = match std::fs::File::open(path) {
+    // A name in a header can be that of a pipe, which would keep us waiting.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = match std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut head = [0; 20];
     match file.read_exact(&mut head) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) if [ErrorKind::UnexpectedEof, ErrorKind::WouldBlock].contains(&error.kind()) => {
+            return Ok(None);
+        }
         read => read?,
     }
     let [magic @ .., o0, o1, o2, o3, o4, o5, o6, o7, s0, s1, s2, s3] = head;

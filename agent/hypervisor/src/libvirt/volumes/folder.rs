@@ -1,6 +1,8 @@
 //! Folders that volumes may lie in.
 
+use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{no_folder_above, of_io};
@@ -28,8 +30,16 @@ pub async fn folder(path: &Path) -> Result<Folder, Error> {
     }
 }
 
+/// Makes a folder that everybody can pass through and only its owner can list: QEMU runs as another user, and libvirt
+/// gives it the files, never the folders above them.
+fn make(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(path)?;
+    // Whatever the mask of this process is.
+    std::fs::set_permissions(path, Permissions::from_mode(0o711))
+}
+
 fn look(path: &Path) -> Result<Folder, Error> {
-    match std::fs::create_dir(path) {
+    match make(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_folder_above(path)),
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             return Err(of_io(&error, path, "make the folder"));

@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::partial::Partial;
-use super::{exists, no_folder_above, of_io, qemu_img};
+use super::{blocking, exists, of_io, qemu_img};
 use crate::check::check_path;
 use crate::error::Error;
 use crate::interface::Attempt;
@@ -20,17 +20,14 @@ pub async fn import(source: &Path, path: &Path, attempt: Attempt) -> Result<Imag
     if exists(path).await? {
         return existing(source, path, attempt).await;
     }
-    if !path.parent().is_some_and(Path::is_dir) {
-        return Err(no_folder_above(path));
-    }
     // Before the copy, which may take long; and after it, of what was copied.
     alone(source, source).await?;
-    let partial = Partial::of(path)?;
-    partial.clear()?;
+    let partial = blocking(path, Partial::begin).await?;
     let (from, to) = (source.to_owned(), partial.path().to_owned());
-    blocking(path, move || copy(&from, &to)).await?;
+    blocking(path, move |_| copy(&from, &to)).await?;
     alone(partial.path(), source).await?;
-    partial.publish()?;
+    // All of it has to reach the disk first.
+    blocking(path, |_| partial.publish()).await?;
     describe(path).await
 }
 
@@ -69,11 +66,10 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
 }
 
 async fn sha256(path: &Path) -> Result<String, Error> {
-    let owned = path.to_owned();
-    blocking(path, move || digest(&owned)).await
+    blocking(path, digest).await
 }
 
-fn digest(path: &PathBuf) -> Result<String, Error> {
+fn digest(path: &Path) -> Result<String, Error> {
     let mut file = File::open(path).map_err(|error| of_io(&error, path, "read"))?;
     let (mut digest, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
     loop {
@@ -83,12 +79,4 @@ fn digest(path: &PathBuf) -> Result<String, Error> {
         }
         digest.update(&buffer[..length]);
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    path: &Path,
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(of_io(&std::io::Error::other(error), path, "read")))
 }

@@ -8,8 +8,6 @@ mod qemu_img;
 
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::{Libvirt, refusal};
 use crate::check::check_volume;
 use crate::error::Error;
@@ -36,9 +34,6 @@ pub async fn create(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error
     if exists(&spec.path).await? {
         return existing(spec, attempt).await;
     }
-    if !spec.path.parent().is_some_and(Path::is_dir) {
-        return Err(no_folder_above(&spec.path));
-    }
     let size = match &spec.backing {
         None => None,
         Some(backing) => {
@@ -57,11 +52,10 @@ pub async fn create(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error
             Some(under.size_bytes)
         }
     };
-    let partial = Partial::of(&spec.path)?;
-    partial.clear()?;
+    let partial = blocking(&spec.path, Partial::begin).await?;
     let size = spec.size_bytes.or(size);
     qemu_img::create(partial.path(), &spec.path, spec.format, size, spec.backing.as_ref()).await?;
-    partial.publish()?;
+    blocking(&spec.path, |_| partial.publish()).await?;
     inspect(&spec.path).await
 }
 
@@ -78,6 +72,16 @@ async fn existing(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error> 
         && volume.backing.as_ref() == backing
         && spec.size_bytes.is_none_or(|size| size == volume.size_bytes);
     if same { Ok(volume) } else { Err(there) }
+}
+
+/// Does what may take long or hang on a file system, where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let owned = path.to_owned();
+    let done = tokio::task::spawn_blocking(move || work(&owned)).await;
+    done.unwrap_or_else(|error| Err(of_io(&std::io::Error::other(error), path, "work on")))
 }
 
 /// Whether something is at `path`, a link that leads nowhere included.
@@ -120,7 +124,9 @@ impl Libvirt {
     /// The domain with a disk that lies on a file, however far down.
     async fn user_of_image(&self, path: &Path) -> Result<Option<agent_libvirt::Domain>, Error> {
         for seen in self.registry.all_seen() {
-            for at in &seen.described.disks {
+            // What a raw file starts with is its guest's, and means nothing here.
+            let overlays = seen.described.disks.iter().filter(|at| at.disk.format == Format::Qcow2);
+            for at in overlays {
                 if chain::below(&at.disk.source).await?.iter().any(|image| image == path) {
                     return Ok(Some(seen.handle));
                 }
@@ -139,14 +145,15 @@ impl Libvirt {
         if size_bytes == volume.size_bytes {
             return Ok(volume);
         }
+        // Who has it is known only while libvirt is.
+        let connection = self.connection().await?;
         match self.user_of(path) {
             // Nobody else may write to a file that QEMU has open.
             Some((handle, true, target)) => {
-                let connection = self.connection().await?;
                 let flags = agent_libvirt::BlockResizeFlags::BYTES;
                 let resized = connection.domain_block_resize(&handle, &target, size_bytes, flags).await;
                 resized.map_err(|error| {
-                    refusal::plain(&error, Uuid::nil(), format!("resize `{}`", path.display()))
+                    refusal::plain(&error, handle.uuid, format!("resize `{}`", path.display()))
                 })?;
             }
             Some((_, false, _)) | None => qemu_img::resize(path, volume.format, size_bytes).await?,
@@ -165,7 +172,7 @@ impl Libvirt {
         if let Some(handle) = user {
             return Err(Error::InUse { path: path.to_owned(), name: handle.name });
         }
-        Partial::of(path)?.clear()?;
+        blocking(path, |path| Partial::of(path)?.clear()).await?;
         match tokio::fs::remove_file(path).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && attempt == Attempt::Again => Ok(()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::of_io;
+use super::{no_folder_above, of_io};
 use crate::error::Error;
 
 /// `.NAME.partial` until it is published as `NAME`. Its name follows from the other, so that what a killed attempt left is
@@ -28,6 +28,16 @@ impl Partial {
         hidden.push(name);
         hidden.push(".partial");
         Ok(Self { path: target.with_file_name(hidden), target: target.to_owned() })
+    }
+
+    /// The one of `target`, where nothing of an earlier attempt is left.
+    pub fn begin(target: &Path) -> Result<Self, Error> {
+        if !target.parent().is_some_and(Path::is_dir) {
+            return Err(no_folder_above(target));
+        }
+        let partial = Self::of(target)?;
+        partial.clear()?;
+        Ok(partial)
     }
 
     /// Where it is made.

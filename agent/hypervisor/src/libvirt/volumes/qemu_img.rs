@@ -129,7 +129,7 @@ async fn run<'a>(
         .lines()
         .map(|line| line.strip_prefix("qemu-img: ").unwrap_or(line))
         .collect::<Vec<_>>()
-        .join("; ");
+        .join(", ");
     if cause.contains("No space left on device") || cause.contains("Disk quota exceeded") {
         return Err(Error::NoSpace { path: path.to_owned(), cause });
     }
