@@ -64,6 +64,8 @@ async fn fits(tab: &Tab, page: &str) {
     }
     let over = tab.value("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
     assert_eq!(over, 0, "`{page}` is wider than the window");
+    let cut = "[...document.querySelectorAll('.scroll')].filter(found => found.scrollWidth > found.clientWidth).length";
+    assert_eq!(tab.value(cut).await, 0, "a table on `{page}` is wider than its place");
 }
 
 #[test]

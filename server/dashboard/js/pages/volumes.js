@@ -18,12 +18,11 @@ export function view() {
     return {
       key: volume.id,
       cells: [
-        volume.name,
+        el("span", {}, volume.name, el("small", { class: "path" }, el("code", {}, volume.path))),
         badge(stateWord(volume.phase), tone(volume.phase)),
         el("span", {}, volume.size_bytes == null ? "–" : bytes(volume.size_bytes),
-          volume.allocated_bytes == null ? null : el("small", {}, `${bytes(volume.allocated_bytes)} taken`)),
-        word(volume.format),
-        el("span", {}, volume.storage_name, el("small", {}, el("code", {}, volume.path))),
+          el("small", {}, word(volume.format), volume.allocated_bytes == null ? "" : `, ${bytes(volume.allocated_bytes)} taken`)),
+        volume.storage_name,
         volume.image_name,
         volume.vm ? link(`#/vm/${volume.vm}`, volume.vm_name) : null,
         el("div", { class: "buttons" },
@@ -35,7 +34,7 @@ export function view() {
   return [
     el("div", { class: "heading" }, el("h1", { tabindex: "-1" }, title), button("Create a volume", add, { style: "primary" })),
     failure("volume") ? notice(failure("volume"), { key: "failure" }) : null,
-    table("Volumes", ["Name", "State", "Size", "Format", "Storage", "Lies on", "Disk of", "Actions"], rows, "There is no volume yet."),
+    table("Volumes", ["Name", "State", "Size", "Storage", "Lies on", "Disk of", "Actions"], rows, "There is no volume yet."),
   ];
 }
 
