@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use agent_protocol::call::{HostFacts, VmWatch};
 use agent_protocol::host::FactsRequest;
-use agent_protocol::vm::{WatchReply, WatchRequest};
+use agent_protocol::vm::{Cursor, WatchReply, WatchRequest};
 use server_api::host::LinkState;
 use server_api::volume::Phase;
+use tokio::sync::watch::Sender;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
@@ -33,10 +34,28 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
+/// How long somebody waits for a host to be looked at anew.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// The hosts that are followed.
 #[derive(Debug, Default)]
 pub struct Links {
-    followed: Mutex<HashMap<Id, AbortHandle>>,
+    followed: Mutex<HashMap<Id, Followed>>,
+}
+
+/// A host that is followed.
+#[derive(Debug)]
+struct Followed {
+    abort: AbortHandle,
+    looks: Arc<Looks>,
+}
+
+/// Whole looks at a host, counted.
+#[derive(Debug, Default)]
+struct Looks {
+    wanted: Sender<u64>,
+    /// The last one that was wanted before a look began whose answer is written down.
+    seen: Sender<u64>,
 }
 
 /// Why a conversation ended.
@@ -64,36 +83,52 @@ impl Links {
     pub fn follow(&self, cloud: &Arc<Cloud>, host: Id) {
         let cloud = cloud.clone();
         self.lock().entry(host).or_insert_with(|| {
+            let looks = Arc::new(Looks::default());
+            let wanted = looks.clone();
             let follow = async move {
                 let mut stop = cloud.stop.clone();
                 tokio::select! {
                     () = stop.ordered() => {}
-                    () = follow(&cloud, host) => {}
+                    () = follow(&cloud, host, &wanted) => {}
                 }
             };
-            tokio::spawn(follow).abort_handle()
+            Followed { abort: tokio::spawn(follow).abort_handle(), looks }
         });
+    }
+
+    /// Has a host tell anew all that there is, and waits until that is written down; not for long, and not for one that
+    /// is not followed.
+    pub async fn look_again(&self, host: Id) {
+        let Some(looks) = self.lock().get(&host).map(|followed| followed.looks.clone()) else { return };
+        let mut seen = looks.seen.subscribe();
+        let mut number = 0;
+        looks.wanted.send_modify(|wanted| {
+            *wanted += 1;
+            number = *wanted;
+        });
+        // A host that does not answer is shown as such: nobody has to wait for that.
+        let _ = tokio::time::timeout(LOOK, seen.wait_for(|seen| *seen >= number)).await;
     }
 
     /// Follows a host no more.
     pub fn leave(&self, host: Id) {
         if let Some(followed) = self.lock().remove(&host) {
-            followed.abort();
+            followed.abort.abort();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Id, AbortHandle>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Followed>> {
         // No code that holds the lock can leave the map half changed.
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Talks to the agent of a host as long as there is that host.
-async fn follow(cloud: &Cloud, id: Id) {
+async fn follow(cloud: &Cloud, id: Id, looks: &Looks) {
     let mut wait = FIRST_WAIT;
     loop {
         let mut answered = false;
-        match converse(cloud, id, &mut answered).await {
+        match converse(cloud, id, looks, &mut answered).await {
             Ok(()) => return,
             Err(End::Agent(error)) => {
                 if let Err(error) = note_silence(cloud, id, &error).await {
@@ -111,31 +146,42 @@ async fn follow(cloud: &Cloud, id: Id) {
 }
 
 /// Asks the agent what it is, then what changes, until it does not answer. Ends well if the host was removed.
-async fn converse(cloud: &Cloud, id: Id, answered: &mut bool) -> Result<(), End> {
+async fn converse(cloud: &Cloud, id: Id, looks: &Looks, answered: &mut bool) -> Result<(), End> {
     let Some(host) = store::host::by_id(&mut *cloud.store.read().await?, id).await? else { return Ok(()) };
     let agent = cloud.agents.of(&host)?;
     let facts = agent.call::<HostFacts>(Uuid::new_v4(), FactsRequest {}, QUESTION).await?;
+    let mut wanted = looks.wanted.subscribe();
+    let mut look = *wanted.borrow_and_update();
     // The first answer tells all that there is: only then is what is known of the host true.
     let mut reply = watch(&agent, None).await?;
     let mut db = cloud.store.write().await?;
     store::host::connected(&mut db, id, &facts).await?;
     write_down(&mut db, &host, &reply).await?;
     db.commit().await?;
+    looks.seen.send_replace(look);
     *answered = true;
     tracing::info!("host `{}` answers", host.name);
     look_at_storages(cloud, id).await?;
     loop {
-        reply = watch(&agent, Some(reply)).await?;
+        let changes = watch(&agent, Some(reply.cursor));
+        reply = tokio::select! {
+            reply = changes => reply?,
+            Ok(()) = wanted.changed() => {
+                look = *wanted.borrow_and_update();
+                watch(&agent, None).await?
+            }
+        };
         if reply.complete || !reply.vms.is_empty() || !reply.gone.is_empty() {
             let mut db = cloud.store.write().await?;
             write_down(&mut db, &host, &reply).await?;
             db.commit().await?;
         }
+        looks.seen.send_replace(look);
     }
 }
 
-async fn watch(agent: &Agent, last: Option<WatchReply>) -> Result<WatchReply, AgentError> {
-    let request = WatchRequest { after: last.map(|reply| reply.cursor), wait_ms: WAIT_MS };
+async fn watch(agent: &Agent, after: Option<Cursor>) -> Result<WatchReply, AgentError> {
+    let request = WatchRequest { after, wait_ms: WAIT_MS };
     agent.call::<VmWatch>(Uuid::new_v4(), request, WATCH).await
 }
 

@@ -1,11 +1,14 @@
 //! What the answer to a step changes in the database, in the transaction that notes that the step is done.
+//!
+//! An answer may be hours old: a repeat is answered from the agent's record. So what a virtual machine does is not taken from
+//! here but from following its agent, which is asked anew before a task ends.
 
 use server_api::volume::Phase;
 
 use super::perform::Answer;
 use super::step::Step;
 use crate::agents::words;
-use crate::store::{self, Id, StoreError, Write};
+use crate::store::{self, StoreError, Write};
 
 /// Notes what the answer to a step changes.
 ///
@@ -41,8 +44,12 @@ pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), S
         | Step::SuspendVm { .. }
         | Step::ResumeVm { .. } => {}
     }
-    if let Answer::Vm(state) = answer {
-        store::vm::observed(db, Id(state.uuid), Some(state)).await?;
+    // One that was just defined is known by what was said of it until its agent is asked.
+    if let (Step::DefineVm { vm }, Answer::Vm(state)) = (step, answer) {
+        let row = store::vm::by_id(db, *vm).await?;
+        if row.is_some_and(|row| row.observed().is_none()) {
+            store::vm::observed(db, *vm, Some(state)).await?;
+        }
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::{apply, undo};
 use crate::cloud::Cloud;
 use crate::setting::TASK_AGENT_PATIENCE;
 use crate::store::task::{self, TaskStep};
-use crate::store::{Id, StoreError};
+use crate::store::{self, Id, StoreError};
 
 /// The first wait before an agent that does not answer is asked again. Each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -71,7 +71,7 @@ async fn advance(cloud: &Cloud, id: Id, cancelled: &mut watch::Receiver<bool>) -
             fail(cloud, id, &cancelled_reply(), None).await?;
         } else {
             match forward(cloud, id, &steps, cancelled).await? {
-                None => return finish(cloud, id, TaskState::Succeeded).await,
+                None => return finish(cloud, &task, TaskState::Succeeded).await,
                 Some((_, Halt::Cancelled)) => {
                     cancel = true;
                     fail(cloud, id, &cancelled_reply(), None).await?;
@@ -86,7 +86,7 @@ async fn advance(cloud: &Cloud, id: Id, cancelled: &mut watch::Receiver<bool>) -
         }
     }
     backward(cloud, id).await?;
-    finish(cloud, id, if cancel { TaskState::Cancelled } else { TaskState::Failed }).await
+    finish(cloud, &task, if cancel { TaskState::Cancelled } else { TaskState::Failed }).await
 }
 
 /// Does the steps that are not done. Gives why it stopped, and at which step.
@@ -220,10 +220,17 @@ async fn fail(cloud: &Cloud, id: Id, error: &ErrorReply, settled: Option<i64>) -
     db.commit().await
 }
 
-async fn finish(cloud: &Cloud, id: Id, state: TaskState) -> Result<(), StoreError> {
+/// Ends a task. What is known of its virtual machine is asked anew before: who hears of the end sees what came of it.
+async fn finish(cloud: &Cloud, task: &task::Task, state: TaskState) -> Result<(), StoreError> {
+    if task.subject_kind.0 == Kind::Vm {
+        let vm = store::vm::by_id(&mut *cloud.store.read().await?, task.subject_id).await?;
+        if let Some(vm) = vm {
+            cloud.links.look_again(vm.host_id).await;
+        }
+    }
     let mut db = cloud.store.write().await?;
-    task::finished(&mut db, id, state).await?;
-    db.changed(Kind::Task, id);
+    task::finished(&mut db, task.id, state).await?;
+    db.changed(Kind::Task, task.id);
     db.commit().await
 }
 

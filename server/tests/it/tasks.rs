@@ -1,6 +1,7 @@
 //! Tasks: put back when they fail, cancelled, resumed by another server, repeated without harm.
 
 use agent_protocol::envelope::FailureCode;
+use agent_protocol::vm::State;
 use hyper::{Method, header};
 use serde_json::{Value, json};
 
@@ -111,6 +112,27 @@ async fn another_server_goes_on_where_this_one_stopped() {
     // Repeated under the same operation: the agent answered from memory.
     assert_eq!((world.orders("volume-create"), world.orders("vm-define")), (2, 1));
     assert_eq!(scene.get("/api/v1/vms/web").await["state"], "shutoff");
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_answer_does_not_hide_what_happened_since() {
+    let scene = Scene::with_image().await;
+    scene.succeed(Method::POST, "/api/v1/vms", small("web")).await;
+    let id = scene.get("/api/v1/vms/web").await["id"].as_str().unwrap().to_owned();
+    scene.agent.world.lose("vm-start");
+    let (_, task) = scene.post("/api/v1/vms/web/start", &Value::Null).await;
+    until(async || scene.agent.world.orders("vm-start") == 1).await;
+    scene.agent.world.happen(&id, |vms, id| vms.get_mut(&id).unwrap().state = State::Crashed);
+    scene.agent.world.hold("vm-start");
+    let scene = scene.restart().await;
+    scene.running.eventually(&scene.token, "/api/v1/vms/web", |vm| vm["state"] == "crashed").await;
+    scene.agent.world.until_held("vm-start").await;
+    scene.agent.world.let_go();
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    // The agent answered from memory that it runs.
+    assert_eq!((&task["state"], scene.agent.world.orders("vm-start")), (&json!("succeeded"), 1));
+    assert_eq!(scene.get("/api/v1/vms/web").await["state"], "crashed");
     scene.running.stop().await;
 }
 
