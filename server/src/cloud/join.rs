@@ -11,7 +11,7 @@ use server_api::host::{JoinTokenReply, JoinTokenRequest};
 use sha2::{Digest, Sha256};
 
 use super::host::free_name;
-use super::{Cloud, CloudError, Order};
+use super::{Cloud, CloudError, Order, to_its_end};
 use crate::bootstrap::issue;
 use crate::bootstrap::names::Address;
 use crate::secret;
@@ -124,9 +124,14 @@ impl Cloud {
         let address = SocketAddr::new(peer, request.agent_port).to_string();
         store::host::insert(&mut db, &store::host::Host::new(id, &name, &address, false)).await?;
         join_token::used(&mut db, token.id, now_ms()).await?;
-        db.commit().await?;
-        tracing::info!("host `{name}` joined from {peer}");
-        self.links.follow(self, id);
+        let cloud = self.clone();
+        to_its_end::<_, Refusal>(async move {
+            db.commit().await?;
+            tracing::info!("host `{name}` joined from {peer}");
+            cloud.links.follow(&cloud, id);
+            Ok(())
+        })
+        .await?;
         Ok(JoinReply { host: id.0, certificate, authority: authority.certificate })
     }
 

@@ -30,7 +30,7 @@ use crate::agents::{AgentError, Agents};
 use crate::config::Config;
 use crate::error::Error;
 use crate::store::request::{self, RequestKey};
-use crate::store::{self, Connection, Id, Store, Write};
+use crate::store::{self, Connection, Id, Store, StoreError, Write};
 use crate::task::Tasks;
 use crate::task::step::Step;
 pub use error::CloudError;
@@ -108,11 +108,18 @@ impl Cloud {
         for host in store::host::all(&mut db).await? {
             self.links.follow(self, host.id);
         }
-        for task in store::task::unfinished(&mut db).await? {
+        drop(db);
+        self.go_on().await?;
+        tokio::spawn(task::keep_going(self.clone()));
+        tokio::spawn(task::forget_old(self.clone()));
+        Ok(())
+    }
+
+    /// Goes on with all tasks that have not ended and are not being done.
+    async fn go_on(self: &Arc<Self>) -> Result<(), StoreError> {
+        for task in store::task::unfinished(&mut *self.store.read().await?).await? {
             self.tasks.start(self, task);
         }
-        drop(db);
-        tokio::spawn(task::forget_old(self.clone()));
         Ok(())
     }
 
@@ -133,7 +140,7 @@ impl Cloud {
         }
     }
 
-    /// Stores a task with what it holds, and begins it.
+    /// Stores a task with what it holds, and begins it: both, whether or not somebody waits for that.
     pub(crate) async fn plan(
         self: &Arc<Self>,
         mut db: Write,
@@ -141,10 +148,21 @@ impl Cloud {
         plan: Plan,
     ) -> Result<server_api::task::Task, CloudError> {
         let task = task::insert(&mut db, order, plan).await?;
-        finish(db, order, &task).await?;
-        self.tasks.start(self, Id(task.id));
-        Ok(task)
+        let (cloud, order) = (self.clone(), order.clone());
+        to_its_end(async move {
+            finish(db, &order, &task).await?;
+            cloud.tasks.start(&cloud, Id(task.id));
+            Ok(task)
+        })
+        .await
     }
+}
+
+/// Does `work` to its end, also when whoever asked for it stops waiting: a client hangs up, a time limit passes.
+pub(crate) async fn to_its_end<T: Send + 'static, E: From<StoreError> + Send + 'static>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(StoreError::Died.into()))
 }
 
 async fn answered<T: DeserializeOwned>(db: &mut Connection, order: &Order) -> Result<Option<T>, CloudError> {

@@ -10,6 +10,9 @@ use super::{Cloud, CloudError, Order, Plan, free};
 use crate::setting::TASK_RETENTION;
 use crate::store::{self, Connection, Id, Word, Write, now_ms, request};
 
+/// How often tasks that nobody does are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// How often what is old is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(30 * 60);
 
@@ -104,6 +107,20 @@ async fn show(db: &mut Connection, task: store::task::Task) -> Result<Task, Clou
         created_at_ms: task.created_ms,
         finished_at_ms: task.finished_ms,
     })
+}
+
+/// Goes on, from time to time, with tasks that nobody does, until the server stops: one whose work died is begun again.
+pub(super) async fn keep_going(cloud: Arc<Cloud>) {
+    let mut stop = cloud.stop.clone();
+    loop {
+        tokio::select! {
+            () = stop.ordered() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        if let Err(error) = cloud.go_on().await {
+            tracing::warn!("cannot look for tasks that nobody does: {error}");
+        }
+    }
 }
 
 /// Forgets what is old, from time to time, until the server stops.

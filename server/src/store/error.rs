@@ -40,6 +40,9 @@ pub enum StoreError {
     /// A statement failed.
     #[error("the database fails: {0}; see that its file system has space and is writable")]
     Database(#[from] sqlx::Error),
+    /// The server's own work on it ended before it was done.
+    #[error("work on the database ended before it was done; look into the server's log")]
+    Died,
 }
 
 impl StoreError {
@@ -58,7 +61,7 @@ impl StoreError {
     fn kind(&self) -> Option<sqlx::error::ErrorKind> {
         match self {
             Self::Database(sqlx::Error::Database(error)) => Some(error.kind()),
-            Self::Database(_) | Self::Open { .. } | Self::Newer { .. } | Self::Migrate { .. } => None,
+            Self::Database(_) | Self::Died | Self::Open { .. } | Self::Newer { .. } | Self::Migrate { .. } => None,
         }
     }
 }

@@ -132,14 +132,18 @@ impl Write {
         }
     }
 
-    /// Makes all of it hold, and tells those who follow. If that fails, nothing holds.
+    /// Makes all of it hold, and tells those who follow. If that fails, nothing holds. Once begun it goes to its end, whoever
+    /// stops waiting for it: the database would commit and nobody be told.
     pub async fn commit(self) -> Result<()> {
-        self.transaction.commit().await?;
-        for change in self.changed {
-            // An error says that nobody follows.
-            let _ = self.changes.send(change);
-        }
-        Ok(())
+        let committed = tokio::spawn(async move {
+            self.transaction.commit().await?;
+            for change in self.changed {
+                // An error says that nobody follows.
+                let _ = self.changes.send(change);
+            }
+            Ok(())
+        });
+        committed.await.unwrap_or(Err(StoreError::Died))
     }
 }
 

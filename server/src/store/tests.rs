@@ -45,6 +45,19 @@ async fn a_change_is_told_when_it_holds() {
 }
 
 #[tokio::test]
+async fn a_commit_that_nobody_waits_for_is_told_too() {
+    let (_folder, store) = scratch().await;
+    let mut follower = store.follow();
+    let host = host::Host::new(Id::new(), "node1", "127.0.0.1:7070", false);
+    let mut write = store.write().await.unwrap();
+    host::insert(&mut write, &host).await.unwrap();
+    assert!(tokio::time::timeout(Duration::ZERO, write.commit()).await.is_err(), "not even begun");
+    let told = tokio::time::timeout(Duration::from_secs(60), follower.recv()).await;
+    assert_eq!(told.unwrap().unwrap(), Changed { kind: Kind::Host, id: host.id.0 });
+    assert!(host::by_id(&mut store.read().await.unwrap(), host.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn names_are_taken_once_and_what_is_referred_to_stays() {
     let (_folder, store) = scratch().await;
     let host = host::Host::new(Id::new(), "node1", "127.0.0.1:7070", false);

@@ -32,6 +32,18 @@ pub struct Tasks {
     running: Mutex<HashMap<Id, watch::Sender<bool>>>,
 }
 
+/// A task that is being done, as long as this is there: also if its work dies.
+struct Running {
+    cloud: Arc<Cloud>,
+    task: Id,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.cloud.tasks.lock().remove(&self.task);
+    }
+}
+
 impl Tasks {
     /// Begins a task, or goes on with it. One that is being done is left alone.
     pub fn start(&self, cloud: &Arc<Cloud>, task: Id) {
@@ -44,11 +56,8 @@ impl Tasks {
             running.insert(task, cancel);
             cancelled
         };
-        let cloud = cloud.clone();
-        tokio::spawn(async move {
-            run::run(&cloud, task, cancelled).await;
-            cloud.tasks.lock().remove(&task);
-        });
+        let running = Running { cloud: cloud.clone(), task };
+        tokio::spawn(async move { run::run(&running.cloud, task, cancelled).await });
     }
 
     /// Tells a task that it is cancelled.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use argon2::Params;
 use http_body_util::{BodyExt, Full};
@@ -15,6 +16,7 @@ use packaging_stamp::Stamp;
 use serde_json::Value;
 use server::bootstrap::{Bootstrap, Wish, bootstrap};
 use server::cli::Role;
+use server::cloud::Cloud;
 use server::config::Config;
 use server::login::credential::Credential;
 use server::run::Server;
@@ -71,8 +73,9 @@ impl Host {
         let (server, tls) = loaded.unwrap();
         let listener = TcpListener::bind(self.config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let cloud = server.cloud.clone();
         let served = tokio::spawn(server.serve(listener, tls));
-        Running { remote: Remote::new(address, &self.layout), stopper, served }
+        Running { remote: Remote::new(address, &self.layout), cloud, stopper, served }
     }
 }
 
@@ -92,6 +95,7 @@ fn copy(from: &Path, to: &Path) {
 /// A server in this process.
 pub struct Running {
     remote: Remote,
+    pub cloud: Arc<Cloud>,
     stopper: Stopper,
     served: JoinHandle<Result<(), server::error::Error>>,
 }

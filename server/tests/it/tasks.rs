@@ -1,9 +1,13 @@
 //! Tasks: put back when they fail, cancelled, resumed by another server, repeated without harm.
 
+use std::task::Poll;
+
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::State;
 use hyper::{Method, header};
 use serde_json::{Value, json};
+use server::cloud::Order;
+use server_api::volume::VolumeRequest;
 
 use crate::resources::Scene;
 use crate::support::{request, until};
@@ -133,6 +137,39 @@ async fn an_old_answer_does_not_hide_what_happened_since() {
     // The agent answered from memory that it runs.
     assert_eq!((&task["state"], scene.agent.world.orders("vm-start")), (&json!("succeeded"), 1));
     assert_eq!(scene.get("/api/v1/vms/web").await["state"], "crashed");
+    scene.running.stop().await;
+}
+
+/// A client hangs up, or a time limit passes, wherever the order stands.
+#[tokio::test]
+async fn a_task_that_is_stored_is_begun_whoever_stops_waiting() {
+    let scene = Scene::with_image().await;
+    let order = Order { who: "admin".to_owned(), key: None };
+    for polls in 1.. {
+        let request = VolumeRequest {
+            name: format!("data{polls}"),
+            size_bytes: Some(1 << 20),
+            storage: None,
+            image: None,
+        };
+        let mut work = std::pin::pin!(scene.running.cloud.create_volume(&order, request));
+        let mut polled = 0;
+        let answered = std::future::poll_fn(|context| {
+            if polled == polls {
+                return Poll::Ready(None);
+            }
+            polled += 1;
+            work.as_mut().poll(context).map(Some)
+        });
+        if let Some(answer) = answered.await {
+            answer.unwrap();
+            break;
+        }
+    }
+    let all_ended = |tasks: &Value| {
+        tasks["tasks"].as_array().unwrap().iter().all(|task| !task["finished_at_ms"].is_null())
+    };
+    scene.running.eventually(&scene.token, "/api/v1/tasks", all_ended).await;
     scene.running.stop().await;
 }
 
