@@ -11,7 +11,7 @@ use server_api::vm::{
 use super::volume::{Wish, design};
 use super::{Begun, Cloud, CloudError, Order, image, names, vm};
 use crate::store::vm::{NewVm, Nic};
-use crate::store::{self, Id, Word, now_ms};
+use crate::store::{self, Connection, Id, Word, now_ms};
 use crate::task::step::Step;
 
 const MIB: u64 = 1 << 20;
@@ -62,7 +62,10 @@ impl Cloud {
             Some(_) => vec![BootDevice::Cdrom, BootDevice::Hd],
             None => vec![BootDevice::Hd],
         });
-        let nics = request.nics.into_iter().map(nic).collect::<Result<_, _>>()?;
+        if store::vm::by_name(&mut db, &request.name).await?.is_some() {
+            return Err(CloudError::NameTaken { kind: Kind::Vm, name: request.name });
+        }
+        let nics = nics(&mut db, request.nics).await?;
         let new = NewVm {
             id,
             name: request.name.clone(),
@@ -78,15 +81,6 @@ impl Cloud {
             cdrom,
             created_ms: now_ms(),
         };
-        if store::vm::by_name(&mut db, &new.name).await?.is_some() {
-            return Err(CloudError::NameTaken { kind: Kind::Vm, name: new.name });
-        }
-        for nic in &new.nics {
-            if store::vm::has_mac(&mut db, &nic.mac).await? {
-                let message = format!("another network card has the hardware address {}", nic.mac);
-                return Err(CloudError::conflict(message, "give another, or none to have one made"));
-            }
-        }
         store::vm::insert(&mut db, &new).await?;
         let mut steps = Vec::new();
         let mut holds = Vec::new();
@@ -135,6 +129,24 @@ fn judge(request: &VmRequest) -> Result<(), CloudError> {
         Some(refused) => refused,
         None => Ok(()),
     }
+}
+
+/// Network cards, each with an address that no other has.
+async fn nics(db: &mut Connection, requests: Vec<NicRequest>) -> Result<Vec<Nic>, CloudError> {
+    let mut nics: Vec<Nic> = Vec::with_capacity(requests.len());
+    for request in requests {
+        let drawn = request.mac.is_none();
+        let mut nic = nic(request)?;
+        while nics.iter().any(|other| other.mac == nic.mac) || store::vm::has_mac(db, &nic.mac).await? {
+            if !drawn {
+                let message = format!("another network card has the hardware address {}", nic.mac);
+                return Err(CloudError::conflict(message, "give another, or none to have one made"));
+            }
+            nic.mac = random_mac().map_err(|error| CloudError::Broken(error.to_string()))?;
+        }
+        nics.push(nic);
+    }
+    Ok(nics)
 }
 
 /// A network card with an address.
