@@ -69,6 +69,12 @@ impl AgentError {
         }
     }
 
+    /// True if the agent was asked and has not answered yet.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        matches!(self, Self::Slow { .. })
+    }
+
     /// What the agent said, if it refused.
     #[must_use]
     pub fn refusal(&self) -> Option<FailureCode> {

@@ -93,7 +93,7 @@ impl Cloud {
             kind: Kind::Image,
             id: image.id,
             name: image.name,
-            steps: vec![Step::DeleteImage { image: image.id }],
+            steps: vec![Step::DeleteImage { image: image.id, was: image.phase.0 }],
             holds: Vec::new(),
         };
         self.plan(db, order, plan).await

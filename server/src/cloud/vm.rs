@@ -1,9 +1,10 @@
 //! Virtual machines: shown, and worked on by tasks. What a new one is made of is in `vm_order`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_protocol::call::VmConsole;
-use agent_protocol::vm::{ConsoleRequest, State};
+use agent_protocol::vm::ConsoleRequest;
 use server_api::event::Kind;
 use server_api::host::LinkState;
 use server_api::task::{Action, Task};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::host::QUESTION;
 use super::{Begun, Cloud, CloudError, Order, Plan, find, free, image, of_host, volume};
 use crate::agents::words;
+use crate::setting::VM_SHUTDOWN_PATIENCE;
 use crate::store::{self, Connection, Id, Write};
 use crate::task::step::Step;
 
@@ -53,12 +55,14 @@ impl Button {
         }
     }
 
-    fn step(self, vm: Id) -> Step {
+    /// `patience` is how long a guest has for it.
+    fn step(self, vm: Id, patience: Duration, may_be_off: bool) -> Step {
+        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         match self {
             Self::Start => Step::StartVm { vm },
-            Self::Shutdown => Step::ShutdownVm { vm },
-            Self::ForceOff => Step::DestroyVm { vm },
-            Self::Reboot => Step::RebootVm { vm },
+            Self::Shutdown => Step::ShutdownVm { vm, patience_ms },
+            Self::ForceOff => Step::DestroyVm { vm, may_be_off },
+            Self::Reboot => Step::RebootVm { vm, patience_ms },
             Self::Reset => Step::ResetVm { vm },
             Self::Pause => Step::SuspendVm { vm },
             Self::Resume => Step::ResumeVm { vm },
@@ -102,7 +106,10 @@ impl Cloud {
             ended = end_waiting(&mut db, &vm).await?;
         }
         present(&mut db, &vm).await?;
-        let plan = plan(button.action(), vm.id, vm.name, vec![button.step(vm.id)]);
+        let patience = VM_SHUTDOWN_PATIENCE.value(&mut db).await?;
+        // The guest may have turned it off in the last moment: that is what was waited for.
+        let step = button.step(vm.id, patience, ended.is_some());
+        let plan = plan(button.action(), vm.id, vm.name, vec![step]);
         let task = self.plan(db, order, plan).await?;
         if let Some(ended) = ended {
             self.tasks.cancel(ended);
@@ -123,17 +130,16 @@ impl Cloud {
         };
         let vm = find(&mut db, vm).await?;
         free(&mut db, Kind::Vm, vm.id, &vm.name).await?;
-        let mut steps = Vec::new();
-        let off = vm.observed().is_none_or(|seen| matches!(seen.state, State::Shutoff | State::Crashed));
-        if !off {
-            steps.push(Step::DestroyVm { vm: vm.id });
-        }
-        steps.push(Step::UndefineVm { vm: vm.id });
+        // Whether it is off is for its host to say: what is known here may be old.
+        let mut steps = vec![
+            Step::DestroyVm { vm: vm.id, may_be_off: true },
+            Step::UndefineVm { vm: vm.id, was: vm.phase.0 },
+        ];
         let mut plan = plan(Action::VmDelete, vm.id, vm.name, Vec::new());
         for volume in store::volume::of_vm(&mut db, vm.id).await? {
             if with_volumes {
                 store::volume::stands(&mut db, volume.id, Phase::Deleting).await?;
-                steps.push(Step::DeleteVolume { volume: volume.id });
+                steps.push(Step::DeleteVolume { volume: volume.id, was: volume.phase.0 });
             }
             plan.holds.push((Kind::Volume, volume.id, volume.name));
         }
@@ -219,15 +225,25 @@ impl Cloud {
             let message = format!("`{}` has no CD-ROM drive {drive}", vm.name);
             return Err(CloudError::invalid(message, "the first drive is 0"));
         }
-        let (action, step) = match request {
-            Some(request) => {
-                let image = image::ready(&mut db, &request.image).await?;
-                check_media(&image, vm.host_id)?;
-                (Action::VmInsertMedia, Step::InsertMedia { vm: vm.id, drive, image: image.id })
-            }
-            None => (Action::VmEjectMedia, Step::EjectMedia { vm: vm.id, drive }),
+        let eject = |may_be_empty| Step::EjectMedia { vm: vm.id, drive, may_be_empty };
+        let Some(request) = request else {
+            let plan = plan(Action::VmEjectMedia, vm.id, vm.name, vec![eject(false)]);
+            return self.plan(db, order, plan).await;
         };
-        let plan = plan(action, vm.id, vm.name, vec![step]);
+        let image = image::ready(&mut db, &request.image).await?;
+        check_media(&image, vm.host_id)?;
+        let known = drives.iter().any(|found| found.drive == i64::from(drive) && found.image_id.is_some());
+        let seen = vm.observed().is_some_and(|seen| {
+            seen.cdroms.iter().any(|found| found.drive == drive && found.media.is_some())
+        });
+        let mut steps = Vec::new();
+        if known || seen {
+            steps.push(eject(true));
+        }
+        steps.push(Step::InsertMedia { vm: vm.id, drive, image: image.id });
+        let mut plan = plan(Action::VmInsertMedia, vm.id, vm.name, steps);
+        // So that nobody removes it meanwhile.
+        plan.holds.push((Kind::Image, image.id, image.name));
         self.plan(db, order, plan).await
     }
 

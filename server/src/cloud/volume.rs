@@ -114,7 +114,7 @@ impl Cloud {
             kind: Kind::Volume,
             id: volume.id,
             name: volume.name,
-            steps: vec![Step::DeleteVolume { volume: volume.id }],
+            steps: vec![Step::DeleteVolume { volume: volume.id, was: volume.phase.0 }],
             holds: Vec::new(),
         };
         self.plan(db, order, plan).await

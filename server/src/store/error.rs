@@ -61,7 +61,11 @@ impl StoreError {
     fn kind(&self) -> Option<sqlx::error::ErrorKind> {
         match self {
             Self::Database(sqlx::Error::Database(error)) => Some(error.kind()),
-            Self::Database(_) | Self::Died | Self::Open { .. } | Self::Newer { .. } | Self::Migrate { .. } => None,
+            Self::Database(_)
+            | Self::Died
+            | Self::Open { .. }
+            | Self::Newer { .. }
+            | Self::Migrate { .. } => None,
         }
     }
 }

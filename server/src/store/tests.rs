@@ -3,6 +3,7 @@
 use super::*;
 use server_api::host::LinkState;
 use server_api::task::{Action, TaskState};
+use server_api::volume::Phase;
 
 use crate::task::step::Step;
 
@@ -133,7 +134,8 @@ async fn what_ended_long_ago_is_forgotten_with_its_steps_and_the_rest_is_not() {
             created_ms: now_ms(),
             finished_ms: None,
         };
-        task::insert(&mut write, &task, &[Step::DeleteVolume { volume: subject }]).await.unwrap();
+        let step = Step::DeleteVolume { volume: subject, was: Phase::Ready };
+        task::insert(&mut write, &task, &[step]).await.unwrap();
         tasks.push(task.id);
     }
     task::hold(&mut write, tasks[0], subject).await.unwrap();

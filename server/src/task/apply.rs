@@ -25,14 +25,14 @@ pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), S
         store::volume::made(db, *volume, made.size_bytes, made.allocated_bytes).await?;
     }
     match *step {
-        Step::DeleteImage { image } => store::image::delete(db, image).await?,
-        Step::DeleteVolume { volume } => store::volume::delete(db, volume).await?,
+        Step::DeleteImage { image, .. } => store::image::delete(db, image).await?,
+        Step::DeleteVolume { volume, .. } => store::volume::delete(db, volume).await?,
         Step::DefineVm { vm } => store::vm::stands(db, vm, Phase::Ready).await?,
-        Step::UndefineVm { vm } => store::vm::delete(db, vm).await?,
+        Step::UndefineVm { vm, .. } => store::vm::delete(db, vm).await?,
         Step::AttachVolume { vm, volume, bus } => store::volume::attach(db, volume, vm, bus).await?,
         Step::DetachVolume { volume, .. } => store::volume::detach(db, volume).await?,
         Step::InsertMedia { vm, drive, image } => store::vm::load(db, vm, drive, Some(image)).await?,
-        Step::EjectMedia { vm, drive } => store::vm::load(db, vm, drive, None).await?,
+        Step::EjectMedia { vm, drive, .. } => store::vm::load(db, vm, drive, None).await?,
         Step::ImportImage { .. }
         | Step::CreateVolume { .. }
         | Step::ResizeVolume { .. }

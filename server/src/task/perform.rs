@@ -35,7 +35,9 @@ pub enum StepError {
     /// The agent does not answer, or refuses.
     #[error("{cause}")]
     Agent {
-        /// How people call the host.
+        /// The host.
+        id: Id,
+        /// How people call it.
         host: String,
         /// What went wrong.
         cause: AgentError,
@@ -69,12 +71,30 @@ impl StepError {
             next: Some(next.to_owned()),
         };
         match self {
-            Self::Agent { host, cause } => cause.reply(host),
+            Self::Agent { host, cause, .. } => cause.reply(host),
             Self::Gone => reply(ErrorCode::Conflict, "list the resources and ask again"),
             Self::Checksum { .. } => {
                 reply(ErrorCode::ChecksumMismatch, "copy the file to the host again, or correct the checksum")
             }
             Self::Store(_) => reply(ErrorCode::Internal, "look into the server's log"),
+        }
+    }
+
+    /// True if the agent did nothing, for certain: it was not asked, or refused before it began.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        match self {
+            Self::Gone => true,
+            Self::Checksum { .. } | Self::Store(_) => false,
+            Self::Agent { cause, .. } => match cause {
+                AgentError::None | AgentError::NoAddress { .. } => true,
+                AgentError::Unreachable { .. } | AgentError::Slow { .. } | AgentError::Strange { .. } => {
+                    false
+                }
+                AgentError::Refused { failure, .. } => {
+                    !matches!(failure.code, FailureCode::Failed | FailureCode::Internal)
+                }
+            },
         }
     }
 
@@ -92,57 +112,47 @@ impl StepError {
 #[derive(Debug)]
 pub struct Reach {
     agent: Agent,
+    id: Id,
     host: String,
-    operation: Id,
-    limit: Duration,
+    order: Asked,
+}
+
+/// An order to an agent as it is asked for once: under which operation, and how long that may take. One that takes longer is
+/// asked for again, which joins what the agent is doing.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// What makes a repeat one.
+    pub operation: Id,
+    /// How long the agent may take to answer.
+    pub limit: Duration,
 }
 
 impl Reach {
     /// The agent of `host`, for one operation.
-    pub async fn to(
-        cloud: &Cloud,
-        db: &mut Connection,
-        host: Id,
-        operation: Id,
-        limit: Duration,
-    ) -> Result<Self, StepError> {
+    pub async fn to(cloud: &Cloud, db: &mut Connection, host: Id, order: Asked) -> Result<Self, StepError> {
         let host = store::host::by_id(db, host).await?.ok_or(StepError::Gone)?;
         let (agent, name) = (cloud.agents.of(&host), format!("`{}`", host.name));
-        let agent = agent.map_err(|cause| StepError::Agent { host: name.clone(), cause })?;
-        Ok(Self { agent, host: name, operation, limit })
+        let agent = agent.map_err(|cause| StepError::Agent { id: host.id, host: name.clone(), cause })?;
+        Ok(Self { agent, id: host.id, host: name, order })
     }
 
     /// Makes the call.
     pub async fn call<C: Call>(&self, arguments: C::Request) -> Result<C::Reply, StepError> {
-        self.call_within::<C>(arguments, self.limit).await
-    }
-
-    /// How long the agent may take.
-    pub fn limit(&self) -> Duration {
-        self.limit
-    }
-
-    /// As [`Reach::call`], within another time.
-    pub async fn call_within<C: Call>(
-        &self,
-        arguments: C::Request,
-        limit: Duration,
-    ) -> Result<C::Reply, StepError> {
-        let called = self.agent.call::<C>(self.operation.0, arguments, limit).await;
-        called.map_err(|cause| StepError::Agent { host: self.host.clone(), cause })
+        let called = self.agent.call::<C>(self.order.operation.0, arguments, self.order.limit).await;
+        called.map_err(|cause| StepError::Agent { id: self.id, host: self.host.clone(), cause })
     }
 }
 
-/// Makes the call of a step, as `operation`.
+/// Makes the call of a step.
 ///
 /// # Errors
 /// See [`StepError`].
-pub async fn perform(cloud: &Cloud, step: &Step, operation: Id) -> Result<Answer, StepError> {
+pub async fn perform(cloud: &Cloud, step: &Step, order: Asked) -> Result<Answer, StepError> {
     let mut db = cloud.store.read().await?;
     match *step {
-        Step::ImportImage { image } | Step::DeleteImage { image } => {
+        Step::ImportImage { image } | Step::DeleteImage { image, .. } => {
             let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
-            let reach = Reach::to(cloud, &mut db, image.host_id, operation, step.limit()).await?;
+            let reach = Reach::to(cloud, &mut db, image.host_id, order).await?;
             drop(db);
             if matches!(step, Step::DeleteImage { .. }) {
                 return delete_file(&reach, image.path).await;
@@ -156,9 +166,11 @@ pub async fn perform(cloud: &Cloud, step: &Step, operation: Id) -> Result<Answer
                 Some(_) | None => Ok(Answer::Image(imported)),
             }
         }
-        Step::CreateVolume { volume } | Step::ResizeVolume { volume, .. } | Step::DeleteVolume { volume } => {
+        Step::CreateVolume { volume }
+        | Step::ResizeVolume { volume, .. }
+        | Step::DeleteVolume { volume, .. } => {
             let row = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
-            let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
+            let reach = Reach::to(cloud, &mut db, row.host_id, order).await?;
             if let Step::ResizeVolume { size_bytes, .. } = *step {
                 drop(db);
                 let request = ResizeRequest { path: row.path, size_bytes };
@@ -187,19 +199,19 @@ pub async fn perform(cloud: &Cloud, step: &Step, operation: Id) -> Result<Answer
         }
         Step::DefineVm { vm }
         | Step::StartVm { vm }
-        | Step::ShutdownVm { vm }
-        | Step::DestroyVm { vm }
-        | Step::RebootVm { vm }
+        | Step::ShutdownVm { vm, .. }
+        | Step::DestroyVm { vm, .. }
+        | Step::RebootVm { vm, .. }
         | Step::ResetVm { vm }
         | Step::SuspendVm { vm }
         | Step::ResumeVm { vm }
-        | Step::UndefineVm { vm }
+        | Step::UndefineVm { vm, .. }
         | Step::AttachVolume { vm, .. }
         | Step::DetachVolume { vm, .. }
         | Step::InsertMedia { vm, .. }
         | Step::EjectMedia { vm, .. } => {
             let row = store::vm::by_id(&mut db, vm).await?.ok_or(StepError::Gone)?;
-            let reach = Reach::to(cloud, &mut db, row.host_id, operation, step.limit()).await?;
+            let reach = Reach::to(cloud, &mut db, row.host_id, order).await?;
             perform_vm::perform(db, step, row, &reach).await
         }
     }

@@ -4,6 +4,7 @@ use agent_protocol::call::{
     VmAttachDisk, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmReboot, VmReset,
     VmResume, VmShutdown, VmStart, VmSuspend, VmUndefine,
 };
+use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::{
     AttachRequest, ButtonRequest, DefineRequest, DetachRequest, EjectRequest, InsertRequest, Media,
     StartMode, StartRequest, VmRequest,
@@ -14,7 +15,6 @@ use super::define;
 use super::perform::{Answer, Reach, StepError, not_there};
 use super::step::Step;
 use crate::cache;
-use crate::setting::VM_SHUTDOWN_PATIENCE;
 use crate::store::{self, Reader};
 
 /// Makes the call of a step about a virtual machine. Gives `db` back before it does: the agent may wait for a guest.
@@ -31,17 +31,6 @@ pub async fn perform(
             drop(db);
             reach.call::<VmDefine>(DefineRequest { vm }).await
         }
-        Step::ShutdownVm { .. } | Step::RebootVm { .. } => {
-            let patience = VM_SHUTDOWN_PATIENCE.value(&mut db).await?;
-            drop(db);
-            let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-            let (request, limit) = (ButtonRequest { vm: uuid, patience_ms }, reach.limit() + patience);
-            if matches!(step, Step::RebootVm { .. }) {
-                reach.call_within::<VmReboot>(request, limit).await
-            } else {
-                reach.call_within::<VmShutdown>(request, limit).await
-            }
-        }
         Step::AttachVolume { volume, bus, .. } => {
             let volume = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
             drop(db);
@@ -55,7 +44,9 @@ pub async fn perform(
             reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media }).await
         }
         Step::StartVm { .. }
+        | Step::ShutdownVm { .. }
         | Step::DestroyVm { .. }
+        | Step::RebootVm { .. }
         | Step::ResetVm { .. }
         | Step::SuspendVm { .. }
         | Step::ResumeVm { .. }
@@ -81,22 +72,38 @@ async fn plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepErr
         Step::StartVm { .. } => {
             reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await
         }
-        Step::DestroyVm { .. } => reach.call::<VmDestroy>(vm).await,
+        Step::ShutdownVm { patience_ms, .. } => {
+            reach.call::<VmShutdown>(ButtonRequest { vm: uuid, patience_ms }).await
+        }
+        Step::DestroyVm { may_be_off, .. } => {
+            let destroyed = reach.call::<VmDestroy>(vm).await;
+            match destroyed.as_ref().err().and_then(StepError::refusal) {
+                Some(FailureCode::Conflict | FailureCode::NotFound) if may_be_off => return Ok(Answer::Done),
+                Some(_) | None => destroyed,
+            }
+        }
+        Step::RebootVm { patience_ms, .. } => {
+            reach.call::<VmReboot>(ButtonRequest { vm: uuid, patience_ms }).await
+        }
         Step::ResetVm { .. } => reach.call::<VmReset>(vm).await,
         Step::SuspendVm { .. } => reach.call::<VmSuspend>(vm).await,
         Step::ResumeVm { .. } => reach.call::<VmResume>(vm).await,
         Step::DetachVolume { volume, .. } => {
             reach.call::<VmDetachDisk>(DetachRequest { vm: uuid, volume: volume.0 }).await
         }
-        Step::EjectMedia { drive, .. } => reach.call::<VmEjectMedia>(EjectRequest { vm: uuid, drive }).await,
+        Step::EjectMedia { drive, may_be_empty, .. } => {
+            let ejected = reach.call::<VmEjectMedia>(EjectRequest { vm: uuid, drive }).await;
+            match ejected.as_ref().err().and_then(StepError::refusal) {
+                Some(FailureCode::Conflict) if may_be_empty => return Ok(Answer::Done),
+                Some(_) | None => ejected,
+            }
+        }
         Step::UndefineVm { .. } => {
             reach.call::<VmUndefine>(vm).await.map(drop).or_else(not_there)?;
             return Ok(Answer::Done);
         }
         // The others are not about a virtual machine, or are done above.
         Step::DefineVm { .. }
-        | Step::ShutdownVm { .. }
-        | Step::RebootVm { .. }
         | Step::AttachVolume { .. }
         | Step::InsertMedia { .. }
         | Step::ImportImage { .. }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use agent_protocol::envelope::FailureCode;
 use server_api::error::{ErrorCode, ErrorReply};
 use server_api::event::Kind;
+use server_api::host::LinkState;
 use server_api::task::{StepState, TaskState};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::perform::{self, StepError};
+use super::perform::{self, Answer, Asked, StepError};
 use super::{apply, undo};
 use crate::cloud::Cloud;
 use crate::setting::TASK_AGENT_PATIENCE;
@@ -24,6 +25,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// How long an agent may take to answer before it is asked again. What it is doing goes on, and the next ask joins that.
+const ASK: Duration = Duration::from_secs(60);
+
 /// How long a task rests when the database fails.
 const REST: Duration = Duration::from_secs(5);
 
@@ -33,6 +37,16 @@ enum Halt {
     Cancelled,
     /// A step cannot be done.
     Step(StepError),
+}
+
+/// Asking for one thing, until it is done or patience ends.
+struct Persistence {
+    /// How long an agent may be silent.
+    patience: Duration,
+    /// Since when it is.
+    silent_since: Option<Instant>,
+    /// True unless every ask so far was clearly refused.
+    touched: bool,
 }
 
 impl From<StoreError> for Halt {
@@ -85,7 +99,7 @@ async fn advance(cloud: &Cloud, id: Id, cancelled: &mut watch::Receiver<bool>) -
             }
         }
     }
-    backward(cloud, id).await?;
+    backward(cloud, &task).await?;
     finish(cloud, &task, if cancel { TaskState::Cancelled } else { TaskState::Failed }).await
 }
 
@@ -101,10 +115,11 @@ async fn forward(
             return Ok(Some((None, Halt::Cancelled)));
         }
         stands(cloud, id, step, StepState::Running).await?;
-        let work = || perform::perform(cloud, &step.step.0, step.operation);
-        let patience = TASK_AGENT_PATIENCE.value(&mut *cloud.store.read().await?).await?;
-        let deadline = Instant::now() + patience;
-        let persisted = persist(cloud, id, deadline, Some(cancelled.clone()), work);
+        let work = |limit| perform::perform(cloud, &step.step.0, Asked { operation: step.operation, limit });
+        let mut persistence = Persistence::new(cloud).await?;
+        // An earlier server may have asked, and nobody knows what came of it.
+        persistence.touched = step.state.0 == StepState::Running;
+        let persisted = persist(cloud, id, &mut persistence, Some(cancelled.clone()), work);
         let answer = if step.step.0.waits_for_a_guest() {
             tokio::select! {
                 answer = persisted => answer,
@@ -114,34 +129,50 @@ async fn forward(
             persisted.await
         };
         match answer {
-            Ok(answer) => {
-                let mut db = cloud.store.write().await?;
-                apply::apply(&mut db, &step.step.0, &answer).await?;
-                task::step_stands(&mut db, id, step.position, StepState::Done).await?;
-                db.commit().await?;
-            }
+            Ok(answer) => match note(cloud, id, step, &answer).await {
+                // Trying again would not bring back what this refers to.
+                Err(error) if error.is_referred_to() => {
+                    return Ok(Some((Some(step.position), Halt::Step(StepError::Gone))));
+                }
+                noted => noted?,
+            },
             Err(Halt::Step(StepError::Store(error))) => return Err(error),
-            Err(halt) => return Ok(Some((Some(step.position), halt))),
+            Err(halt) => {
+                if !persistence.touched && step.step.0.removes() {
+                    stands(cloud, id, step, StepState::Pending).await?;
+                }
+                return Ok(Some((Some(step.position), halt)));
+            }
         }
     }
     Ok(None)
 }
 
+/// Notes that a step is done, and what its answer changes.
+async fn note(cloud: &Cloud, id: Id, step: &TaskStep, answer: &Answer) -> Result<(), StoreError> {
+    let mut db = cloud.store.write().await?;
+    apply::apply(&mut db, &step.step.0, answer).await?;
+    task::step_stands(&mut db, id, step.position, StepState::Done).await?;
+    db.commit().await
+}
+
 /// Puts back what was begun, the last step first. What cannot be put back is noted; the rest goes on.
-async fn backward(cloud: &Cloud, id: Id) -> Result<(), StoreError> {
-    let mut db = cloud.store.read().await?;
-    let patience = TASK_AGENT_PATIENCE.value(&mut db).await?;
-    let steps = task::steps(&mut db, id).await?;
-    drop(db);
-    let deadline = Instant::now() + patience;
+async fn backward(cloud: &Cloud, task: &task::Task) -> Result<(), StoreError> {
+    let id = task.id;
+    let steps = task::steps(&mut *cloud.store.read().await?, id).await?;
+    // One for all steps: a host that is gone is not waited for once for each.
+    let mut persistence = Persistence::new(cloud).await?;
     for step in steps.iter().rev() {
         let begun = match step.state.0 {
             StepState::Running | StepState::Done => true,
             StepState::Pending => false,
             StepState::Undone | StepState::Stuck => continue,
         };
-        let work = || undo::call(cloud, &step.step.0, step.undo_operation);
-        let undone = if begun { persist(cloud, id, deadline, None, work).await } else { Ok(()) };
+        let work = |limit| {
+            let order = Asked { operation: step.undo_operation, limit };
+            undo::call(cloud, task.action.0, &step.step.0, order)
+        };
+        let undone = if begun { persist(cloud, id, &mut persistence, None, work).await } else { Ok(()) };
         let clean = match undone {
             Ok(()) => true,
             Err(Halt::Step(StepError::Store(error))) => return Err(error),
@@ -152,7 +183,7 @@ async fn backward(cloud: &Cloud, id: Id) -> Result<(), StoreError> {
             Err(Halt::Cancelled) => false,
         };
         let mut db = cloud.store.write().await?;
-        undo::apply(&mut db, &step.step.0, clean).await?;
+        undo::apply(&mut db, &step.step.0, begun, clean).await?;
         let state = if clean { StepState::Undone } else { StepState::Stuck };
         task::step_stands(&mut db, id, step.position, state).await?;
         db.commit().await?;
@@ -160,31 +191,42 @@ async fn backward(cloud: &Cloud, id: Id) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Does `work` again as long as the agent does not answer, until `deadline`.
+/// Does `work`, which is told how long it may take, again as long as the agent does not answer and patience lasts.
 async fn persist<T, F: Future<Output = Result<T, StepError>>>(
     cloud: &Cloud,
     id: Id,
-    deadline: Instant,
+    persistence: &mut Persistence,
     mut cancelled: Option<watch::Receiver<bool>>,
-    work: impl Fn() -> F,
+    work: impl Fn(Duration) -> F,
 ) -> Result<T, Halt> {
     let mut wait = FIRST_WAIT;
     let mut said = String::new();
     loop {
-        let error = match work().await {
-            Ok(done) => return Ok(done),
+        let asked = Instant::now();
+        let error = match work(ASK.min(persistence.patience)).await {
+            Ok(done) => {
+                persistence.silent_since = None;
+                return Ok(done);
+            }
             Err(error) => error,
         };
-        let passing = matches!(&error, StepError::Agent { cause, .. } if cause.is_passing());
-        if !passing || Instant::now() >= deadline {
-            return Err(Halt::Step(error));
-        }
-        let sentence = error.to_string();
-        if sentence != said {
-            let mut db = cloud.store.write().await?;
-            task::waits_for(&mut db, id, &sentence).await?;
-            db.commit().await?;
-            said = sentence;
+        persistence.touched |= !error.is_clear();
+        match silence(cloud, &error).await? {
+            Silence::None => return Err(Halt::Step(error)),
+            Silence::Busy => (persistence.silent_since, wait) = (None, FIRST_WAIT),
+            Silence::Away => {
+                let since = *persistence.silent_since.get_or_insert(asked);
+                if since.elapsed() >= persistence.patience {
+                    return Err(Halt::Step(error));
+                }
+                let sentence = error.to_string();
+                if sentence != said {
+                    let mut db = cloud.store.write().await?;
+                    task::waits_for(&mut db, id, &sentence).await?;
+                    db.commit().await?;
+                    said = sentence;
+                }
+            }
         }
         match &mut cancelled {
             Some(cancelled) => tokio::select! {
@@ -195,6 +237,36 @@ async fn persist<T, F: Future<Output = Result<T, StepError>>>(
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+impl Persistence {
+    async fn new(cloud: &Cloud) -> Result<Self, StoreError> {
+        let patience = TASK_AGENT_PATIENCE.value(&mut *cloud.store.read().await?).await?;
+        Ok(Self { patience, silent_since: None, touched: false })
+    }
+}
+
+/// What an error says of whether its agent answers.
+enum Silence {
+    /// It answers, and this is its answer.
+    None,
+    /// It is there and at work: patience does not run.
+    Busy,
+    /// It does not answer.
+    Away,
+}
+
+async fn silence(cloud: &Cloud, error: &StepError) -> Result<Silence, StoreError> {
+    let StepError::Agent { id, cause, .. } = error else { return Ok(Silence::None) };
+    if !cause.is_passing() {
+        return Ok(Silence::None);
+    }
+    if !cause.is_slow() {
+        return Ok(Silence::Away);
+    }
+    let host = store::host::by_id(&mut *cloud.store.read().await?, *id).await?;
+    let connected = host.is_some_and(|host| host.link.0 == LinkState::Connected);
+    Ok(if connected { Silence::Busy } else { Silence::Away })
 }
 
 /// Returns once the task is told that it is cancelled; never if nobody is left to tell it.

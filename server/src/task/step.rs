@@ -2,10 +2,9 @@
 //! is begun, so that a server that starts again knows what the last one was doing. A stored step is read by later
 //! versions: words are added, never changed.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use server_api::vm::DiskBus;
+use server_api::volume::Phase;
 
 use crate::store::Id;
 
@@ -17,23 +16,48 @@ pub enum Step {
     /// Copy an image into its storage.
     ImportImage { image: Id },
     /// Remove the file of an image, and the image.
-    DeleteImage { image: Id },
+    DeleteImage {
+        image: Id,
+        /// Where it stood before.
+        #[serde(default = "ready")]
+        was: Phase,
+    },
     /// Make the file of a volume.
     CreateVolume { volume: Id },
     /// Make the file of a volume bigger.
     ResizeVolume { volume: Id, size_bytes: u64 },
     /// Remove the file of a volume, and the volume.
-    DeleteVolume { volume: Id },
+    DeleteVolume {
+        volume: Id,
+        /// Where it stood before.
+        #[serde(default = "ready")]
+        was: Phase,
+    },
     /// Define a virtual machine on its host.
     DefineVm { vm: Id },
     /// Turn it on.
     StartVm { vm: Id },
     /// Press its power button and wait until it is off.
-    ShutdownVm { vm: Id },
+    ShutdownVm {
+        vm: Id,
+        /// How long its guest has: settled once, so that a repeat is the same order.
+        #[serde(default = "patience_ms")]
+        patience_ms: u64,
+    },
     /// Cut its power.
-    DestroyVm { vm: Id },
+    DestroyVm {
+        vm: Id,
+        /// True if one that is off, or not there, is what is wanted.
+        #[serde(default)]
+        may_be_off: bool,
+    },
     /// Press its power button and turn it on again.
-    RebootVm { vm: Id },
+    RebootVm {
+        vm: Id,
+        /// How long its guest has: settled once, so that a repeat is the same order.
+        #[serde(default = "patience_ms")]
+        patience_ms: u64,
+    },
     /// Press its reset button.
     ResetVm { vm: Id },
     /// Stop its processors.
@@ -41,7 +65,12 @@ pub enum Step {
     /// Let them go on.
     ResumeVm { vm: Id },
     /// Remove its definition, and the virtual machine.
-    UndefineVm { vm: Id },
+    UndefineVm {
+        vm: Id,
+        /// Where it stood before.
+        #[serde(default = "ready")]
+        was: Phase,
+    },
     /// Add a volume to it.
     AttachVolume { vm: Id, volume: Id, bus: DiskBus },
     /// Take a volume from it.
@@ -49,7 +78,23 @@ pub enum Step {
     /// Lay an image into its CD-ROM drive.
     InsertMedia { vm: Id, drive: u8, image: Id },
     /// Empty its CD-ROM drive.
-    EjectMedia { vm: Id, drive: u8 },
+    EjectMedia {
+        vm: Id,
+        drive: u8,
+        /// True if a drive that is empty is what is wanted.
+        #[serde(default)]
+        may_be_empty: bool,
+    },
+}
+
+/// What a step that was stored without a phase is taken to have begun with.
+fn ready() -> Phase {
+    Phase::Ready
+}
+
+/// The patience of a step that was stored without one.
+fn patience_ms() -> u64 {
+    90_000
 }
 
 impl Step {
@@ -84,29 +129,9 @@ impl Step {
         matches!(self, Self::ShutdownVm { .. } | Self::RebootVm { .. })
     }
 
-    /// How long an agent may take for it, not counting the patience with a guest.
+    /// True if it removes something that is there already.
     #[must_use]
-    pub fn limit(&self) -> Duration {
-        match self {
-            // They read and write whole disks.
-            Self::ImportImage { .. } | Self::DeleteImage { .. } | Self::DeleteVolume { .. } => {
-                Duration::from_secs(60 * 60)
-            }
-            Self::CreateVolume { .. }
-            | Self::ResizeVolume { .. }
-            | Self::DefineVm { .. }
-            | Self::StartVm { .. }
-            | Self::ShutdownVm { .. }
-            | Self::DestroyVm { .. }
-            | Self::RebootVm { .. }
-            | Self::ResetVm { .. }
-            | Self::SuspendVm { .. }
-            | Self::ResumeVm { .. }
-            | Self::UndefineVm { .. }
-            | Self::AttachVolume { .. }
-            | Self::DetachVolume { .. }
-            | Self::InsertMedia { .. }
-            | Self::EjectMedia { .. } => Duration::from_secs(120),
-        }
+    pub fn removes(&self) -> bool {
+        matches!(self, Self::DeleteImage { .. } | Self::DeleteVolume { .. } | Self::UndefineVm { .. })
     }
 }

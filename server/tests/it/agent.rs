@@ -40,6 +40,7 @@ pub struct Agent {
 /// What the agent has, and what it was told to do wrong.
 pub struct World {
     state: Mutex<State_>,
+    turns: Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
     changed: Notify,
     released: Notify,
 }
@@ -51,6 +52,8 @@ struct State_ {
     answers: HashMap<Uuid, (String, Result<Value, FailureCode>)>,
     /// Every order that was carried out, by the name of its call.
     orders: Vec<(&'static str, Uuid)>,
+    /// What every order asked for when it came first.
+    arguments: HashMap<Uuid, Value>,
     changes: u64,
     refusals: HashMap<&'static str, FailureCode>,
     held: Vec<&'static str>,
@@ -70,6 +73,7 @@ impl Agent {
     pub async fn at(layout: &Layout, address: SocketAddr) -> Self {
         let world = Arc::new(World {
             state: Mutex::new(State_ { history: Uuid::new_v4(), ..State_::default() }),
+            turns: Mutex::default(),
             changed: Notify::new(),
             released: Notify::new(),
         });
@@ -138,6 +142,11 @@ impl World {
         self.state().vms.get(&id.parse().unwrap()).cloned()
     }
 
+    /// A virtual machine turns, and nobody hears of it.
+    pub fn turn_unheard(&self, id: &str, to: State) {
+        self.state().vms.get_mut(&id.parse().unwrap()).unwrap().state = to;
+    }
+
     /// Something happens to a virtual machine that nobody ordered.
     pub fn happen(&self, id: &str, what: impl FnOnce(&mut BTreeMap<Uuid, VmState>, Uuid)) {
         let mut state = self.state();
@@ -189,12 +198,21 @@ fn router(world: &Arc<World>) -> Router {
         };
         VmStart: |state, request| state.turn(request.vm, State::Running);
         VmShutdown: |state, request| state.turn(request.vm, State::Shutoff);
-        VmDestroy: |state, request| state.turn(request.vm, State::Shutoff);
-        VmReboot: |state, request| state.turn(request.vm, State::Running);
+        VmDestroy: |state, request| {
+            state.refuse_if_off(request.vm)?;
+            state.turn(request.vm, State::Shutoff)
+        };
+        VmReboot: |state, request| {
+            state.refuse_if_off(request.vm)?;
+            state.turn(request.vm, State::Running)
+        };
         VmReset: |state, request| state.turn(request.vm, State::Running);
         VmSuspend: |state, request| state.turn(request.vm, State::Paused);
         VmResume: |state, request| state.turn(request.vm, State::Running);
         VmUndefine: |state, request| {
+            if state.vms.contains_key(&request.vm) && !state.is_off(request.vm) {
+                return Err(FailureCode::Conflict);
+            }
             state.vms.remove(&request.vm).map(|_| Done {}).ok_or(FailureCode::NotFound)
         };
         VmAttachDisk: |state, request| {
@@ -211,13 +229,17 @@ fn router(world: &Arc<World>) -> Router {
         };
         VmInsertMedia: |state, request| {
             let vm = state.vms.get_mut(&request.vm).ok_or(FailureCode::NotFound)?;
-            vm.cdroms[usize::from(request.drive)].media = Some(media_state(request.media));
+            let drive = &mut vm.cdroms[usize::from(request.drive)];
+            if drive.media.is_some() {
+                return Err(FailureCode::Conflict);
+            }
+            drive.media = Some(media_state(request.media));
             Ok(vm.clone())
         };
         VmEjectMedia: |state, request| {
             let vm = state.vms.get_mut(&request.vm).ok_or(FailureCode::NotFound)?;
-            vm.cdroms[usize::from(request.drive)].media = None;
-            Ok(vm.clone())
+            let lying = vm.cdroms[usize::from(request.drive)].media.take();
+            lying.map(|_| vm.clone()).ok_or(FailureCode::Conflict)
         };
         VolumeShow: |state, request| state.files.get(&request.path).cloned().ok_or(FailureCode::NotFound);
         VolumeCreate: |state, request| {
@@ -264,6 +286,14 @@ fn router(world: &Arc<World>) -> Router {
 }
 
 impl State_ {
+    fn is_off(&self, vm: Uuid) -> bool {
+        self.vms.get(&vm).is_some_and(|vm| matches!(vm.state, State::Shutoff | State::Crashed))
+    }
+
+    fn refuse_if_off(&self, vm: Uuid) -> Outcome<()> {
+        if self.is_off(vm) { Err(FailureCode::Conflict) } else { Ok(()) }
+    }
+
     fn now(&self) -> (u64, Uuid) {
         (self.changes, self.history)
     }
@@ -319,7 +349,13 @@ fn defined(vm: Vm) -> VmState {
     }
 }
 
-/// Answers a call as agents do: a repeat of what changes something from memory.
+/// The virtual machine that a call is about.
+fn about(arguments: &Value) -> Option<Uuid> {
+    let vm = &arguments["vm"];
+    vm.as_str().or_else(|| vm["uuid"].as_str())?.parse().ok()
+}
+
+/// Answers a call as agents do: orders for one virtual machine come one after another, but for cutting its power; a repeat of what changes something from memory.
 async fn answer<C: Call>(
     world: Arc<World>,
     body: Bytes,
@@ -328,9 +364,26 @@ async fn answer<C: Call>(
     let request: Request<C::Request> = serde_json::from_slice(&body).unwrap();
     assert_eq!(request.protocol, VERSION);
     let operation = request.operation.0;
+    let arguments = serde_json::from_slice::<Value>(&body).unwrap()["arguments"].take();
+    let vm = about(&arguments);
+    if C::REPEAT == Repeat::Remembered {
+        let first = world.state().arguments.entry(operation).or_insert(arguments.clone()).clone();
+        assert_eq!(first, arguments, "an operation is one order");
+    }
+    let _turn = match vm {
+        // Cutting the power waits for nobody.
+        Some(vm) if C::REPEAT == Repeat::Remembered && C::NAME != VmDestroy::NAME => {
+            let turn = world.turns.lock().unwrap().entry(vm).or_default().clone();
+            Some(turn.lock_owned().await)
+        }
+        Some(_) | None => None,
+    };
+    // One that waits for a guest ends when that is off.
+    let ended = || C::NAME == VmShutdown::NAME || C::NAME == VmReboot::NAME;
+    let ended = || ended() && vm.is_some_and(|vm| world.state().is_off(vm));
     if world.state().held.contains(&C::NAME) {
         world.state().waiting.push(C::NAME);
-        while world.state().held.contains(&C::NAME) {
+        while world.state().held.contains(&C::NAME) && !ended() {
             let released = world.released.notified();
             tokio::select! {
                 () = released => {}

@@ -98,7 +98,76 @@ async fn the_power_is_cut_while_a_shutdown_waits_for_its_guest() {
     let waiting = scene.running.ended(&scene.token, waiting["id"].as_str().unwrap()).await;
     assert_eq!(waiting["state"], "cancelled");
     assert_eq!(scene.get("/api/v1/vms/web").await["state"], "shutoff");
+    // What waited for the guest has ended at the agent, too: nothing stands in the way.
+    scene.succeed(Method::POST, "/api/v1/vms/web/start", Value::Null).await;
+    assert_eq!(scene.get("/api/v1/vms/web").await["state"], "running");
     scene.agent.world.let_go();
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_at_work_is_asked_again_and_does_not_try_patience() {
+    let scene = Scene::with_image().await;
+    let mut order = small("web");
+    order["start"] = true.into();
+    scene.succeed(Method::POST, "/api/v1/vms", order).await;
+    let patience = json!({"value": "1s"});
+    scene.running.ask(&scene.token, Method::PUT, "/api/v1/config/task.agentPatience", &patience).await;
+    scene.agent.world.hold("vm-shutdown");
+    let (_, task) = scene.post("/api/v1/vms/web/shutdown", &Value::Null).await;
+    until(async || scene.agent.world.waiting("vm-shutdown") == 3).await;
+    // What was asked for stays the same, whatever is set meanwhile.
+    let patience = json!({"value": "7s"});
+    scene.running.ask(&scene.token, Method::PUT, "/api/v1/config/vm.shutdownPatience", &patience).await;
+    until(async || scene.agent.world.waiting("vm-shutdown") == 5).await;
+    let path = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
+    assert_eq!(scene.get(&path).await["waits_for"], Value::Null);
+    scene.agent.world.let_go();
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    assert_eq!(task["state"], "succeeded", "{task}");
+
+    // An answer that is lost is asked for again, also one that may take long.
+    scene.succeed(Method::POST, "/api/v1/volumes", json!({"name": "data", "size_bytes": 1 << 20})).await;
+    scene.agent.world.lose("volume-delete");
+    scene.succeed(Method::DELETE, "/api/v1/volumes/data", Value::Null).await;
+    assert_eq!(scene.agent.world.orders("volume-delete"), 1);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_machine_whose_making_fails_does_not_run_on() {
+    let scene = Scene::with_image().await;
+    let mut order = small("web");
+    order["start"] = true.into();
+    scene.agent.world.lose("vm-start");
+    let (_, task) = scene.post("/api/v1/vms", &order).await;
+    until(async || scene.agent.world.orders("vm-start") == 1).await;
+    scene.agent.world.refuse("vm-start", Some(FailureCode::Failed));
+    let world = scene.agent.world.clone();
+    let scene = scene.restart().await;
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    assert_eq!((&task["state"], world.orders("vm-destroy")), (&json!("failed"), 1), "{task}");
+    assert_eq!(scene.get("/api/v1/vms").await, json!({"vms": []}));
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_deleted_stands_where_it_stood_unless_nobody_knows() {
+    let scene = Scene::with_image().await;
+    scene.succeed(Method::POST, "/api/v1/volumes", json!({"name": "data", "size_bytes": 1 << 20})).await;
+    for (refusal, phase) in [
+        (FailureCode::Conflict, "ready"),
+        (FailureCode::Failed, "broken"),
+        // It was broken before.
+        (FailureCode::Conflict, "broken"),
+    ] {
+        scene.agent.world.refuse("volume-delete", Some(refusal));
+        let task = scene.running.done(&scene.token, Method::DELETE, "/api/v1/volumes/data", Value::Null);
+        assert_eq!(task.await["state"], "failed");
+        assert_eq!(scene.get("/api/v1/volumes/data").await["phase"], phase, "{refusal:?}");
+    }
+    scene.agent.world.refuse("volume-delete", None);
+    scene.succeed(Method::DELETE, "/api/v1/volumes/data", Value::Null).await;
     scene.running.stop().await;
 }
 

@@ -126,12 +126,70 @@ async fn a_drive_takes_raw_images() {
     scene.succeed(Method::PUT, drive, json!({"image": "debian"})).await;
     let cdrom = scene.get("/api/v1/vms/web").await["cdroms"][0].clone();
     assert_eq!((&cdrom["image_name"], &cdrom["cache"]["mode"]), (&json!("debian"), &json!("none")));
+    // Whatever lies in it.
+    scene.succeed(Method::PUT, drive, json!({"image": "debian"})).await;
+    let media =
+        |vm: &Value| scene.agent.world.vm(vm["id"].as_str().unwrap()).unwrap().cdroms[0].media.clone();
+    assert!(media(&scene.get("/api/v1/vms/web").await).is_some());
     assert_eq!(
         scene.refused(Method::PUT, "/api/v1/vms/web/cdroms/7", json!({"image": "debian"})).await.1,
         "invalid"
     );
     scene.succeed(Method::DELETE, drive, Value::Null).await;
     assert_eq!(scene.get("/api/v1/vms/web").await["cdroms"][0]["image"], Value::Null);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn an_image_is_not_removed_while_it_is_laid_into_a_drive() {
+    let scene = Scene::with_image().await;
+    scene
+        .succeed(
+            Method::POST,
+            "/api/v1/vms",
+            json!({"name": "web", "memory_bytes": 256 << 20, "vcpus": 1,
+        "root": {"size_bytes": 1 << 30}}),
+        )
+        .await;
+    scene.agent.world.hold("vm-insert-media");
+    let insert = json!({"image": "debian"});
+    let answer = scene.running.ask(&scene.token, Method::PUT, "/api/v1/vms/web/cdroms/0", &insert).await;
+    scene.agent.world.until_held("vm-insert-media").await;
+    let refused = scene.refused(Method::DELETE, "/api/v1/images/debian", Value::Null).await;
+    assert_eq!(refused, (409, "busy".into()));
+    scene.agent.world.let_go();
+    let task = scene.running.ended(&scene.token, answer.json()["id"].as_str().unwrap()).await;
+    assert_eq!(task["state"], "succeeded");
+    let refused = scene.refused(Method::DELETE, "/api/v1/images/debian", Value::Null).await;
+    assert_eq!(refused, (409, "in_use".into()));
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_not_what_it_is_thought_to_be_goes_too() {
+    let scene = Scene::with_image().await;
+    scene.succeed(Method::POST, "/api/v1/vms", small("web")).await;
+    let id = scene.get("/api/v1/vms/web").await["id"].as_str().unwrap().to_owned();
+    // It was started by somebody else, and nobody has heard of it yet.
+    scene.agent.world.turn_unheard(&id, State::Running);
+    assert_eq!(scene.get("/api/v1/vms/web").await["state"], "shutoff");
+    scene.succeed(Method::DELETE, "/api/v1/vms/web?volumes=true", Value::Null).await;
+    assert_eq!(scene.agent.world.orders("vm-destroy"), 1);
+    assert!(scene.agent.world.vm(&id).is_none());
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn no_two_network_cards_have_one_address() {
+    let scene = Scene::with_image().await;
+    let mut order = small("web");
+    let nic = json!({"bridge": "br0", "mac": "52:54:00:00:00:01"});
+    order["nics"] = json!([nic, {"bridge": "br0", "mac": "52:54:00:00:00:0A"}, nic]);
+    assert_eq!(scene.refused(Method::POST, "/api/v1/vms", order.clone()).await, (409, "conflict".into()));
+    order["nics"] = json!([nic]);
+    scene.succeed(Method::POST, "/api/v1/vms", order.clone()).await;
+    order["name"] = "other".into();
+    assert_eq!(scene.refused(Method::POST, "/api/v1/vms", order).await, (409, "conflict".into()));
     scene.running.stop().await;
 }
 
