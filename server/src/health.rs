@@ -18,6 +18,7 @@ use packaging_service::{client, config, listen, tls};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
+use crate::agents;
 use crate::config::Config;
 use crate::error::Error;
 use crate::local_agent::{self, LocalAgent};
@@ -28,6 +29,10 @@ const NAME: &str = "localhost";
 const START: &str = "see `systemctl status cairn-server` and `journalctl --unit cairn-server`; then start it";
 const RENEWAL: &str =
     "move `server.pem` and `server.key` away, run `cairn-server bootstrap` and restart the server";
+const CLIENT_RENEWAL: &str = "move `server-client.pem` and `server-client.key` away, run `cairn-server bootstrap` \
+    and restart the server";
+const AUTHORITY_RENEWAL: &str = "move the folder `tls` away, run `cairn-server bootstrap`, restart server and agent, \
+    and let the other hosts join again";
 const PAGE: &str = "put the dashboard's files back, or set `dashboard` in server.toml to where they are";
 const AGENT: &str = "see `systemctl status cairn-agent` and `journalctl --unit cairn-agent`; then start it";
 
@@ -45,6 +50,13 @@ pub async fn look(layout: &Layout, address: SocketAddr, agent: SocketAddr, limit
             }
             Err(error) => checks.push(Check::fail(lifetime::NAME, error.to_string(), RENEWAL)),
         }
+    }
+    // The first is shown to agents, the second is what everybody trusts: nobody sees them end but those whom it locks out.
+    for (name, file, renewal) in
+        [("client-certificate", agents::IDENTITY, CLIENT_RENEWAL), ("authority", "ca", AUTHORITY_RENEWAL)]
+    {
+        let check = lifetime::check(&layout.tls(&format!("{file}.pem")), renewal);
+        checks.push(Check { name: name.to_owned(), ..check });
     }
     if local_agent::is_configured(layout) {
         checks.push(agent_answers(layout, agent, limit).await);

@@ -24,8 +24,9 @@ async fn a_good_host_passes_every_check() {
     let report = look(&host.layout, running.address, agent, LIMIT).await;
     assert!(report.healthy, "{report}");
     let pass = |name| (name, State::Pass);
-    assert_eq!(verdicts(&report), [pass("port"), pass("certificate"), pass("page"), pass("agent")]);
-    assert!(report.checks[3].evidence.contains("0.9fix"), "{report}");
+    let names = ["port", "certificate", "page", "client-certificate", "authority", "agent"];
+    assert_eq!(verdicts(&report), names.map(pass));
+    assert!(report.checks[5].evidence.contains("0.9fix"), "{report}");
     running.stop().await;
 }
 
@@ -35,7 +36,7 @@ async fn a_host_without_an_agent_is_not_asked_for_one() {
     host.install_dashboard();
     let running = host.start().await;
     let report = look(&host.layout, running.address, host.config.local_agent, LIMIT).await;
-    assert!(report.healthy && report.checks.len() == 3, "{report}");
+    assert!(report.healthy && report.checks.len() == 5, "{report}");
     running.stop().await;
 }
 
@@ -50,12 +51,32 @@ async fn what_is_broken_fails_with_a_remedy() {
     let report = look(&host.layout, running.address, dead, LIMIT).await;
     assert!(!report.healthy);
     let (pass, fail) = (State::Pass, State::Fail);
-    assert_eq!(verdicts(&report), [("port", pass), ("certificate", pass), ("page", fail), ("agent", fail)]);
+    let files = [("client-certificate", pass), ("authority", pass)];
+    assert_eq!(verdicts(&report)[..3], [("port", pass), ("certificate", pass), ("page", fail)]);
+    assert_eq!(verdicts(&report)[3..], [files[0], files[1], ("agent", fail)]);
     assert!(report.checks[2].evidence.contains("503"), "{report}");
     assert!(report.checks.iter().all(|check| (check.state == fail) == check.remedy.is_some()));
 
     let report = look(&host.layout, dead, dead, LIMIT).await;
-    assert_eq!(verdicts(&report), [("port", fail), ("agent", fail)]);
+    assert_eq!(verdicts(&report), [("port", fail), files[0], files[1], ("agent", fail)]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn certificates_that_only_hosts_see_are_looked_at_too() {
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["cairn-server".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2001, 2, 3);
+    for (file, check) in [("server-client", "client-certificate"), ("ca", "authority")] {
+        std::fs::write(host.layout.tls(&format!("{file}.pem")), params.self_signed(&key).unwrap().pem())
+            .unwrap();
+        let report = look(&host.layout, running.address, host.config.local_agent, LIMIT).await;
+        let found = report.checks.iter().find(|found| found.name == check).unwrap();
+        assert_eq!(found.state, State::Fail, "{report}");
+        assert!(found.evidence.contains("ended") && found.remedy.is_some(), "{report}");
+    }
     running.stop().await;
 }
 
