@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use agent_protocol::join::{JoinFailure, JoinFailureCode, JoinReply, JoinRequest, JoinToken, Secret};
 use packaging_service::tls;
@@ -15,7 +16,7 @@ use super::{Cloud, CloudError, Order, to_its_end};
 use crate::bootstrap::issue;
 use crate::bootstrap::names::Address;
 use crate::secret;
-use crate::store::{self, Id, join_token, now_ms};
+use crate::store::{self, Connection, Id, join_token, now_ms};
 
 /// How long a token lasts if nobody says otherwise, in seconds.
 const LASTS_SECONDS: u64 = 60 * 60;
@@ -86,7 +87,17 @@ impl Cloud {
         peer: IpAddr,
         request: &JoinRequest,
     ) -> Result<JoinReply, JoinFailure> {
-        match self.try_join(peer, request).await {
+        if let Err(wait) = self.joining.admit(peer, Instant::now()) {
+            tracing::warn!("too many wrong tokens from {peer}");
+            let wait = wait.as_secs() + 1;
+            let message = format!("too many wrong tokens from this address; try again in {wait} s");
+            return Err(JoinFailure { code: JoinFailureCode::Request, message });
+        }
+        let joined = self.try_join(peer, request).await;
+        if !matches!(joined, Err(Refusal::Told(JoinFailureCode::Unknown, _))) {
+            self.joining.forgive(peer);
+        }
+        match joined {
             Ok(reply) => Ok(reply),
             Err(Refusal::Told(code, message)) => Err(JoinFailure { code, message: message.to_owned() }),
             Err(Refusal::Broken(cause)) => {
@@ -98,27 +109,20 @@ impl Cloud {
     }
 
     async fn try_join(self: &Arc<Self>, peer: IpAddr, request: &JoinRequest) -> Result<JoinReply, Refusal> {
-        use JoinFailureCode::{Expired, Request, Unknown, Used};
+        // Everybody may ask: only a good token gets the one place where something is written.
+        good(&mut *self.store.read().await?, request).await?;
         let mut db = self.store.write().await?;
-        let token = join_token::by_id(&mut db, Id(request.token)).await?;
-        let token = token.filter(|token| token.digest == secret::digest(request.secret.0));
-        let unknown = "there is no such token; make a new one with `cairn host token`";
-        let token = token.ok_or(Refusal::Told(Unknown, unknown))?;
-        if token.used_ms.is_some() {
-            let used = "a host joined with this token before; make a new one with `cairn host token`";
-            return Err(Refusal::Told(Used, used));
-        }
-        if token.expires_ms <= now_ms() {
-            let expired = "the time of this token is over; make a new one with `cairn host token`";
-            return Err(Refusal::Told(Expired, expired));
-        }
+        let token = good(&mut db, request).await?;
         let id = Id::new();
         let authority = self.authority()?;
         let names = [Address::Name(id.to_string())];
         let certificate = issue::sign(&authority, &request.signing_request, &id.to_string(), &names);
         let certificate = certificate.map_err(|error| {
             tracing::warn!("refused a signing request from {peer}: {error}");
-            Refusal::Told(Request, "the signing request cannot be read; join again with this version's agent")
+            Refusal::Told(
+                JoinFailureCode::Request,
+                "the signing request cannot be read; join again with this version's agent",
+            )
         })?;
         let name = free_name(&mut db, &request.host_name).await?;
         let address = SocketAddr::new(peer, request.agent_port).to_string();
@@ -143,6 +147,24 @@ impl Cloud {
         let (certificate, key) = (self.layout.tls("ca.pem"), self.layout.tls("ca.key"));
         Ok(issue::Pair { certificate: read(certificate)?, key: read(key)? })
     }
+}
+
+/// The token that is shown, if it is good.
+async fn good(db: &mut Connection, request: &JoinRequest) -> Result<join_token::JoinToken, Refusal> {
+    use JoinFailureCode::{Expired, Unknown, Used};
+    let token = join_token::by_id(db, Id(request.token)).await?;
+    let token = token.filter(|token| token.digest == secret::digest(request.secret.0));
+    let unknown = "there is no such token; make a new one with `cairn host token`";
+    let token = token.ok_or(Refusal::Told(Unknown, unknown))?;
+    if token.used_ms.is_some() {
+        let used = "a host joined with this token before; make a new one with `cairn host token`";
+        return Err(Refusal::Told(Used, used));
+    }
+    if token.expires_ms <= now_ms() {
+        let expired = "the time of this token is over; make a new one with `cairn host token`";
+        return Err(Refusal::Told(Expired, expired));
+    }
+    Ok(token)
 }
 
 /// Why a host is not taken in.

@@ -1,5 +1,6 @@
-//! What can be asked of the cloud, one file per resource: look it up, judge, and either do it in one transaction or
-//! store a task that does it. Nothing here knows HTTP; what goes in and out are the types of the public API.
+//! What can be asked of the cloud, one file per resource: look it up, judge, and either do it in one
+//! transaction or store a task that does it. Nothing here knows HTTP; what goes in and out are the types of
+//! the public API.
 //!
 //! An order that carries a key may be given again: the answer is stored with what it did, and a repeat gets it.
 
@@ -29,6 +30,7 @@ use crate::agents::link::Links;
 use crate::agents::{AgentError, Agents};
 use crate::config::Config;
 use crate::error::Error;
+use crate::login::throttle::Throttle;
 use crate::store::request::{self, RequestKey};
 use crate::store::{self, Connection, Id, Store, StoreError, Write};
 use crate::task::Tasks;
@@ -48,6 +50,8 @@ pub struct Cloud {
     pub tasks: Tasks,
     /// When to stop.
     pub stop: Stop,
+    /// Slows down who guesses the tokens of hosts.
+    joining: Throttle,
     layout: Layout,
     port: u16,
 }
@@ -92,6 +96,7 @@ impl Cloud {
             links: Links::default(),
             tasks: Tasks::default(),
             stop,
+            joining: Throttle::default(),
             layout: layout.clone(),
             port: config.listen.port(),
         };
@@ -158,7 +163,8 @@ impl Cloud {
     }
 }
 
-/// Does `work` to its end, also when whoever asked for it stops waiting: a client hangs up, a time limit passes.
+/// Does `work` to its end, also when whoever asked for it stops waiting: a client hangs up, a time limit
+/// passes.
 pub(crate) async fn to_its_end<T: Send + 'static, E: From<StoreError> + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, E> {

@@ -65,6 +65,28 @@ async fn a_host_joins_once_under_the_identity_that_it_is_given() {
 }
 
 #[tokio::test]
+async fn guessing_tokens_is_slowed_down_and_waits_for_nobody() {
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let session = running.token().await;
+    let token = token(&running, &session).await;
+    let (good, _) = ask(&token);
+    let mut wrong = good.clone();
+    wrong["token"] = uuid::Uuid::new_v4().to_string().into();
+    // Somebody writes: a guess is answered all the same.
+    let writing = running.cloud.store.write().await.unwrap();
+    for _ in 0..5 {
+        let answer = running.send(request(Method::POST, PATH, None, &wrong.to_string())).await;
+        assert_eq!(answer.error(), (403, "unknown".into()));
+    }
+    drop(writing);
+    let answer = running.send(request(Method::POST, PATH, None, &good.to_string())).await;
+    assert_eq!(answer.error(), (400, "request".into()));
+    assert!(answer.json()["message"].as_str().unwrap().contains("; try again in"), "{:?}", answer.body);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_joins_with_anything_else() {
     let host = Host::new(Role::Server);
     let running = host.start().await;
