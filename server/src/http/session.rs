@@ -12,9 +12,11 @@ use server_api::error::{ErrorCode, ErrorReply};
 use server_api::session::{LoginReply, LoginRequest, LogoutReply};
 
 use super::problem::Problem;
+use crate::cloud::CloudError;
 use crate::run::Server;
 
-/// A request of somebody who is in, by a session or an API token. A handler that takes one is closed to everybody else.
+/// A request of somebody who is in, by a session or an API token. A handler that takes one is closed to
+/// everybody else.
 #[derive(Debug)]
 pub struct Session {
     token: String,
@@ -33,14 +35,25 @@ impl FromRequestParts<Arc<Server>> for Session {
         let Some(token) = token else {
             return Err(Problem::new(ErrorCode::NoSession, "this needs a session").next("log in first"));
         };
-        let who = match server.login.user(&token) {
-            Some(user) => Some(user),
-            None => server.cloud.token_bearer(&token).await?,
-        };
-        match who {
+        match bearer(server, &token).await? {
             Some(who) => Ok(Self { token, who }),
             None => Err(Problem::new(ErrorCode::NoSession, "the session has ended").next("log in again")),
         }
+    }
+}
+
+impl Session {
+    /// True as long as it has not ended and nobody took its token back.
+    pub async fn holds(&self, server: &Server) -> bool {
+        matches!(bearer(server, &self.token).await, Ok(Some(_)))
+    }
+}
+
+/// Who is in with a token.
+async fn bearer(server: &Server, token: &str) -> Result<Option<String>, CloudError> {
+    match server.login.user(token) {
+        Some(user) => Ok(Some(user)),
+        None => server.cloud.token_bearer(token).await,
     }
 }
 

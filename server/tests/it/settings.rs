@@ -67,3 +67,24 @@ async fn changes_arrive_as_events() {
     // A follower does not keep the server from stopping.
     running.stop().await;
 }
+
+#[tokio::test]
+async fn who_is_not_in_any_more_hears_of_nothing() {
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let token = running.token().await;
+    let made = running.post(&token, "/api/v1/tokens", &json!({"name": "ci"})).await.json();
+    let short = running.token().await;
+    for (bearer, method, path) in [
+        (made["secret"].as_str().unwrap(), Method::DELETE, "/api/v1/tokens/ci"),
+        (short.as_str(), Method::POST, "/api/v1/logout"),
+    ] {
+        let mut events = running.open(request(Method::GET, "/api/v1/events", Some(bearer), "")).await;
+        events.body_mut().frame().await.unwrap().unwrap();
+        let who = if method == Method::POST { bearer } else { &token };
+        running.ask(who, method.clone(), path, &serde_json::Value::Null).await;
+        running.post(&token, "/api/v1/tokens", &json!({"name": method.as_str()})).await;
+        assert!(events.body_mut().frame().await.is_none(), "{path}");
+    }
+    running.stop().await;
+}
