@@ -1,12 +1,13 @@
-//! Following agents. For each host one loop asks its agent what changes, and waits for the answer: the agent answers
-//! when something has. What it says is written down; so is that it does not answer, since when, and why.
+//! Following agents. For each host one loop asks its agent what changes, and waits for the answer: the agent
+//! answers when something has. What it says is written down; so is that it does not answer, since when, and
+//! why.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent_protocol::call::{HostFacts, VmWatch};
-use agent_protocol::host::FactsRequest;
+use agent_protocol::host::{Facts, FactsRequest};
 use agent_protocol::vm::{Cursor, WatchReply, WatchRequest};
 use server_api::host::LinkState;
 use server_api::volume::Phase;
@@ -27,6 +28,9 @@ const WAIT_MS: u64 = 20_000;
 
 /// How long that answer may take.
 const WATCH: Duration = Duration::from_secs(40);
+
+/// How long what an agent says of its host is taken to hold.
+const FACTS_LAST: Duration = Duration::from_secs(5 * 60);
 
 /// The first wait before an agent that does not answer is asked again. Each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -96,8 +100,8 @@ impl Links {
         });
     }
 
-    /// Has a host tell anew all that there is, and waits until that is written down; not for long, and not for one that
-    /// is not followed.
+    /// Has a host tell anew all that there is, and waits until that is written down; not for long, and not
+    /// for one that is not followed.
     pub async fn look_again(&self, host: Id) {
         let Some(looks) = self.lock().get(&host).map(|followed| followed.looks.clone()) else { return };
         let mut seen = looks.seen.subscribe();
@@ -149,7 +153,8 @@ async fn follow(cloud: &Cloud, id: Id, looks: &Looks) {
 async fn converse(cloud: &Cloud, id: Id, looks: &Looks, answered: &mut bool) -> Result<(), End> {
     let Some(host) = store::host::by_id(&mut *cloud.store.read().await?, id).await? else { return Ok(()) };
     let agent = cloud.agents.of(&host)?;
-    let facts = agent.call::<HostFacts>(Uuid::new_v4(), FactsRequest {}, QUESTION).await?;
+    let mut facts = agent.call::<HostFacts>(Uuid::new_v4(), FactsRequest {}, QUESTION).await?;
+    let mut asked = Instant::now();
     let mut wanted = looks.wanted.subscribe();
     let mut look = *wanted.borrow_and_update();
     // The first answer tells all that there is: only then is what is known of the host true.
@@ -177,7 +182,25 @@ async fn converse(cloud: &Cloud, id: Id, looks: &Looks, answered: &mut bool) -> 
             db.commit().await?;
         }
         looks.seen.send_replace(look);
+        // Whoever tells everything anew may have a new hypervisor, too.
+        if reply.complete || asked.elapsed() >= FACTS_LAST {
+            let now = agent.call::<HostFacts>(Uuid::new_v4(), FactsRequest {}, QUESTION).await?;
+            if !same(&facts, &now) || asked.elapsed() >= FACTS_LAST {
+                let mut db = cloud.store.write().await?;
+                store::host::connected(&mut db, id, &now).await?;
+                db.commit().await?;
+                (facts, asked) = (now, Instant::now());
+            }
+        }
     }
+}
+
+/// True if nothing but time went by.
+fn same(one: &Facts, other: &Facts) -> bool {
+    let mut later = one.clone();
+    later.uptime_seconds = other.uptime_seconds;
+    later.agent.uptime_seconds = other.agent.uptime_seconds;
+    later == *other
 }
 
 async fn watch(agent: &Agent, after: Option<Cursor>) -> Result<WatchReply, AgentError> {
@@ -185,8 +208,8 @@ async fn watch(agent: &Agent, after: Option<Cursor>) -> Result<WatchReply, Agent
     agent.call::<VmWatch>(Uuid::new_v4(), request, WATCH).await
 }
 
-/// Notes what an agent says of the virtual machines that this server knows; those of somebody else are none of its
-/// business.
+/// Notes what an agent says of the virtual machines that this server knows; those of somebody else are none
+/// of its business.
 async fn write_down(db: &mut store::Write, host: &Host, reply: &WatchReply) -> Result<(), StoreError> {
     for vm in store::vm::of_host(db, host.id).await? {
         let now = reply.vms.iter().find(|state| state.uuid == vm.id.0);

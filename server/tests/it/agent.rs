@@ -1,5 +1,6 @@
-//! An agent that keeps its virtual machines and files in memory: it speaks the real protocol over real mutual TLS,
-//! answers a repeat from memory as agents do, and can be told to refuse, to hold a call, or to lose an answer.
+//! An agent that keeps its virtual machines and files in memory: it speaks the real protocol over real mutual
+//! TLS, answers a repeat from memory as agents do, and can be told to refuse, to hold a call, or to lose an
+//! answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ struct State_ {
     /// What every order asked for when it came first.
     arguments: HashMap<Uuid, Value>,
     changes: u64,
+    hypervisor_away: Option<String>,
     refusals: HashMap<&'static str, FailureCode>,
     held: Vec<&'static str>,
     waiting: Vec<&'static str>,
@@ -142,6 +144,15 @@ impl World {
         self.state().vms.get(&id.parse().unwrap()).cloned()
     }
 
+    /// The hypervisor goes away, and the agent tells everything anew.
+    pub fn lose_hypervisor(&self, why: &str) {
+        let mut state = self.state();
+        state.hypervisor_away = Some(why.to_owned());
+        state.changes += 1;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     /// A virtual machine turns, and nobody hears of it.
     pub fn turn_unheard(&self, id: &str, to: State) {
         self.state().vms.get_mut(&id.parse().unwrap()).unwrap().state = to;
@@ -178,7 +189,11 @@ fn router(world: &Arc<World>) -> Router {
         )+};
     }
     calls! {
-        HostFacts: |_state, _request| Ok::<Facts, _>(golden());
+        HostFacts: |state, _request| {
+            let mut facts: Facts = golden();
+            facts.hypervisor.reason = state.hypervisor_away.clone().or(facts.hypervisor.reason);
+            Ok(facts)
+        };
         VmList: |state, _request| Ok(ListReply { vms: state.vms.values().cloned().collect() });
         VmShow: |state, request| state.vms.get(&request.vm).cloned().ok_or(FailureCode::NotFound);
         VmConsole: |state, request| {
@@ -355,7 +370,8 @@ fn about(arguments: &Value) -> Option<Uuid> {
     vm.as_str().or_else(|| vm["uuid"].as_str())?.parse().ok()
 }
 
-/// Answers a call as agents do: orders for one virtual machine come one after another, but for cutting its power; a repeat of what changes something from memory.
+/// Answers a call as agents do: orders for one virtual machine come one after another, but for cutting its
+/// power; a repeat of what changes something from memory.
 async fn answer<C: Call>(
     world: Arc<World>,
     body: Bytes,

@@ -93,6 +93,15 @@ async fn the_servers_own_host_comes_in_by_itself_and_stays() {
 }
 
 #[tokio::test]
+async fn what_a_host_says_of_itself_is_asked_for_again() {
+    let scene = Scene::new().await;
+    scene.agent.world.lose_hypervisor("libvirt went away");
+    let told = |hosts: &Value| hosts["hosts"][0]["facts"]["hypervisor"]["reason"] == "libvirt went away";
+    scene.running.eventually(&scene.token, "/api/v1/hosts", told).await;
+    scene.running.stop().await;
+}
+
+#[tokio::test]
 async fn a_host_that_falls_silent_is_shown_with_since_when_and_why() {
     let scene = Scene::new().await;
     let (world, address) = (scene.agent.world.clone(), scene.agent.address);
