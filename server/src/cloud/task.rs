@@ -37,7 +37,8 @@ impl Cloud {
         show(&mut db, task).await
     }
 
-    /// Cancels a task: it begins no further step, and puts back those that it did. One that has ended stays as it is.
+    /// Cancels a task: it begins no further step, and puts back those that it did. One whose last
+    /// step is done by then has succeeded, and one that has ended stays as it is.
     pub async fn cancel_task(&self, id: &str) -> Result<Task, CloudError> {
         let mut db = self.store.write().await?;
         let task = find(&mut db, id).await?;
@@ -109,7 +110,8 @@ async fn show(db: &mut Connection, task: store::task::Task) -> Result<Task, Clou
     })
 }
 
-/// Goes on, from time to time, with tasks that nobody does, until the server stops: one whose work died is begun again.
+/// Goes on, from time to time, with tasks that nobody does, until the server stops: one whose work died is
+/// begun again.
 pub(super) async fn keep_going(cloud: Arc<Cloud>) {
     let mut stop = cloud.stop.clone();
     loop {

@@ -32,7 +32,8 @@ pub async fn show(
     Ok(Json(server.cloud.task(&task).await?))
 }
 
-/// Cancels a task: it begins no further step, and puts back those that it did.
+/// Cancels a task: it begins no further step, and puts back those that it did. One whose last step is done by
+/// then has succeeded.
 #[utoipa::path(post, path = "/api/v1/tasks/{task}/cancel", tag = "tasks",
     params(("task" = String, Path)), responses(
     (status = 200, body = Task), (status = "default", body = ErrorReply)

@@ -1,9 +1,9 @@
-//! What the server remembers: one database, and for each resource a file with its row and the statements on it. Above
-//! this room nobody sees a statement or the database's library.
+//! What the server remembers: one database, and for each resource a file with its row and the statements on
+//! it. Above this room nobody sees a statement or the database's library.
 //!
-//! SQLite has one writer at a time. [`Store::write`] is it: a transaction that also notes what it changes, so that
-//! those who follow events hear of a change when it holds and not before. Statements are of the kind that PostgreSQL
-//! reads, too.
+//! SQLite has one writer at a time. [`Store::write`] is it: a transaction that also notes what it changes, so
+//! that those who follow events hear of a change when it holds and not before. Statements are of the kind
+//! that PostgreSQL reads, too.
 
 pub mod api_token;
 mod error;
@@ -80,14 +80,15 @@ impl Store {
     /// See [`StoreError`].
     pub async fn open(path: &Path) -> Result<Self> {
         let open = |cause| StoreError::Open { path: path.to_owned(), cause };
-        // Made here and not by the library, so that it is its owner's alone whatever the umask; its companions follow
-        // it.
+        // Made here and not by the library, so that it is its owner's alone whatever the umask; its
+        // companions follow it.
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         file.map_err(|error| open(error.into()))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
-            // Agents keep their records across a power cut: what was ordered must not be forgotten here when the power fails.
+            // Agents keep their records across a power cut: what was ordered must not be forgotten here when
+            // the power fails.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE);
@@ -132,8 +133,8 @@ impl Write {
         }
     }
 
-    /// Makes all of it hold, and tells those who follow. If that fails, nothing holds. Once begun it goes to its end, whoever
-    /// stops waiting for it: the database would commit and nobody be told.
+    /// Makes all of it hold, and tells those who follow. If that fails, nothing holds. Once begun it goes to
+    /// its end, whoever stops waiting for it: the database would commit and nobody be told.
     pub async fn commit(self) -> Result<()> {
         let committed = tokio::spawn(async move {
             self.transaction.commit().await?;

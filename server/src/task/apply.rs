@@ -1,7 +1,7 @@
 //! What the answer to a step changes in the database, in the transaction that notes that the step is done.
 //!
-//! An answer may be hours old: a repeat is answered from the agent's record. So what a virtual machine does is not taken from
-//! here but from following its agent, which is asked anew before a task ends.
+//! An answer may be hours old: a repeat is answered from the agent's record. So what a virtual machine does
+//! is not taken from here but from following its agent, which is asked anew before a task ends.
 
 use server_api::volume::Phase;
 

@@ -1,5 +1,5 @@
-//! Doing a step: the call to the agent. It may happen more than once for one order; what its answer changes is in
-//! `apply`, and happens once. Steps about virtual machines are in `perform_vm`.
+//! Doing a step: the call to the agent. It may happen more than once for one order; what its answer changes
+//! is in `apply`, and happens once. Steps about virtual machines are in `perform_vm`.
 
 use std::time::Duration;
 
@@ -117,8 +117,8 @@ pub struct Reach {
     order: Asked,
 }
 
-/// An order to an agent as it is asked for once: under which operation, and how long that may take. One that takes longer is
-/// asked for again, which joins what the agent is doing.
+/// An order to an agent as it is asked for once: under which operation, and how long that may take. One that
+/// takes longer is asked for again, which joins what the agent is doing.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked {
     /// What makes a repeat one.

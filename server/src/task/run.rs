@@ -25,7 +25,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How long an agent may take to answer before it is asked again. What it is doing goes on, and the next ask joins that.
+/// How long an agent may take to answer before it is asked again. What it is doing goes on, and the next ask
+/// joins that.
 const ASK: Duration = Duration::from_secs(60);
 
 /// How long a task rests when the database fails.
@@ -191,7 +192,8 @@ async fn backward(cloud: &Cloud, task: &task::Task) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Does `work`, which is told how long it may take, again as long as the agent does not answer and patience lasts.
+/// Does `work`, which is told how long it may take, again as long as the agent does not answer and patience
+/// lasts.
 async fn persist<T, F: Future<Output = Result<T, StepError>>>(
     cloud: &Cloud,
     id: Id,
@@ -292,7 +294,8 @@ async fn fail(cloud: &Cloud, id: Id, error: &ErrorReply, settled: Option<i64>) -
     db.commit().await
 }
 
-/// Ends a task. What is known of its virtual machine is asked anew before: who hears of the end sees what came of it.
+/// Ends a task. What is known of its virtual machine is asked anew before: who hears of the end sees what
+/// came of it.
 async fn finish(cloud: &Cloud, task: &task::Task, state: TaskState) -> Result<(), StoreError> {
     if task.subject_kind.0 == Kind::Vm {
         let vm = store::vm::by_id(&mut *cloud.store.read().await?, task.subject_id).await?;

@@ -1,6 +1,6 @@
-//! What tasks are made of. A step is data: which call to which agent, about which resources. It is stored before it
-//! is begun, so that a server that starts again knows what the last one was doing. A stored step is read by later
-//! versions: words are added, never changed.
+//! What tasks are made of. A step is data: which call to which agent, about which resources. It is stored
+//! before it is begun, so that a server that starts again knows what the last one was doing. A stored step is
+//! read by later versions: words are added, never changed.
 
 use serde::{Deserialize, Serialize};
 use server_api::vm::DiskBus;

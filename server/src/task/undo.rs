@@ -1,6 +1,6 @@
-//! Putting a step back: the call to the agent, and what that changes in the database. Only what a step made is put back: what
-//! removes goes forward, and pressing a button cannot be taken back. A virtual machine that is made runs only if all of it
-//! is made.
+//! Putting a step back: the call to the agent, and what that changes in the database. Only what a step made
+//! is put back: what removes goes forward, and pressing a button cannot be taken back. A virtual machine that
+//! is made runs only if all of it is made.
 
 use agent_protocol::call::{VmDestroy, VmDetachDisk, VmUndefine};
 use agent_protocol::envelope::FailureCode;
@@ -13,7 +13,8 @@ use super::step::Step;
 use crate::cloud::Cloud;
 use crate::store::{self, StoreError, Write};
 
-/// Makes the call that puts a step of a task that does `action` back. What is not there any more, or never was, is put back.
+/// Makes the call that puts a step of a task that does `action` back. What is not there any more, or never
+/// was, is put back.
 pub async fn call(cloud: &Cloud, action: Action, step: &Step, order: Asked) -> Result<(), StepError> {
     let mut db = cloud.store.read().await?;
     match *step {
@@ -69,8 +70,9 @@ pub async fn call(cloud: &Cloud, action: Action, step: &Step, order: Asked) -> R
     }
 }
 
-/// Notes that a step is put back. `begun` is false if it changed nothing: it was never asked for, or clearly refused. `clean` is
-/// false if the call did not work. What may be there or not, or in part, stays in the list as broken.
+/// Notes that a step is put back. `begun` is false if it changed nothing: it was never asked for, or clearly
+/// refused. `clean` is false if the call did not work. What may be there or not, or in part, stays in the
+/// list as broken.
 pub async fn apply(db: &mut Write, step: &Step, begun: bool, clean: bool) -> Result<(), StoreError> {
     let left = |was| if begun { Phase::Broken } else { was };
     match *step {
