@@ -1,5 +1,6 @@
-//! `cairn-server health`: the server as a browser on this host would see it, and the agent as the server would. Nothing
-//! is asked of the running process but what everybody may ask, so the answer holds whatever it runs in.
+//! `cairn-server health`: the server as a browser on this host would see it, and the agent as the server
+//! would. Nothing is asked of the running process but what everybody may ask, so the answer holds whatever it
+//! runs in.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -36,8 +37,8 @@ const AUTHORITY_RENEWAL: &str = "move the folder `tls` away, run `cairn-server b
 const PAGE: &str = "put the dashboard's files back, or set `dashboard` in server.toml to where they are";
 const AGENT: &str = "see `systemctl status cairn-agent` and `journalctl --unit cairn-agent`; then start it";
 
-/// Looks at the server that listens on `address`, with the certificates under `layout`. Each check takes at most
-/// `limit`; one that needs another that failed is left out.
+/// Looks at the server that listens on `address`, with the certificates under `layout`. Each check takes at
+/// most `limit`; one that needs another that failed is left out.
 pub async fn look(layout: &Layout, address: SocketAddr, agent: SocketAddr, limit: Duration) -> Report {
     let address = listen::loopback_of(address);
     let mut checks = vec![port(address, limit).await];
@@ -51,7 +52,8 @@ pub async fn look(layout: &Layout, address: SocketAddr, agent: SocketAddr, limit
             Err(error) => checks.push(Check::fail(lifetime::NAME, error.to_string(), RENEWAL)),
         }
     }
-    // The first is shown to agents, the second is what everybody trusts: nobody sees them end but those whom it locks out.
+    // The first is shown to agents, the second is what everybody trusts: nobody sees them end but those whom
+    // it locks out.
     for (name, file, renewal) in
         [("client-certificate", agents::IDENTITY, CLIENT_RENEWAL), ("authority", "ca", AUTHORITY_RENEWAL)]
     {

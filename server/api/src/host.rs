@@ -69,6 +69,10 @@ pub struct JoinTokenRequest {
     /// Name or address, and port, by which the host reaches this server; as this request does if left out.
     #[serde(default)]
     pub server: Option<String>,
+    /// The host that joins again, by id or name: it keeps its identity and all that lies on it, and has the address
+    /// that it comes from. A new one if left out.
+    #[serde(default)]
+    pub host: Option<String>,
 }
 
 /// A token with which one host can join.

@@ -44,8 +44,8 @@ pub fn host(common: &Common, command: HostCommand) -> Result<(), Failure> {
         HostCommand::Show { host } => {
             show::record(common, &client.get::<Host>(&format!("/api/v1/hosts/{}", part(&host)?))?)
         }
-        HostCommand::Token { expires, reach } => {
-            let request = JoinTokenRequest { expires_in_seconds: expires, server: reach };
+        HostCommand::Token { expires, reach, r#for } => {
+            let request = JoinTokenRequest { expires_in_seconds: expires, server: reach, host: r#for };
             let reply: JoinTokenReply = client.post_once("/api/v1/hosts/tokens", &request)?;
             show::record(common, &reply)
         }

@@ -116,6 +116,9 @@ pub enum HostCommand {
         /// Name or address and port by which the host reaches the server; by default that of the login.
         #[arg(long, env = "CAIRN_JOIN_SERVER", value_name = "HOST:PORT")]
         reach: Option<String>,
+        /// The host that joins again, and keeps its identity and all that lies on it; a new one if left out.
+        #[arg(long, env = "CAIRN_JOIN_FOR", value_name = "HOST")]
+        r#for: Option<String>,
     },
     /// Remove a host on which nothing lies.
     Delete { host: String },

@@ -11,8 +11,7 @@ use packaging_service::tls;
 use server_api::host::{JoinTokenReply, JoinTokenRequest};
 use sha2::{Digest, Sha256};
 
-use super::host::free_name;
-use super::{Cloud, CloudError, Order, to_its_end};
+use super::{Cloud, CloudError, Order, host, to_its_end};
 use crate::bootstrap::issue;
 use crate::bootstrap::names::Address;
 use crate::secret;
@@ -64,15 +63,25 @@ impl Cloud {
             let message = format!("`{}` is no name that a host can reach this server by", token.host);
             CloudError::invalid(message, "ask this server by its name or address")
         })?;
-        let row = join_token::JoinToken {
+        let mut row = join_token::JoinToken {
             id,
             digest: secret::digest(bytes),
             created_by: order.who.clone(),
             created_ms: now,
             expires_ms,
+            host_id: None,
             used_ms: None,
         };
         let mut db = self.store.write().await?;
+        if let Some(again) = &request.host {
+            let again = host::find(&mut db, again).await?;
+            if again.is_local {
+                let message = format!("`{}` is the host that the server runs on", again.name);
+                let next = "it comes in by itself: run `cairn-server bootstrap --role all` there";
+                return Err(CloudError::conflict(message, next));
+            }
+            row.host_id = Some(again.id);
+        }
         join_token::insert(&mut db, &row, now - REMEMBERED_MS).await?;
         db.commit().await?;
         Ok(JoinTokenReply { token: text, expires_at_ms: expires_ms })
@@ -113,7 +122,7 @@ impl Cloud {
         good(&mut *self.store.read().await?, request).await?;
         let mut db = self.store.write().await?;
         let token = good(&mut db, request).await?;
-        let id = Id::new();
+        let id = token.host_id.unwrap_or_else(Id::new);
         let authority = self.authority()?;
         let names = [Address::Name(id.to_string())];
         let certificate = issue::sign(&authority, &request.signing_request, &id.to_string(), &names);
@@ -124,14 +133,25 @@ impl Cloud {
                 "the signing request cannot be read; join again with this version's agent",
             )
         })?;
-        let name = free_name(&mut db, &request.host_name).await?;
         let address = SocketAddr::new(peer, request.agent_port).to_string();
-        store::host::insert(&mut db, &store::host::Host::new(id, &name, &address, false)).await?;
+        let name = match store::host::by_id(&mut db, id).await? {
+            Some(again) => {
+                store::host::move_to(&mut db, id, &address).await?;
+                again.name
+            }
+            None => {
+                let name = host::free_name(&mut db, &request.host_name).await?;
+                store::host::insert(&mut db, &store::host::Host::new(id, &name, &address, false)).await?;
+                name
+            }
+        };
         join_token::used(&mut db, token.id, now_ms()).await?;
         let cloud = self.clone();
         to_its_end::<_, Refusal>(async move {
             db.commit().await?;
             tracing::info!("host `{name}` joined from {peer}");
+            // One that joins again is asked where it is now.
+            cloud.links.leave(id);
             cloud.links.follow(&cloud, id);
             Ok(())
         })

@@ -15,6 +15,8 @@ pub struct JoinToken {
     pub created_ms: i64,
     /// When it ends by itself.
     pub expires_ms: i64,
+    /// The host that is to join again; a new one if none.
+    pub host_id: Option<Id>,
     /// When a host joined with it.
     pub used_ms: Option<i64>,
 }
@@ -28,13 +30,15 @@ pub async fn by_id(db: &mut Connection, id: Id) -> Result<Option<JoinToken>> {
 pub async fn insert(db: &mut Write, token: &JoinToken, long_ago_ms: i64) -> Result<()> {
     sqlx::query("DELETE FROM join_tokens WHERE expires_ms < $1").bind(long_ago_ms).execute(&mut **db).await?;
     sqlx::query(
-        "INSERT INTO join_tokens (id, digest, created_by, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO join_tokens (id, digest, created_by, created_ms, expires_ms, host_id)
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(token.id)
     .bind(&token.digest)
     .bind(&token.created_by)
     .bind(token.created_ms)
     .bind(token.expires_ms)
+    .bind(token.host_id)
     .execute(&mut **db)
     .await?;
     Ok(())

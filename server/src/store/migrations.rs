@@ -19,6 +19,7 @@ macro_rules! migrations {
 
 migrations! {
     1 "0001_resources",
+    2 "0002_join_again",
 }
 
 /// The newest migration that this server knows.

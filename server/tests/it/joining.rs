@@ -65,6 +65,33 @@ async fn a_host_joins_once_under_the_identity_that_it_is_given() {
 }
 
 #[tokio::test]
+async fn a_host_that_joins_again_stays_the_host_that_it_is() {
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let session = running.token().await;
+    let (mut body, _) = ask(&token(&running, &session).await);
+    let first = running.send(request(Method::POST, PATH, None, &body.to_string())).await.json();
+    let again = json!({"server": "cloud.example:8443", "host": "node2"});
+    let made = running.post(&session, "/api/v1/hosts/tokens", &again).await.json();
+    let again: JoinToken = made["token"].as_str().unwrap().parse().unwrap();
+    let key = body["signing_request"].clone();
+    (body, _) = ask(&again);
+    assert_ne!(body["signing_request"], key);
+    (body["host_name"], body["agent_port"]) = ("renamed".into(), 7071.into());
+    let second = running.send(request(Method::POST, PATH, None, &body.to_string())).await;
+    assert_eq!((second.status.as_u16(), &second.json()["host"]), (200, &first["host"]));
+    let hosts = running.get_as(&session, "/api/v1/hosts").await.json();
+    assert_eq!(hosts["hosts"].as_array().unwrap().len(), 1, "{hosts}");
+    assert_eq!(
+        (&hosts["hosts"][0]["name"], &hosts["hosts"][0]["address"]),
+        (&json!("node2"), &json!("127.0.0.1:7071"))
+    );
+    let unknown = running.post(&session, "/api/v1/hosts/tokens", &json!({"host": "nobody"})).await;
+    assert_eq!(unknown.error(), (404, "not_found".into()));
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn guessing_tokens_is_slowed_down_and_waits_for_nobody() {
     let host = Host::new(Role::Server);
     let running = host.start().await;
