@@ -118,13 +118,21 @@ impl Libvirt {
         patience: Duration,
     ) -> Result<(), Error> {
         let before = self.registry.seen(handle.uuid).map_or(0, |seen| seen.reboots);
-        let again = |seen: Option<&Seen>| {
-            seen.is_none_or(|seen| seen.reboots > before && seen.state == State::Running)
-        };
+        let started_over = |seen: &Seen| seen.reboots > before && seen.state == State::Running;
+        // Someone may cut its power meanwhile: then there is nothing more to wait for.
+        let again =
+            |seen: Option<&Seen>| seen.is_none_or(|seen| started_over(seen) || !seen.state.is_active());
         let pressed = self.press_until(connection, handle, Button::StartOver, patience, again).await;
         let pressed =
             pressed.map_err(|error| refusal::plain(&error, handle.uuid, format!("reboot `{}`", handle.name)));
-        if pressed? { Ok(()) } else { Err(silent(handle, "start over", patience)) }
+        if !pressed? {
+            return Err(silent(handle, "start over", patience));
+        }
+        match self.registry.seen(handle.uuid) {
+            None => Err(Error::NoDomain { uuid: handle.uuid }),
+            Some(seen) if seen.state.is_active() => Ok(()),
+            Some(seen) => Err(Error::NotNow { name: handle.name.clone(), verb: "reboot", state: seen.state }),
+        }
     }
 
     /// Presses the power button until the guest has obeyed. A guest that is only booting does not notice it: so it is

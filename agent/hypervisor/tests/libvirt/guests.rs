@@ -2,16 +2,23 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use agent_hypervisor::libvirt::Libvirt;
 use agent_hypervisor::lifecycle::Action;
 use agent_hypervisor::spec::{CacheMode, Machine};
 use agent_hypervisor::state::State;
-use agent_hypervisor::{Attempt, Domains, Error};
+use agent_hypervisor::{Attempt, Domains, Error, Kind as ErrorKind};
+use agent_libvirt::{Direction, Procedure, SeenFrame};
 use xtask_testbed::guest::Kind;
 use xtask_testbed::libvirt::{Inside, qemu_pid};
 
 use super::room::{self, DIRECT, PATIENCE, disk, guest, said, spec, start, virsh};
+
+/// Longer than a test may take.
+const FOR_EVER: Duration = Duration::from_secs(3600);
 
 #[test]
 fn the_power_button_is_answered_on_both_boards() {
@@ -74,5 +81,43 @@ fn vnc_answers_on_its_socket() {
         assert_eq!(&greeting, b"RFB 003.008\n");
         let off = libvirt.act(vm.uuid, Action::Destroy, Attempt::First).await.unwrap();
         assert_eq!(off.vnc_socket, None);
+    });
+}
+
+#[test]
+fn whose_power_is_cut_nobody_waits_for() {
+    room::run("whose_power_is_cut_nobody_waits_for", &Inside::default(), async || {
+        let presses = Arc::new(AtomicUsize::new(0));
+        let mut options = room::options();
+        let counter = Arc::clone(&presses);
+        options.connect.observer = Some(Arc::new(move |frame: SeenFrame| {
+            let pressed = [Some(Procedure::DomainShutdownFlags), Some(Procedure::DomainReboot)]
+                .contains(&frame.known());
+            if pressed && frame.direction == Direction::In {
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+        }));
+        let libvirt = Arc::new(Libvirt::start(options));
+        for action in [Action::Reboot { patience: FOR_EVER }, Action::Shutdown { patience: FOR_EVER }] {
+            let vm = spec("deaf", disk(&guest(DIRECT, "deaf", Kind::Silent), CacheMode::None));
+            start(libvirt.as_ref(), &vm).await.unwrap();
+            said(libvirt.as_ref(), vm.uuid, "GUEST-UP").await;
+            let (on, uuid) = (libvirt.clone(), vm.uuid);
+            let before = presses.load(Ordering::SeqCst);
+            let waiting = tokio::spawn(async move { on.act(uuid, action, Attempt::First).await });
+            let pressed = async {
+                while presses.load(Ordering::SeqCst) == before {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, pressed).await.expect("a press");
+            virsh(["destroy", "deaf"]);
+            let ended = tokio::time::timeout(PATIENCE, waiting).await.expect("an end").unwrap();
+            match action {
+                Action::Shutdown { .. } => assert_eq!(ended.unwrap().state, State::Shutoff),
+                _ => assert_eq!(ended.unwrap_err().kind(), ErrorKind::Conflict),
+            }
+            libvirt.undefine(vm.uuid, Attempt::First).await.unwrap();
+        }
     });
 }
