@@ -52,6 +52,12 @@ impl Host {
         Listing::of(&self.0.path(), &RESTLESS).unwrap()
     }
 
+    /// What is on the host other than in `before`, but for what the server writes in its database while it runs.
+    pub fn changes_since(&self, before: &Listing) -> Vec<String> {
+        let database = |line: &&str| line.starts_with("~ /var/lib/cairn/server/cairn.db");
+        before.diff(&self.listing()).lines().filter(|line| !database(line)).map(str::to_owned).collect()
+    }
+
     /// The version that is installed.
     pub fn version(&self) -> String {
         let target = self.says(["readlink", "/opt/cairn/current"]);

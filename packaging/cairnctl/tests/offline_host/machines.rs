@@ -30,6 +30,13 @@ impl Host {
         said
     }
 
+    /// Whether the server lets the administrator in.
+    fn logs_in(&self) -> bool {
+        let login = Invocation::new("/opt/cairn/current/bin/cairn").env("HOME", "/root");
+        let login = login.args(["login", "https://localhost:8443", "--user", USER, "--password-stdin"]);
+        self.0.run_with_stdin(login, format!("{PASSWORD}\n")).unwrap().success()
+    }
+
     /// What `cairn vm show web` says, as JSON.
     fn web(&self) -> serde_json::Value {
         serde_json::from_str(&self.user(["--output", "json", "vm", "show", "web"])).unwrap()
@@ -46,9 +53,7 @@ fn from_the_file_to_a_virtual_machine() {
     host.0.write("/root/password", 0o600, PASSWORD).unwrap();
     expect(&host.cairn(["--yes", "--admin-password-file", "/root/password"]), 0, "");
     host.assert_healthy();
-    let login = Invocation::new("/opt/cairn/current/bin/cairn").env("HOME", "/root");
-    let login = login.args(["login", "https://localhost:8443", "--user", USER, "--password-stdin"]);
-    expect(&host.0.run_with_stdin(login, format!("{PASSWORD}\n")).unwrap(), 0, "");
+    assert!(host.logs_in());
 
     host.user(["storage", "create", "default", "--path", "/srv/machines"]);
     // Where people lay images down.
@@ -70,6 +75,8 @@ fn from_the_file_to_a_virtual_machine() {
     // Neither the agent nor libvirt is needed by what runs.
     let pid = host.says(["cat", "/run/libvirt/qemu/web.pid"]);
     host.says(["systemctl", "restart", "libvirtd.service", "cairn-agent.service", "cairn-server.service"]);
+    // Sessions end with the server.
+    host.wait_until(Host::logs_in);
     host.wait_until(|host| {
         let command = Invocation::new("/opt/cairn/current/bin/cairn").args(["vm", "pause", "web", "--wait"]);
         host.0.run(command.env("HOME", "/root")).unwrap().success()
@@ -101,7 +108,7 @@ fn a_file_system_without_o_direct_is_told(host: &Host) {
     let words =
         ["vm", "create", "old", "--size", "1M", "--storage", "ram", "--memory", "64M", "--accel", "tcg"];
     let refused = host.0.run(command.args(words).args(["--start", "--wait"])).unwrap();
-    let said = expect(&refused, 6, "filesystem does not support O_DIRECT");
+    let said = expect(&refused, 3, "filesystem does not support O_DIRECT");
     assert!(said.contains("set the cache mode of this disk to `writeback`"), "{said}");
     assert_eq!(host.says(["virsh", "list", "--all", "--name"]).trim(), "");
     assert_eq!(host.says(["find", "/srv/ram/machines", "-type", "f"]), "");
