@@ -166,25 +166,38 @@ fn what_is_no_key_or_lacks_its_passphrase_is_refused_before_anything_is_done() {
     refused("is no P-256 private key", build().option("--key", &other));
 }
 
+/// A build that ends with the test, also when that fails: others wait for it.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn neither_key_nor_passphrase_is_seen_while_a_build_signs() {
     let world = World::new();
-    let keys = Keys::encrypted(&world, "secret", "to the moon");
+    // Of this test alone: others sign at the same time.
+    let passphrase = format!("to the moon with {}", std::process::id());
+    let keys = Keys::encrypted(&world, "secret", &passphrase);
     let gate = Gate::in_package(&world, &world.agent, "agent", "gated");
     world.agent.release("gated");
-    let mut build = world
+    let build = world
         .all_in_one(["--version=0.9fix", "--component=agent=gated", "--format=json"])
         .env("CAIRN_KEY_PEM", keys.pem())
-        .env("CAIRN_KEY_PASSPHRASE", "to the moon")
+        .env("CAIRN_KEY_PASSPHRASE", &passphrase)
         .spawn();
+    let mut build = Ended(build);
     gate.wait();
-    let secrets = secrets_of(&keys, "to the moon");
+    let secrets = secrets_of(&keys, &passphrase);
     let seen_in = |path: std::path::PathBuf| {
         let bytes = fs::read(path).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         secrets.iter().any(|secret| text.contains(secret.as_str()))
     };
-    let own = [build.id().to_string(), std::process::id().to_string()];
+    let own = [build.0.id().to_string(), std::process::id().to_string()];
     for process in fs::read_dir("/proc").unwrap().flatten() {
         let name = process.file_name().into_string().unwrap();
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -199,12 +212,12 @@ fn neither_key_nor_passphrase_is_seen_while_a_build_signs() {
     gate.open();
     let mut said = String::new();
     for stream in [
-        &mut build.stdout.take().unwrap() as &mut dyn std::io::Read,
-        &mut build.stderr.take().unwrap() as &mut dyn std::io::Read,
+        &mut build.0.stdout.take().unwrap() as &mut dyn std::io::Read,
+        &mut build.0.stderr.take().unwrap() as &mut dyn std::io::Read,
     ] {
         stream.read_to_string(&mut said).unwrap();
     }
-    assert!(build.wait().unwrap().success(), "{said}");
+    assert!(build.0.wait().unwrap().success(), "{said}");
     assert!(said.contains(&keys.fingerprint));
     assert!(secrets.iter().all(|secret| !said.contains(secret.as_str())), "{said}");
     let help = Xtask::new(["all-in-one", "--help"]).env("CAIRN_KEY", keys.pem()).run().succeeded();
