@@ -1,10 +1,9 @@
 //! What this host is and can do, read from the kernel each time it is asked. What cannot be read is absent.
 
-use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use agent_protocol::host::{Accel, Agent, Cpu, Facts, Hypervisor, Kvm, Virtualization};
+use agent_protocol::host::{Accel, Agent, Cpu, Facts, Hypervisor};
 use packaging_stamp::Stamp;
 
 /// Where facts are read. Tests have a folder of their own.
@@ -12,8 +11,6 @@ use packaging_stamp::Stamp;
 pub struct Sources {
     /// `/proc`.
     pub proc: PathBuf,
-    /// `/dev/kvm`.
-    pub kvm: PathBuf,
     /// Sockets that libvirt may listen on, the preferred one first.
     pub libvirt: Vec<PathBuf>,
 }
@@ -22,7 +19,6 @@ impl Default for Sources {
     fn default() -> Self {
         Self {
             proc: "/proc".into(),
-            kvm: "/dev/kvm".into(),
             libvirt: vec!["/run/libvirt/virtqemud-sock".into(), "/run/libvirt/libvirt-sock".into()],
         }
     }
@@ -55,7 +51,6 @@ pub fn read(sources: &Sources, stamp: &Stamp, started: Instant, machines: Machin
         uptime_seconds: proc("uptime").and_then(|text| text.split('.').next()?.parse().ok()),
         cpu: cpu(&std::fs::read_to_string(sources.proc.join("cpuinfo")).unwrap_or_default()),
         memory_bytes: memory(&std::fs::read_to_string(sources.proc.join("meminfo")).unwrap_or_default()),
-        kvm: kvm(&sources.kvm),
         libvirt_socket: sources
             .libvirt
             .iter()
@@ -81,18 +76,9 @@ fn cpu(text: &str) -> Cpu {
             (key.trim() == wanted).then(|| value.trim())
         })
     };
-    let flags = || values("flags").next().unwrap_or_default().split(' ');
-    let virtualization = if flags().any(|flag| flag == "vmx") {
-        Some(Virtualization::Vmx)
-    } else if flags().any(|flag| flag == "svm") {
-        Some(Virtualization::Svm)
-    } else {
-        None
-    };
     Cpu {
         model: values("model name").next().map(str::to_owned),
         count: u32::try_from(values("processor").count()).ok().filter(|count| *count > 0),
-        virtualization,
     }
 }
 
@@ -100,13 +86,6 @@ fn cpu(text: &str) -> Cpu {
 fn memory(text: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-fn kvm(path: &Path) -> Kvm {
-    match OpenOptions::new().read(true).write(true).open(path) {
-        Ok(_) => Kvm { opens: true, reason: None },
-        Err(error) => Kvm { opens: false, reason: Some(error.to_string()) },
-    }
 }
 
 #[cfg(test)]
@@ -126,23 +105,19 @@ mod tests {
         let intel = "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu vmx sse\n\nprocessor\t: 1\nmodel name\t: Xeon\n";
         let found = cpu(intel);
         assert_eq!((found.model.as_deref(), found.count), (Some("Xeon"), Some(2)));
-        assert_eq!(found.virtualization, Some(Virtualization::Vmx));
-        assert_eq!(cpu("processor : 0\nflags : svm\n").virtualization, Some(Virtualization::Svm));
         // A flag that only contains the word is another flag.
-        assert_eq!(cpu("processor : 0\nflags : svm_lock xvmx\n").virtualization, None);
         let arm = cpu("processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd\n");
-        assert_eq!((arm.model, arm.count, arm.virtualization), (None, Some(1), None));
+        assert_eq!((arm.model, arm.count), (None, Some(1)));
     }
 
     #[test]
     fn what_cannot_be_read_is_absent() {
         let folder = tempfile::tempdir().unwrap();
         let nowhere = folder.path().join("nowhere");
-        let sources = Sources { proc: nowhere.clone(), kvm: nowhere.clone(), libvirt: vec![nowhere] };
+        let sources = Sources { proc: nowhere.clone(), libvirt: vec![nowhere] };
         let facts = read(&sources, &Stamp::new(None, None, None), Instant::now(), machines());
         assert_eq!((facts.host_name, facts.kernel, facts.uptime_seconds), (None, None, None));
         assert_eq!((facts.cpu.count, facts.memory_bytes, facts.libvirt_socket), (None, None, None));
-        assert!(!facts.kvm.opens && facts.kvm.reason.unwrap().contains("No such file"));
     }
 
     #[test]
@@ -160,7 +135,6 @@ mod tests {
         put("meminfo", "MemTotal:       16384 kB\nMemFree: 1 kB\n");
         let sources = Sources {
             proc: folder.path().to_owned(),
-            kvm: put("kvm", ""),
             libvirt: vec![folder.path().join("none"), put("libvirt-sock", "")],
         };
         let stamp = Stamp::new(Some("0.9"), Some("0123abcd"), Some("true"));
@@ -168,7 +142,6 @@ mod tests {
         assert_eq!((facts.agent.reference.as_deref(), facts.agent.dirty), (Some("0.9"), true));
         assert_eq!((facts.host_name.as_deref(), facts.kernel.as_deref()), (Some("node1"), Some("6.1.0")));
         assert_eq!((facts.uptime_seconds, facts.memory_bytes), (Some(86400), Some(16 << 20)));
-        assert!(facts.kvm.opens);
         assert!(facts.libvirt_socket.unwrap().ends_with("libvirt-sock"));
     }
 

@@ -25,8 +25,6 @@ pub struct Facts {
     pub cpu: Cpu,
     /// Memory in bytes.
     pub memory_bytes: Option<u64>,
-    /// Whether guests can use the processor directly.
-    pub kvm: Kvm,
     /// The socket of libvirt that was found.
     pub libvirt_socket: Option<String>,
     /// What runs virtual machines here.
@@ -59,18 +57,6 @@ pub struct Cpu {
     pub model: Option<String>,
     /// How many the kernel runs.
     pub count: Option<u32>,
-    /// The feature for virtual machines that it shows.
-    pub virtualization: Option<Virtualization>,
-}
-
-/// A processor's feature for virtual machines, named as in `/proc/cpuinfo`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Virtualization {
-    /// Intel's.
-    Vmx,
-    /// AMD's.
-    Svm,
 }
 
 /// What runs virtual machines. One of the two is there.
@@ -91,14 +77,4 @@ pub struct Accel {
     pub auto: vm::Accel,
     /// Why.
     pub reason: String,
-}
-
-/// The state of `/dev/kvm`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Kvm {
-    /// True if the agent can open it. Guests need the processor's feature, too.
-    pub opens: bool,
-    /// Why it does not open.
-    pub reason: Option<String>,
 }

@@ -110,8 +110,6 @@ pub struct HostFacts {
     pub cpu_count: Option<u32>,
     /// Memory in bytes.
     pub memory_bytes: Option<u64>,
-    /// Whether guests can use the processor directly.
-    pub kvm: Kvm,
     /// The socket of libvirt that was found.
     pub libvirt_socket: Option<String>,
     /// What runs virtual machines there.
@@ -137,14 +135,5 @@ pub struct AutoAccel {
     /// What `auto` becomes.
     pub auto: AccelChoice,
     /// Why.
-    pub reason: String,
-}
-
-/// Whether guests can use the processor directly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Kvm {
-    /// True if `/dev/kvm` opens and the processor shows a feature for virtual machines.
-    pub usable: bool,
-    /// Why, or why not.
     pub reason: String,
 }

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use agent_protocol::host::{Facts, Virtualization};
+use agent_protocol::host::Facts;
 use server_api::about::Component;
-use server_api::host::{AutoAccel, Host, HostFacts, HostList, Hypervisor, Kvm, Link};
+use server_api::host::{AutoAccel, Host, HostFacts, HostList, Hypervisor, Link};
 
 use super::{Begun, Cloud, CloudError, Order, find, finish};
 use crate::agents::words;
@@ -100,7 +100,6 @@ fn encode(host: store::host::Host) -> Host {
 /// What an agent says, as the public hears it.
 #[must_use]
 pub fn facts(facts: Facts) -> HostFacts {
-    let kvm = kvm(&facts);
     HostFacts {
         agent: Component {
             reference: facts.agent.reference,
@@ -114,31 +113,9 @@ pub fn facts(facts: Facts) -> HostFacts {
         cpu_model: facts.cpu.model,
         cpu_count: facts.cpu.count,
         memory_bytes: facts.memory_bytes,
-        kvm,
         libvirt_socket: facts.libvirt_socket,
         hypervisor: Hypervisor { version: facts.hypervisor.version, reason: facts.hypervisor.reason },
         accel: AutoAccel { auto: words::accel(facts.accel.auto), reason: facts.accel.reason },
         uefi: facts.uefi,
-    }
-}
-
-/// A `/dev/kvm` on a processor without the feature is there and hangs guests: both are needed.
-fn kvm(facts: &Facts) -> Kvm {
-    let feature = facts.cpu.virtualization.map(|feature| match feature {
-        Virtualization::Vmx => "vmx",
-        Virtualization::Svm => "svm",
-    });
-    match (facts.kvm.opens, feature) {
-        (true, Some(feature)) => {
-            Kvm { usable: true, reason: format!("`/dev/kvm` opens and the processor has {feature}") }
-        }
-        (true, None) => {
-            let reason = "`/dev/kvm` opens, but the processor shows neither vmx nor svm".to_owned();
-            Kvm { usable: false, reason }
-        }
-        (false, _) => {
-            let why = facts.kvm.reason.as_deref().unwrap_or("no reason given");
-            Kvm { usable: false, reason: format!("`/dev/kvm` does not open: {why}") }
-        }
     }
 }

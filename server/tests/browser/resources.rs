@@ -77,8 +77,8 @@ fn a_host_is_described_and_another_one_is_told_how_to_join() {
         let hosts = tab.ask("GET", "hosts", Value::Null).await;
         let facts = &hosts["hosts"][0]["facts"];
         tab.see("#page dd", &facts["cpu_count"].to_string()).await;
-        let kvm = facts["kvm"]["reason"].as_str().unwrap().replace('`', "");
-        tab.see("#page dd", &kvm).await;
+        let accel = facts["accel"]["reason"].as_str().unwrap().replace('`', "");
+        tab.see("#page dd", &accel).await;
         // Whatever else the server says of a host stands there, too.
         let fields = facts.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
         let terms = tab.value("document.querySelectorAll('#page dt').length").await.as_u64().unwrap();

@@ -52,8 +52,8 @@ async fn the_host_is_what_its_agent_says() {
     let said = answer.json();
     assert_eq!(said["agent"]["ref"], "0.9fix");
     assert_eq!((&said["name"], &said["cpu_count"]), (&"node1".into(), &32.into()));
-    assert_eq!(said["kvm"]["usable"], false);
-    assert_eq!(said["kvm"]["reason"], "`/dev/kvm` does not open: Permission denied (os error 13)");
+    assert_eq!(said["accel"]["auto"], "tcg");
+    assert_eq!(said["accel"]["reason"], "`/dev/kvm` does not open: Permission denied (os error 13)");
     running.stop().await;
 }
 

@@ -34,13 +34,12 @@ function card(host) {
 }
 
 function described(host, known) {
-  const { agent = {}, agent_uptime_seconds, name, kernel, uptime_seconds, cpu_model, cpu_count, memory_bytes, kvm, libvirt_socket, ...others } = known;
+  const { agent = {}, agent_uptime_seconds, name, kernel, uptime_seconds, cpu_model, cpu_count, memory_bytes, libvirt_socket, ...others } = known;
   const commit = agent.commit && `commit ${agent.commit.slice(0, 12)}${agent.dirty ? ", with uncommitted changes" : ""}`;
   return facts([
     ["Address", host.address],
     ["Processors", cpu_count, cpu_model],
     ["Memory", memory_bytes == null ? null : bytes(memory_bytes)],
-    ["KVM", kvm && (kvm.usable ? "usable" : "not usable"), prose(kvm?.reason)],
     ...more(others),
     ["libvirt", libvirt_socket ?? "not found"],
     ["Kernel", kernel],
