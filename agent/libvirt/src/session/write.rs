@@ -28,6 +28,8 @@ pub(super) async fn run(
             Some(frame) = queued.recv() => frame,
         };
         let bytes = frame.to_bytes();
+        // Before it is written: afterwards its answer may have been seen already.
+        shared.observe(Direction::Out, &frame);
         // Only the end of the connection stops a frame half way.
         let written = tokio::select! {
             biased;
@@ -35,7 +37,7 @@ pub(super) async fn run(
             written = to.write_all(&bytes) => written,
         };
         match written {
-            Ok(()) => shared.observe(Direction::Out, &frame),
+            Ok(()) => {}
             // The reader is about to see the same, and may still find replies that came before it.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                 if tokio::time::timeout(GRACE, shared.ended()).await.is_err() {

@@ -51,7 +51,8 @@ impl SeenFrame {
     }
 }
 
-/// Sees every frame: outgoing ones once they are written, incoming ones before they are handled.
+/// Sees every frame: outgoing ones before they are written, incoming ones before they are handled. A call is
+/// therefore always seen before its reply.
 pub trait FrameObserver: Send + Sync {
     /// Called from the connection's own tasks: it must not block.
     fn frame(&self, seen: SeenFrame);
