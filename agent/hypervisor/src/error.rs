@@ -127,7 +127,7 @@ pub enum Error {
     /// The file system does not take O_DIRECT, and the cache mode needs it.
     #[error(
         "`{path}` cannot be opened with cache mode `{mode}`: its file system does not support O_DIRECT (QEMU: {qemu}); \
-         set the cache mode of this disk to `writeback`, or move it to a file system that supports O_DIRECT",
+         open it with a buffered cache mode such as `writeback`, or move it to a file system that supports O_DIRECT",
         path = path.display()
     )]
     DirectIo {

@@ -59,7 +59,7 @@ pub fn effective(cache: &agent::EffectiveCache) -> vm::EffectiveCache {
         requested: self::cache(cache.requested),
         mode: self::cache(cache.mode),
         direct: cache.direct,
-        reason: cache.reason.clone(),
+        reason: crate::cache::reason(&cache.reason),
     }
 }
 

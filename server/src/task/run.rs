@@ -95,7 +95,8 @@ async fn advance(cloud: &Cloud, id: Id, cancelled: &mut watch::Receiver<bool>) -
                     // What exists already was made by somebody else: it is not ours to remove.
                     let foreign = at.filter(|_| error.refusal() == Some(FailureCode::Exists));
                     tracing::warn!("task {id} ({}) failed: {error}", task.action.0);
-                    fail(cloud, id, &error.reply(), foreign).await?;
+                    let failed = steps.iter().find(|step| Some(step.position) == at);
+                    fail(cloud, id, &in_step(failed, error.reply()), foreign).await?;
                 }
             }
         }
@@ -307,6 +308,14 @@ async fn finish(cloud: &Cloud, task: &task::Task, state: TaskState) -> Result<()
     task::finished(&mut db, task.id, state).await?;
     db.changed(Kind::Task, task.id);
     db.commit().await
+}
+
+/// Why a task failed, with the step in which it did: afterwards all steps are put back and look alike.
+fn in_step(step: Option<&TaskStep>, reply: ErrorReply) -> ErrorReply {
+    let Some(step) = step else { return reply };
+    let place = format!("in the step `{}`", step.step.0.title());
+    let cause = reply.cause.map_or(place.clone(), |cause| format!("{place}, {cause}"));
+    ErrorReply { cause: Some(cause), ..reply }
 }
 
 fn cancelled_reply() -> ErrorReply {

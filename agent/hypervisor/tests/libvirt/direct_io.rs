@@ -61,7 +61,7 @@ fn is_refusal(error: &Error, mode: CacheMode, path: &Path) {
     let Error::DirectIo { path: named, mode: of, qemu } = error else { panic!("{error}") };
     assert_eq!((named.as_path(), *of), (path, mode));
     assert_eq!(*qemu, format!("Could not open '{}': filesystem does not support O_DIRECT", path.display()));
-    assert!(error.to_string().contains("set the cache mode of this disk to `writeback`"), "{error}");
+    assert!(error.to_string().contains("open it with a buffered cache mode such as `writeback`"), "{error}");
 }
 
 #[test]

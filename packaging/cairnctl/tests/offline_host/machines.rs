@@ -109,7 +109,11 @@ fn a_file_system_without_o_direct_is_told(host: &Host) {
         ["vm", "create", "old", "--size", "1M", "--storage", "ram", "--memory", "64M", "--accel", "tcg"];
     let refused = host.0.run(command.args(words).args(["--start", "--wait"])).unwrap();
     let said = expect(&refused, 3, "filesystem does not support O_DIRECT");
-    assert!(said.contains("set the cache mode of this disk to `writeback`"), "{said}");
+    assert!(said.contains("(in the step `start it`, "), "{said}");
+    assert!(
+        said.contains("use a storage on a file system that supports O_DIRECT: `cairn storage create "),
+        "{said}"
+    );
     assert_eq!(host.says(["virsh", "list", "--all", "--name"]).trim(), "");
     assert_eq!(host.says(["find", "/srv/ram/machines", "-type", "f"]), "");
 }
