@@ -56,6 +56,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoCommand | Self::Log(_) | Self::Config(_) | Self::Password(_) => Exit::Usage,
+            Self::Store(StoreError::Taken { .. }) => Exit::Locked,
             Self::Credential(_)
             | Self::Bootstrap(_)
             | Self::Create(_)

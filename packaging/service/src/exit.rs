@@ -9,6 +9,8 @@ pub enum Exit {
     Ok = 0,
     /// The command line or a configuration file is wrong; nothing was done.
     Usage = 1,
+    /// Another process works on the same files; nothing was done.
+    Locked = 5,
     /// It failed and needs a hand; for `health`: not healthy.
     Failed = 7,
     /// It was refused, and trying again changes nothing.

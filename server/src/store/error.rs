@@ -17,6 +17,14 @@ pub enum StoreError {
         /// What the database said.
         cause: sqlx::Error,
     },
+    /// Another server works with it.
+    #[error(
+        "another server works with the database `{path}`; stop that one first, or give this one a root of its own with `--root`"
+    )]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
     /// A newer server has worked with it.
     #[error(
         "the database `{path}` was written by a newer server: it has migration {found}, this server knows {known}; install that version again, or restore a backup from before the upgrade"
@@ -64,6 +72,7 @@ impl StoreError {
             Self::Database(_)
             | Self::Died
             | Self::Open { .. }
+            | Self::Taken { .. }
             | Self::Newer { .. }
             | Self::Migrate { .. } => None,
         }

@@ -19,7 +19,7 @@ mod text;
 pub mod vm;
 pub mod volume;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -63,6 +63,7 @@ pub struct Store {
     writer: SqlitePool,
     readers: SqlitePool,
     changes: broadcast::Sender<Changed>,
+    lock: File,
 }
 
 /// The one transaction that writes. Dropped without [`Write::commit`], it has not been.
@@ -80,6 +81,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn open(path: &Path) -> Result<Self> {
         let open = |cause| StoreError::Open { path: path.to_owned(), cause };
+        let lock = lock(path, open)?;
         // Made here and not by the library, so that it is its owner's alone whatever the umask; its
         // companions follow it.
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
@@ -97,7 +99,7 @@ impl Store {
         migrations::run(&writer, path).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(TURN);
         let readers = readers.connect_lazy_with(options.read_only(true));
-        Ok(Self { writer, readers, changes: broadcast::Sender::new(BEHIND) })
+        Ok(Self { writer, readers, changes: broadcast::Sender::new(BEHIND), lock })
     }
 
     /// A connection to read with.
@@ -117,10 +119,26 @@ impl Store {
         self.changes.subscribe()
     }
 
-    /// Closes the database; what was committed is in its file.
+    /// Closes the database; what was committed is in its file. From then on another server may open it.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!("the lock of the database stays until this process ends: {error}");
+        }
+    }
+}
+
+/// Keeps other servers off the database at `path`: each would do the tasks of both. A file of its own, because to close
+/// the database's would drop the library's locks on it; the kernel takes the lock back from a process that dies.
+fn lock(path: &Path, open: impl Fn(sqlx::Error) -> StoreError) -> Result<File> {
+    let place = path.with_added_extension("lock");
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(place);
+    let file = file.map_err(|error| open(error.into()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Taken { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(open(error.into())),
     }
 }
 

@@ -108,6 +108,24 @@ async fn a_database_of_a_newer_server_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_database_has_one_server_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    let store = Store::open(&path).await.unwrap();
+    let error = Store::open(&path).await.unwrap_err();
+    assert!(matches!(error, StoreError::Taken { .. }), "{error}");
+    // The first is none the worse for it.
+    store.write().await.unwrap().commit().await.unwrap();
+    store.close().await;
+    let next = Store::open(&path).await.unwrap();
+    // Also once the first is gone altogether.
+    drop(store);
+    assert!(matches!(Store::open(&path).await.unwrap_err(), StoreError::Taken { .. }));
+    drop(next);
+    Store::open(&path).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_no_database_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cairn.db");

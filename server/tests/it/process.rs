@@ -89,6 +89,36 @@ fn a_taken_port_ends_it_with_the_name_of_the_port() {
 }
 
 #[test]
+fn a_second_server_on_the_same_database_is_refused_until_the_first_has_ended() {
+    let host = Host::new(Role::Server);
+    configure(&host, "listen = \"127.0.0.1:0\"\n");
+    let (mut first, address) = start(&host);
+    let second = program(host.root.path()).arg("run").output().unwrap();
+    assert_eq!(second.status.code(), Some(5));
+    let database = host.layout.database();
+    assert_eq!(
+        last_line(&second),
+        format!(
+            "cairn-server: another server works with the database `{}`; stop that one first, or give this one a root \
+             of its own with `--root`",
+            database.display()
+        )
+    );
+    configure(&host, &format!("listen = \"{address}\"\n"));
+    let health = program(host.root.path()).args(["health", "--json"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&health.stdout).contains("does not answer"), "{health:?}");
+
+    // Killed, it leaves nothing that stands in the way.
+    first.kill().unwrap();
+    first.wait().unwrap();
+    std::fs::remove_file(host.root.path().join("notify.sock")).unwrap();
+    configure(&host, "listen = \"127.0.0.1:0\"\n");
+    let (mut next, _) = start(&host);
+    next.kill().unwrap();
+    next.wait().unwrap();
+}
+
+#[test]
 fn what_is_missing_or_wrong_is_named_with_a_remedy() {
     let host = Host::bare();
     let output = program(host.root.path()).arg("run").output().unwrap();

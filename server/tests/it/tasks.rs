@@ -1,5 +1,6 @@
 //! Tasks: put back when they fail, cancelled, resumed by another server, repeated without harm.
 
+use std::process::Child;
 use std::task::Poll;
 
 use agent_protocol::envelope::FailureCode;
@@ -9,8 +10,9 @@ use serde_json::{Value, json};
 use server::cloud::Order;
 use server_api::volume::VolumeRequest;
 
+use crate::agent::Agent;
 use crate::resources::Scene;
-use crate::support::{request, until};
+use crate::support::{Host, Remote, request, until};
 use crate::vms::small;
 
 #[tokio::test]
@@ -27,7 +29,9 @@ async fn a_task_that_fails_puts_back_what_it_did() {
             "cause": task["error"]["cause"]
         })
     );
-    assert!(task["error"]["cause"].as_str().unwrap().ends_with("refused `vm-define`"), "{task}");
+    let cause = task["error"]["cause"].as_str().unwrap();
+    assert!(cause.starts_with("in the step `define the virtual machine`, `"), "{task}");
+    assert!(cause.ends_with("refused `vm-define`"), "{task}");
     assert_eq!(scene.agent.world.files(), files);
     assert_eq!(scene.get("/api/v1/vms").await, json!({"vms": []}));
     assert_eq!(scene.get("/api/v1/volumes").await, json!({"volumes": []}));
@@ -340,20 +344,21 @@ async fn tasks_are_listed_newest_first() {
     scene.running.stop().await;
 }
 
-/// As systemd runs it, killed in the middle of a task.
-#[tokio::test]
-async fn a_killed_server_loses_no_task() {
-    let scene = Scene::with_image().await;
+/// A server as systemd runs it, on the files of a scene whose own has stopped.
+async fn as_a_process(scene: Scene) -> (Host, Agent, Child, Remote, String) {
     scene.running.stop().await;
     let (host, agent) = (scene.host, scene.agent);
-    let configure = |listen: &str| {
-        let text = format!("listen = \"{listen}\"\nlocal_agent = \"{}\"\n", agent.address);
-        std::fs::write(host.layout.server_config(), text).unwrap();
-    };
-    configure("127.0.0.1:0");
-    let (mut child, address) = crate::process::start(&host);
-    let killed = crate::support::Remote::new(address, &host.layout);
-    let token = killed.token().await;
+    let text = format!("listen = \"127.0.0.1:0\"\nlocal_agent = \"{}\"\n", agent.address);
+    std::fs::write(host.layout.server_config(), text).unwrap();
+    let (child, address) = crate::process::start(&host);
+    let remote = Remote::new(address, &host.layout);
+    let token = remote.token().await;
+    (host, agent, child, remote, token)
+}
+
+#[tokio::test]
+async fn a_killed_server_loses_no_task() {
+    let (host, agent, mut child, killed, token) = as_a_process(Scene::with_image().await).await;
     agent.world.hold("vm-define");
     let task = killed.post(&token, "/api/v1/vms", &small("web")).await.json();
     agent.world.until_held("vm-define").await;
@@ -366,5 +371,65 @@ async fn a_killed_server_loses_no_task() {
     let task = running.ended(&token, task["id"].as_str().unwrap()).await;
     assert_eq!(task["state"], "succeeded", "{task}");
     assert_eq!((agent.world.orders("volume-create"), agent.world.orders("vm-define")), (2, 1));
+    running.stop().await;
+}
+
+/// One that was at work, one that waited for an agent, and one that was being put back.
+#[tokio::test]
+async fn the_next_server_says_truly_where_the_tasks_of_a_killed_one_stand() {
+    let (host, agent, mut child, killed, token) = as_a_process(Scene::with_image().await).await;
+    let world = &agent.world;
+    let order = async |path: &str, body: Value| -> String {
+        let task = killed.post(&token, path, &body).await.json();
+        format!("/api/v1/tasks/{}", task["id"].as_str().unwrap())
+    };
+    world.hold("vm-define");
+    let at_work = order("/api/v1/vms", small("web")).await;
+    world.until_held("vm-define").await;
+    world.refuse("volume-create", Some(FailureCode::Unavailable));
+    let waiting = order("/api/v1/volumes", json!({"name": "data", "size_bytes": 1 << 20})).await;
+    let waits = |task: &Value| !task["waits_for"].is_null();
+    killed.eventually(&token, &waiting, waits).await;
+    world.refuse("image-import", Some(FailureCode::Failed));
+    world.hold("volume-delete");
+    let undoing = order("/api/v1/images", json!({"name": "other", "source": "/root/debian.img"})).await;
+    world.until_held("volume-delete").await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let running = host.start().await;
+    let token = running.token().await;
+    let states = |task: &Value| -> Vec<String> {
+        let steps = task["steps"].as_array().unwrap().iter();
+        steps.map(|step| step["state"].as_str().unwrap().to_owned()).collect()
+    };
+    let task = running.get_as(&token, &at_work).await.json();
+    assert_eq!((&task["state"], &task["error"]), (&json!("running"), &Value::Null), "{task}");
+    assert_eq!(states(&task), ["done", "done", "running"]);
+    // It asks once more before it says that it waits.
+    let task = running.eventually(&token, &waiting, waits).await;
+    assert_eq!((&task["state"], &task["error"]), (&json!("running"), &Value::Null), "{task}");
+    assert_eq!(states(&task), ["running"]);
+    let task = running.get_as(&token, &undoing).await.json();
+    assert_eq!(
+        (&task["state"], &task["error"]["code"]),
+        (&json!("undoing"), &json!("host_failed")),
+        "{task}"
+    );
+    assert_eq!((states(&task), &task["finished_at_ms"]), (vec!["running".to_owned()], &Value::Null));
+    let vm = running.get_as(&token, "/api/v1/vms/web").await.json();
+    assert_eq!(vm["task"]["action"], "vm_create");
+
+    world.refuse("volume-create", None);
+    world.let_go();
+    let ended = async |path: &str| running.ended(&token, path.rsplit('/').next().unwrap()).await;
+    for (path, state, step) in
+        [(&at_work, "succeeded", "done"), (&waiting, "succeeded", "done"), (&undoing, "failed", "undone")]
+    {
+        let task = ended(path).await;
+        assert_eq!((&task["state"], &task["waits_for"]), (&json!(state), &Value::Null), "{task}");
+        assert!(states(&task).iter().all(|found| found == step), "{task}");
+    }
+    assert_eq!((world.orders("vm-define"), world.orders("image-import")), (1, 1));
     running.stop().await;
 }
