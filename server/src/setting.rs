@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use server_api::config::SettingType;
+use thiserror::Error;
 
 use crate::store::{Connection, StoreError, setting};
 
@@ -11,7 +12,7 @@ use crate::store::{Connection, StoreError, setting};
 pub const VM_SHUTDOWN_PATIENCE: Key<Duration> = Key {
     definition: &Definition {
         category: "vm",
-        name: "shutdownPatience",
+        key: "vm.shutdownPatience",
         values: Values::Duration { least: Duration::from_secs(1), most: Duration::from_secs(60 * 60) },
         default: "90s",
         description: "how long a guest has to turn itself off once its power button was pressed",
@@ -24,7 +25,7 @@ pub const VM_SHUTDOWN_PATIENCE: Key<Duration> = Key {
 pub const TASK_AGENT_PATIENCE: Key<Duration> = Key {
     definition: &Definition {
         category: "task",
-        name: "agentPatience",
+        key: "task.agentPatience",
         values: Values::Duration { least: Duration::from_secs(1), most: Duration::from_secs(24 * 60 * 60) },
         default: "5m",
         description: "how long a task waits for an agent that does not answer before it fails",
@@ -37,7 +38,7 @@ pub const TASK_AGENT_PATIENCE: Key<Duration> = Key {
 pub const TASK_RETENTION: Key<Duration> = Key {
     definition: &Definition {
         category: "task",
-        name: "retention",
+        key: "task.retention",
         values: Values::Duration {
             least: Duration::from_secs(60),
             most: Duration::from_secs(3650 * 24 * 60 * 60),
@@ -53,6 +54,35 @@ pub const TASK_RETENTION: Key<Duration> = Key {
 pub const ALL: &[&Definition] =
     &[TASK_AGENT_PATIENCE.definition, TASK_RETENTION.definition, VM_SHUTDOWN_PATIENCE.definition];
 
+/// How alike two keys are, from 0 to 1, for one to be taken for a misspelling of the other.
+const NEAR: f64 = 0.6;
+
+/// A key that no setting has.
+#[derive(Debug, Error)]
+#[error("there is no setting `{key}`")]
+pub struct Unknown {
+    /// What was asked for.
+    pub key: String,
+    /// The key that is most like it, if one is near.
+    pub nearest: Option<&'static str>,
+}
+
+/// The setting that `key` means. Whoever is given a key by somebody asks here and nowhere else.
+///
+/// # Errors
+/// If there is none, with the one that may be meant.
+pub fn find(key: &str) -> Result<&'static Definition, Unknown> {
+    if let Some(found) = ALL.iter().find(|definition| definition.key == key) {
+        return Ok(found);
+    }
+    let like = |definition: &&Definition| {
+        strsim::normalized_damerau_levenshtein(&key.to_lowercase(), &definition.key.to_lowercase())
+    };
+    let nearest = ALL.iter().copied().max_by(|one, other| like(one).total_cmp(&like(other)));
+    let nearest = nearest.filter(|found| like(found) > NEAR).map(|found| found.key);
+    Err(Unknown { key: key.to_owned(), nearest })
+}
+
 /// A setting whose values are of one type.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<T> {
@@ -64,10 +94,10 @@ pub struct Key<T> {
 /// What people see of a setting.
 #[derive(Debug)]
 pub struct Definition {
-    /// What it belongs to.
+    /// What people find it under. Its key need not begin with that.
     pub category: &'static str,
-    /// Its name within the category.
-    pub name: &'static str,
+    /// Its whole name.
+    pub key: &'static str,
     /// The values that it takes.
     pub values: Values,
     /// The value that holds unless somebody sets another.
@@ -105,7 +135,7 @@ impl<T: Default> Key<T> {
     /// # Errors
     /// If the database fails.
     pub async fn value(&self, db: &mut Connection) -> Result<T, StoreError> {
-        let stored = setting::value(db, &self.definition.key()).await?;
+        let stored = setting::value(db, self.definition.key).await?;
         // What an older server allowed may not be allowed now: then the default holds.
         let read =
             stored.filter(|text| self.definition.check(text).is_ok()).and_then(|text| (self.read)(&text));
@@ -115,12 +145,6 @@ impl<T: Default> Key<T> {
 }
 
 impl Definition {
-    /// Category and name, as in `vm.shutdownPatience`.
-    #[must_use]
-    pub fn key(&self) -> String {
-        format!("{}.{}", self.category, self.name)
-    }
-
     /// The value that holds, given what is stored.
     #[must_use]
     pub fn effective(&self, stored: Option<String>) -> String {
@@ -205,7 +229,7 @@ mod tests {
 
     #[test]
     fn every_default_is_a_value_and_every_key_is_there_once() {
-        let mut keys: Vec<_> = ALL.iter().map(|definition| definition.key()).collect();
+        let mut keys: Vec<_> = ALL.iter().map(|definition| definition.key).collect();
         assert!(keys.is_sorted());
         keys.dedup();
         assert_eq!(keys.len(), ALL.len());
@@ -214,6 +238,21 @@ mod tests {
         }
         for key in [VM_SHUTDOWN_PATIENCE, TASK_AGENT_PATIENCE, TASK_RETENTION] {
             assert!((key.read)(key.definition.default).is_some());
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_is_told_with_the_nearest() {
+        for definition in ALL {
+            assert_eq!(find(definition.key).unwrap().key, definition.key);
+        }
+        for wrong in ["vm.shutdwnPatience", "vm.shutdownpatience", "shutdownPatience", "VM.SHUTDOWN_PATIENCE"]
+        {
+            let unknown = find(wrong).unwrap_err();
+            assert_eq!((unknown.key.as_str(), unknown.nearest), (wrong, Some("vm.shutdownPatience")));
+        }
+        for wrong in ["", "vm", "vm.nothing", "colour of the sky"] {
+            assert_eq!(find(wrong).unwrap_err().nearest, None, "{wrong}");
         }
     }
 

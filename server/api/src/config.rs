@@ -1,17 +1,17 @@
 //! Settings that take effect while the server runs: `/api/v1/config`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Setting {
-    /// Category and name, as in `vm.shutdownPatience`.
+    /// Its whole name, as in `vm.shutdownPatience`.
     pub key: String,
-    /// What it belongs to.
+    /// What it is shown under. A key need not begin with it.
     pub category: String,
-    /// Its name within the category.
-    pub name: String,
     /// What its values are.
     #[serde(rename = "type")]
     pub value_type: SettingType,
@@ -56,6 +56,32 @@ pub struct SettingList {
 pub struct SettingChange {
     /// The value.
     pub value: String,
+}
+
+/// New values for some settings: all of them are set, or none. Settings that are left out stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsChange {
+    /// Values by key.
+    pub values: BTreeMap<String, String>,
+}
+
+/// What setting some settings changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SettingsChanged {
+    /// Those that have another value than before, by key.
+    pub changes: Vec<SettingDifference>,
+}
+
+/// A setting that has another value than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SettingDifference {
+    /// Its key.
+    pub key: String,
+    /// The value that held before.
+    pub from: String,
+    /// The value that holds now.
+    pub to: String,
 }
 
 /// What was changed about a setting.

@@ -1,6 +1,6 @@
-//! What is asked of the server, one function per kind of resource. Virtual machines have a file of their own.
+//! What is asked of the server, one function per kind of resource. Virtual machines and settings have files of their
+//! own.
 
-use server_api::config::{Setting, SettingChange, SettingChanged, SettingHistory, SettingList};
 use server_api::host::{Host, HostList, JoinTokenReply, JoinTokenRequest};
 use server_api::image::{Image, ImageList, ImageRequest};
 use server_api::storage::{Storage, StorageList, StorageRequest};
@@ -9,8 +9,7 @@ use server_api::token::{Token, TokenList, TokenReply, TokenRequest};
 use server_api::volume::{ResizeRequest, Volume, VolumeList, VolumeRequest};
 
 use crate::cli::{
-    Common, ConfigCommand, HostCommand, ImageCommand, StorageCommand, TaskCommand, TokenCommand,
-    VolumeCommand,
+    Common, HostCommand, ImageCommand, StorageCommand, TaskCommand, TokenCommand, VolumeCommand,
 };
 use crate::client::{Client, Nothing};
 use crate::exit::Failure;
@@ -140,37 +139,6 @@ pub fn volume(common: &Common, command: VolumeCommand) -> Result<(), Failure> {
         VolumeCommand::Delete { volume } => client.delete(&format!("/api/v1/volumes/{}", part(&volume)?))?,
     };
     wait::follow(&client, common, task)
-}
-
-pub fn config(common: &Common, command: ConfigCommand) -> Result<(), Failure> {
-    const COLUMNS: &[Column<Setting>] = &[
-        ("KEY", |setting| setting.key.clone()),
-        ("VALUE", |setting| setting.value.clone()),
-        ("DEFAULT", |setting| setting.default.clone()),
-        ("DESCRIPTION", |setting| setting.description.clone()),
-    ];
-    const CHANGES: &[Column<SettingChanged>] = &[
-        ("WHO", |change| change.who.clone()),
-        ("FROM", |change| change.from.clone()),
-        ("TO", |change| change.to.clone()),
-        ("AT (MS)", |change| change.at_ms.to_string()),
-    ];
-    let client = Client::new(common)?;
-    let path = |key: &str| Ok::<_, Failure>(format!("/api/v1/config/{}", part(key)?));
-    let setting: Setting = match command {
-        ConfigCommand::List => {
-            let list: SettingList = client.get("/api/v1/config")?;
-            return show::list(common, &list, &list.settings, COLUMNS);
-        }
-        ConfigCommand::History { key } => {
-            let history: SettingHistory = client.get(&format!("{}/history", path(&key)?))?;
-            return show::list(common, &history, &history.changes, CHANGES);
-        }
-        ConfigCommand::Show { key } => client.get(&path(&key)?)?,
-        ConfigCommand::Set { key, value } => client.put(&path(&key)?, &SettingChange { value })?,
-        ConfigCommand::Reset { key } => client.delete(&path(&key)?)?,
-    };
-    show::record(common, &setting)
 }
 
 pub fn task(common: &Common, command: TaskCommand) -> Result<(), Failure> {

@@ -320,6 +320,18 @@ pub enum ConfigCommand {
     Reset { key: String },
     /// What was changed about one.
     History { key: String },
+    /// Print the settings that have not their default, as TOML that `import` takes; with `--output json` as the body of
+    /// `PUT /api/v1/config`.
+    Export {
+        /// Those that have their default, too.
+        #[arg(long, env = "CAIRN_ALL", value_parser = BoolishValueParser::new())]
+        all: bool,
+    },
+    /// Set all settings of a TOML file, or none; what it does not name stays as it is.
+    Import {
+        /// The file; `-` for standard input.
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ mod account;
 mod ask;
 mod cli;
 mod client;
+mod config;
 mod exit;
 mod login;
 mod pin;
@@ -59,7 +60,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Some(Command::Image(command)) => ask::image(&common, command),
         Some(Command::Volume(command)) => ask::volume(&common, command),
         Some(Command::Vm(command)) => vm::run(&common, command),
-        Some(Command::Config(command)) => ask::config(&common, command),
+        Some(Command::Config(command)) => config::run(&common, command),
         Some(Command::Task(command)) => ask::task(&common, command),
         Some(Command::Token(command)) => ask::token(&common, command),
     }

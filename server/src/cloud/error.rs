@@ -6,6 +6,7 @@ use server_api::task::Action;
 use thiserror::Error;
 
 use crate::agents::AgentError;
+use crate::setting;
 use crate::store::{Id, StoreError};
 
 /// Every way to refuse.
@@ -19,6 +20,9 @@ pub enum CloudError {
         /// What was asked for.
         name: String,
     },
+    /// No setting has that key.
+    #[error(transparent)]
+    UnknownSetting(#[from] setting::Unknown),
     /// Another one has that name.
     #[error("there is a {kind} `{name}` already")]
     NameTaken {
@@ -107,6 +111,11 @@ impl CloudError {
         match self {
             Self::NotFound { kind, .. } => {
                 reply(ErrorCode::NotFound, format!("list what there is: `cairn {} list`", command(*kind)))
+            }
+            Self::UnknownSetting(unknown) => {
+                let list = "list what there is: `cairn config list`";
+                let meant = unknown.nearest.map(|key| format!("did you mean `{key}`? If not, {list}"));
+                reply(ErrorCode::NotFound, meant.unwrap_or(list.to_owned()))
             }
             Self::NameTaken { .. } => reply(ErrorCode::NameTaken, "choose another name".to_owned()),
             Self::Busy { task, .. } => {

@@ -1,11 +1,14 @@
 //! Settings: shown, set, reset, and who changed what.
 
-use server_api::config::{Setting, SettingChanged, SettingHistory, SettingList};
-use server_api::event::Kind;
+use std::collections::BTreeMap;
+
+use server_api::config::{
+    Setting, SettingChanged, SettingDifference, SettingHistory, SettingList, SettingsChanged,
+};
 
 use super::{Begun, Cloud, CloudError, Order, finish};
-use crate::setting::{ALL, Definition};
-use crate::store::{self, Connection, now_ms};
+use crate::setting::{ALL, Definition, find};
+use crate::store::{self, Connection, Write, now_ms};
 
 impl Cloud {
     /// All settings.
@@ -28,7 +31,7 @@ impl Cloud {
 
     /// What was changed about a setting.
     pub async fn setting_history(&self, key: &str) -> Result<SettingHistory, CloudError> {
-        let changes = store::setting::changes(&mut *self.store.read().await?, &find(key)?.key()).await?;
+        let changes = store::setting::changes(&mut *self.store.read().await?, find(key)?.key).await?;
         let encode = |change: store::setting::Change| SettingChanged {
             at_ms: change.at_ms,
             who: change.who,
@@ -41,42 +44,74 @@ impl Cloud {
     /// Sets a setting; `None` for its default.
     pub async fn set(&self, order: &Order, key: &str, value: Option<&str>) -> Result<Setting, CloudError> {
         let definition = find(key)?;
-        if let Some(value) = value {
-            definition.check(value).map_err(|allowed| {
-                let message = format!("`{}` does not take `{value}`", definition.key());
-                CloudError::invalid(message, format!("give {allowed}"))
-            })?;
-        }
+        let value = value.map_or(Ok(definition.default), |value| judge(definition, value))?;
         let mut db = match self.begin(order).await? {
             Begun::Answered(reply) => return Ok(reply),
             Begun::Fresh(db) => db,
         };
-        let key = definition.key();
-        let from_value = definition.effective(store::setting::value(&mut db, &key).await?);
-        let to_value = value.unwrap_or(definition.default).to_owned();
-        if from_value != to_value {
-            let change =
-                store::setting::Change { at_ms: now_ms(), who: order.who.clone(), from_value, to_value };
-            let stored = value.filter(|value| *value != definition.default);
-            store::setting::set(&mut db, &key, stored, &change).await?;
-        }
+        change(&mut db, order, definition, value).await?;
         let setting = show(&mut db, definition).await?;
         finish(db, order, &setting).await?;
         Ok(setting)
     }
+
+    /// Sets several settings, all or none.
+    pub async fn set_several(
+        &self,
+        order: &Order,
+        values: &BTreeMap<String, String>,
+    ) -> Result<SettingsChanged, CloudError> {
+        let judged = values.iter().map(|(key, value)| {
+            let definition = find(key)?;
+            Ok((definition, judge(definition, value)?))
+        });
+        let judged: Vec<_> = judged.collect::<Result<_, CloudError>>()?;
+        let mut db = match self.begin(order).await? {
+            Begun::Answered(reply) => return Ok(reply),
+            Begun::Fresh(db) => db,
+        };
+        let mut changes = Vec::new();
+        for (definition, value) in judged {
+            changes.extend(change(&mut db, order, definition, value).await?);
+        }
+        let changed = SettingsChanged { changes };
+        finish(db, order, &changed).await?;
+        Ok(changed)
+    }
 }
 
-fn find(key: &str) -> Result<&'static Definition, CloudError> {
-    let found = ALL.iter().find(|definition| definition.key() == key);
-    found.copied().ok_or_else(|| CloudError::NotFound { kind: Kind::Setting, name: key.to_owned() })
+/// The value, if the setting takes it.
+fn judge<'a>(definition: &Definition, value: &'a str) -> Result<&'a str, CloudError> {
+    definition.check(value).map(|()| value).map_err(|allowed| {
+        let message = format!("`{}` does not take `{value}`", definition.key);
+        CloudError::invalid(message, format!("give {allowed}"))
+    })
+}
+
+/// Sets a setting, and remembers by whom, if that makes a difference; then, which.
+async fn change(
+    db: &mut Write,
+    order: &Order,
+    definition: &Definition,
+    to: &str,
+) -> Result<Option<SettingDifference>, CloudError> {
+    let key = definition.key;
+    let from = definition.effective(store::setting::value(db, key).await?);
+    if from == to {
+        return Ok(None);
+    }
+    let (at_ms, who) = (now_ms(), order.who.clone());
+    let noted = store::setting::Change { at_ms, who, from_value: from.clone(), to_value: to.to_owned() };
+    let stored = Some(to).filter(|value| *value != definition.default);
+    store::setting::set(db, key, stored, &noted).await?;
+    Ok(Some(SettingDifference { key: key.to_owned(), from, to: to.to_owned() }))
 }
 
 async fn show(db: &mut Connection, definition: &Definition) -> Result<Setting, CloudError> {
-    let value = definition.effective(store::setting::value(db, &definition.key()).await?);
+    let value = definition.effective(store::setting::value(db, definition.key).await?);
     Ok(Setting {
-        key: definition.key(),
+        key: definition.key.to_owned(),
         category: definition.category.to_owned(),
-        name: definition.name.to_owned(),
         value_type: definition.values.value_type(),
         allowed: definition.values.to_string(),
         choices: definition.values.choices(),

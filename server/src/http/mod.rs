@@ -71,7 +71,7 @@ fn api() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(task::list))
         .routes(routes!(task::show))
         .routes(routes!(task::cancel))
-        .routes(routes!(setting::list))
+        .routes(routes!(setting::list, setting::set_several))
         .routes(routes!(setting::show, setting::set, setting::reset))
         .routes(routes!(setting::history))
         .routes(routes!(token::list, token::create))

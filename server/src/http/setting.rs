@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use server_api::config::{Setting, SettingChange, SettingHistory, SettingList};
+use server_api::config::{
+    Setting, SettingChange, SettingHistory, SettingList, SettingsChange, SettingsChanged,
+};
 use server_api::error::ErrorReply;
 
 use super::command::{Command, Empty};
@@ -18,6 +20,17 @@ use crate::run::Server;
 ))]
 pub async fn list(State(server): State<Arc<Server>>, _: Session) -> Result<Json<SettingList>, Problem> {
     Ok(Json(server.cloud.settings().await?))
+}
+
+/// Sets several settings, all or none.
+#[utoipa::path(put, path = "/api/v1/config", tag = "config", responses(
+    (status = 200, body = SettingsChanged), (status = "default", body = ErrorReply)
+))]
+pub async fn set_several(
+    State(server): State<Arc<Server>>,
+    Command { order, body }: Command<SettingsChange>,
+) -> Result<Json<SettingsChanged>, Problem> {
+    Ok(Json(server.cloud.set_several(&order, &body.values).await?))
 }
 
 /// One setting.

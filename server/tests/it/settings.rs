@@ -46,6 +46,100 @@ async fn a_setting_is_set_and_reset_and_remembers_by_whom() {
     assert_eq!(keys, ["task.agentPatience", "task.retention", "vm.shutdownPatience"]);
     let unknown = running.get_as(&token, "/api/v1/config/vm.nothing").await;
     assert_eq!(unknown.error(), (404, "not_found".into()));
+    assert_eq!(unknown.json()["message"], "there is no setting `vm.nothing`");
+    assert_eq!(unknown.json()["next"], "list what there is: `cairn config list`");
+    let misspelt = running.get_as(&token, "/api/v1/config/vm.shutdwnPatience").await;
+    assert_eq!(
+        misspelt.json()["next"],
+        "did you mean `vm.shutdownPatience`? If not, list what there is: `cairn config list`"
+    );
+    running.stop().await;
+}
+
+/// Key and value of all settings.
+async fn values(running: &Running, token: &str) -> Value {
+    let all = running.get_as(token, "/api/v1/config").await.json();
+    let all = all["settings"].as_array().unwrap().iter();
+    all.map(|setting| (setting["key"].as_str().unwrap().to_owned(), setting["value"].clone())).collect()
+}
+
+#[tokio::test]
+async fn several_settings_are_set_all_or_none() {
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let token = running.token().await;
+    let set = async |values: Value| {
+        let body = json!({"values": values});
+        let answer = running.ask(&token, Method::PUT, "/api/v1/config", &body).await;
+        (answer.status.as_u16(), answer.json())
+    };
+    let (status, changed) = set(json!({"vm.shutdownPatience": "2m", "task.retention": "7d"})).await;
+    let expected = json!({"changes": [
+        {"key": "task.retention", "from": "30d", "to": "7d"},
+        {"key": "vm.shutdownPatience", "from": "90s", "to": "2m"},
+    ]});
+    assert_eq!((status, changed), (200, expected));
+    let now = json!({"task.agentPatience": "5m", "task.retention": "7d", "vm.shutdownPatience": "2m"});
+    assert_eq!(values(&running, &token).await, now);
+
+    for (wrong, status, code, message) in [
+        ("vm.shutdwnPatience", 404, "not_found", "there is no setting `vm.shutdwnPatience`"),
+        ("vm.shutdownPatience", 422, "invalid", "`vm.shutdownPatience` does not take `soon`"),
+    ] {
+        let refused = set(json!({"task.retention": "8d", wrong: "soon"})).await;
+        assert_eq!((refused.0, &refused.1["code"]), (status, &json!(code)));
+        assert_eq!(refused.1["message"], message);
+        assert_eq!(values(&running, &token).await, now);
+    }
+    for malformed in [json!({}), json!({"values": {"task.retention": 7}}), json!({"values": {}, "all": true})]
+    {
+        let answer = running.ask(&token, Method::PUT, "/api/v1/config", &malformed).await;
+        assert_eq!(answer.error(), (400, "bad_request".into()), "{malformed}");
+    }
+
+    // What is the same is no change, and what has its default again is not stored.
+    let (_, changed) = set(json!({"task.retention": "7d", "vm.shutdownPatience": "90s"})).await;
+    assert_eq!(changed, json!({"changes": [{"key": "vm.shutdownPatience", "from": "2m", "to": "90s"}]}));
+    let setting = running.get_as(&token, "/api/v1/config/vm.shutdownPatience").await.json();
+    assert_eq!(setting["is_default"], true);
+    for (key, number) in [("task.retention", 1), ("vm.shutdownPatience", 2), ("task.agentPatience", 0)] {
+        let history = running.get_as(&token, &format!("/api/v1/config/{key}/history")).await.json();
+        let changes = history["changes"].as_array().unwrap();
+        assert_eq!(changes.len(), number, "{key}");
+        assert!(changes.iter().all(|change| change["who"] == "admin"), "{key}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn several_settings_are_set_once_however_often_they_are_sent_and_are_told_as_events() {
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let token = running.token().await;
+    let mut events = running.open(request(Method::GET, "/api/v1/events", Some(&token), "")).await;
+    let mut next = async || {
+        let frame = events.body_mut().frame().await.unwrap().unwrap();
+        String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
+    };
+    assert_eq!(next().await, "event: list\ndata: {}\n\n");
+    let send = async |values: Value| {
+        let body = json!({"values": values}).to_string();
+        let mut put = request(Method::PUT, "/api/v1/config", Some(&token), &body);
+        put.headers_mut().insert("idempotency-key", "once".parse().unwrap());
+        running.send(put).await
+    };
+    let values = json!({"task.retention": "7d", "vm.shutdownPatience": "2m"});
+    let first = send(values.clone()).await.json();
+    assert_eq!(first["changes"].as_array().unwrap().len(), 2);
+    let mut told = String::new();
+    while told.matches("\"kind\":\"setting\"").count() < 2 {
+        told.push_str(&next().await);
+    }
+    running.ask(&token, Method::DELETE, "/api/v1/config/task.retention", &Value::Null).await;
+    assert_eq!(send(values).await.json(), first);
+    let kept = running.get_as(&token, "/api/v1/config/task.retention").await.json();
+    assert_eq!(kept["value"], "30d");
+    assert_eq!(send(json!({"task.retention": "8d"})).await.error(), (422, "key_reused".into()));
     running.stop().await;
 }
 

@@ -28,7 +28,10 @@ async fn a_machine_is_made_shown_turned_off_and_removed() {
     let id = shown["id"].as_str().unwrap();
     assert_eq!(scene.run(&["vm", "show", id, "--output", "json"]).await.json()["name"], "web");
     let text = scene.run(&["vm", "show", "web"]).await.ok();
-    assert!(text.contains("reason:") && text.contains("volume_name:"), "{text}");
+    assert!(text.contains("volume_name:"), "{text}");
+    let reason = shown["disks"][1]["cache"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("fixed in this release; set to `none`; "), "{reason}");
+    assert!(reason.contains(" has the file open with O_DIRECT") && text.contains(reason), "{text}");
 
     scene.run(&["vm", "shutdown", "web", "--wait"]).await.ok();
     assert_eq!(scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["state"], "shutoff");
@@ -72,6 +75,21 @@ async fn settings_and_hosts_are_shown_and_changed() {
     assert!(hosts.contains("connected"), "{hosts}");
     let set = scene.run(&["config", "set", "vm.shutdownPatience", "2m"]).await.ok();
     assert!(set.contains("value:") && set.contains("2m"), "{set}");
+    let list = scene.run(&["config", "list"]).await.ok();
+    let list: Vec<Vec<&str>> = list
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    assert_eq!(list[0], ["CATEGORY", "KEY", "VALUE", "DEFAULT", "DESCRIPTION"]);
+    assert_eq!(list[1][..4], ["task", "task.agentPatience", "5m", "yes"]);
+    assert_eq!(list[3][..4], ["vm", "vm.shutdownPatience", "2m", "no, 90s"]);
+    let misspelt = scene.run(&["config", "set", "vm.shutdwnPatience", "2m"]).await;
+    assert_eq!((misspelt.code, misspelt.out.as_str()), (Some(1), ""));
+    assert_eq!(
+        misspelt.err,
+        "cairn: there is no setting `vm.shutdwnPatience`; did you mean `vm.shutdownPatience`? If not, list what there \
+         is: `cairn config list`\n"
+    );
     let history = scene.run(&["config", "history", "vm.shutdownPatience"]).await.ok();
     assert!(history.lines().nth(1).unwrap().starts_with("admin  90s   2m"), "{history}");
     assert!(scene.run(&["config", "reset", "vm.shutdownPatience"]).await.ok().contains("90s"));
@@ -79,6 +97,79 @@ async fn settings_and_hosts_are_shown_and_changed() {
     assert!(token.contains("cairn1_"), "{token}");
     let version = scene.run(&["--version"]).await.ok();
     assert!(version.starts_with("cairn"), "{version}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_carried_from_one_server_to_another() {
+    let scene = Scene::ready().await;
+    let export = async |arguments: &[&str]| scene.run(&[&["config", "export"], arguments].concat()).await;
+    assert_eq!(export(&[]).await.ok(), "# Every setting has its default.\n");
+    assert_eq!(export(&["--output", "json"]).await.json(), json!({"values": {}}));
+    scene.run(&["config", "set", "vm.shutdownPatience", "2m"]).await.ok();
+    let exported = export(&[]).await.ok();
+    assert_eq!(exported, "\"vm.shutdownPatience\" = \"2m\"\n");
+    assert_eq!(export(&["--output", "json"]).await.json(), json!({"values": {"vm.shutdownPatience": "2m"}}));
+    assert_eq!(
+        export(&["--all"]).await.ok(),
+        "\"task.agentPatience\" = \"5m\"\n\"task.retention\" = \"30d\"\n\"vm.shutdownPatience\" = \"2m\"\n"
+    );
+
+    let file = scene.root.path().join("settings.toml");
+    std::fs::write(&file, &exported).unwrap();
+    let import = ["config", "import", file.to_str().unwrap()];
+    assert_eq!(scene.run(&import).await.ok(), "nothing differs\n");
+    scene.run(&["config", "reset", "vm.shutdownPatience"]).await.ok();
+    let changed = scene.run(&import).await.ok();
+    assert_eq!(changed, "KEY                  FROM  TO\nvm.shutdownPatience  90s   2m\n");
+    assert_eq!(export(&[]).await.ok(), exported);
+
+    let given = "task.retention = \"7d\"\n[vm]\nshutdownPatience = \"3m\"";
+    let changed = scene.run_with(&["config", "import", "-", "--output", "json"], given).await.json();
+    assert_eq!(changed["changes"][1], json!({"key": "vm.shutdownPatience", "from": "2m", "to": "3m"}));
+    for (wrong, code, said) in [
+        ("task.retention = \"8d\"\nvm.shutdwnPatience = \"4m\"", 1, "did you mean `vm.shutdownPatience`?"),
+        // A whole number is a text without a unit.
+        (
+            "task.retention = \"8d\"\nvm.shutdownPatience = 4",
+            1,
+            "`vm.shutdownPatience` does not take `4`; give 1s to 1h",
+        ),
+        ("task.retention = 8d", 1, "standard input cannot be imported: "),
+    ] {
+        let ran = scene.run_with(&["config", "import", "-"], wrong).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{ran:?}");
+        assert!(ran.err.contains(said), "{ran:?}");
+    }
+    let missing = scene.run(&["config", "import", "/nowhere/settings.toml"]).await;
+    assert_eq!(missing.code, Some(7));
+    assert!(missing.err.starts_with("cairn: cannot read `/nowhere/settings.toml`: "), "{missing:?}");
+    assert_eq!(export(&[]).await.ok(), "\"task.retention\" = \"7d\"\n\"vm.shutdownPatience\" = \"3m\"\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_without_o_direct_is_told_with_step_sentence_advice_and_command() {
+    let scene = Scene::ready().await;
+    scene.run(&["storage", "create", "ram", "--path", "/srv/ram/machines"]).await.ok();
+    let ran =
+        scene.run(&["vm", "create", "old", "--size", "1G", "--storage", "ram", "--start", "--wait"]).await;
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let tasks = scene.run(&["task", "list", "--output", "json"]).await.json();
+    let task = tasks["tasks"][0]["id"].as_str().unwrap();
+    let shown = scene.run(&["task", "show", task]).await.ok();
+    for said in [
+        "cannot be opened with cache mode `none`: its file system does not support O_DIRECT",
+        "QEMU: Could not open '/srv/ram/machines/",
+        "filesystem does not support O_DIRECT",
+        "in the step `start it`, ",
+        "use a storage on a file system that supports O_DIRECT: `cairn storage create NAME --path /a/folder/elsewhere`",
+        "or install a release whose cache mode can be set",
+    ] {
+        assert!(ran.err.contains(said), "{said}: {ran:?}");
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    // What it says to type can be typed.
+    scene.run(&["storage", "create", "other", "--path", "/srv/elsewhere"]).await.ok();
+    scene.run(&["vm", "create", "old", "--size", "1G", "--storage", "other", "--start", "--wait"]).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]

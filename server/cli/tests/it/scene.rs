@@ -35,12 +35,14 @@ pub struct Scene {
     _server: Stopper,
 }
 
-/// Starts an agent whose virtual machines are simulated. Two images lie on its host: the guest of one does not answer.
+/// Starts an agent whose virtual machines are simulated. Two images lie on its host: the guest of one does not answer. Below
+/// `/srv/ram` no file opens with O_DIRECT.
 pub fn start_agent(layout: &Layout, listen: SocketAddr) -> (Arc<Agent>, Stopper) {
     let simulated = Simulated::new();
     let image = |guest| File::image(Format::Raw, 2 << 30, guest);
     simulated.control().place("/root/debian.img", image(GuestKind::Answering));
     simulated.control().place("/root/silent.img", image(GuestKind::Silent));
+    simulated.control().refuse_direct_io("/srv/ram");
     let config = agent::config::Config { listen, ..agent::config::Config::default() };
     let agent = Agent::new(layout.clone(), config, Sources::default(), &STAMP, Arc::new(simulated));
     let agent = Arc::new(agent);
@@ -139,7 +141,7 @@ impl Scene {
         command
     }
 
-    /// Runs the program with one line on its standard input.
+    /// Runs the program with text and the end of a line on its standard input.
     pub async fn run_with(&self, arguments: &[&str], line: &str) -> Ran {
         let mut command = self.command(arguments);
         let line = format!("{line}\n");

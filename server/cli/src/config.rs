@@ -1,0 +1,173 @@
+//! Settings: shown, set, and carried from one server to another as TOML.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use server_api::config::{
+    Setting, SettingChange, SettingChanged, SettingDifference, SettingHistory, SettingList, SettingsChange,
+    SettingsChanged,
+};
+
+use crate::ask::part;
+use crate::cli::{Common, ConfigCommand, Output};
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::show::{self, Column};
+
+const COLUMNS: &[Column<Setting>] = &[
+    ("CATEGORY", |setting| setting.category.clone()),
+    ("KEY", |setting| setting.key.clone()),
+    ("VALUE", |setting| setting.value.clone()),
+    (
+        "DEFAULT",
+        |setting| if setting.is_default { "yes".to_owned() } else { format!("no, {}", setting.default) },
+    ),
+    ("DESCRIPTION", |setting| setting.description.clone()),
+];
+
+const HISTORY: &[Column<SettingChanged>] = &[
+    ("WHO", |change| change.who.clone()),
+    ("FROM", |change| change.from.clone()),
+    ("TO", |change| change.to.clone()),
+    ("AT (MS)", |change| change.at_ms.to_string()),
+];
+
+const CHANGES: &[Column<SettingDifference>] = &[
+    ("KEY", |change| change.key.clone()),
+    ("FROM", |change| change.from.clone()),
+    ("TO", |change| change.to.clone()),
+];
+
+pub fn run(common: &Common, command: ConfigCommand) -> Result<(), Failure> {
+    const ALL: &str = "/api/v1/config";
+    let client = Client::new(common)?;
+    let path = |key: &str| Ok::<_, Failure>(format!("{ALL}/{}", part(key)?));
+    let setting: Setting = match command {
+        ConfigCommand::List => {
+            let list: SettingList = client.get(ALL)?;
+            return show::list(common, &list, &list.settings, COLUMNS);
+        }
+        ConfigCommand::History { key } => {
+            let history: SettingHistory = client.get(&format!("{}/history", path(&key)?))?;
+            return show::list(common, &history, &history.changes, HISTORY);
+        }
+        ConfigCommand::Export { all } => {
+            let SettingList { settings } = client.get(ALL)?;
+            let wanted = settings.into_iter().filter(|setting| all || !setting.is_default);
+            return export(common, wanted.map(|setting| (setting.key, setting.value)).collect());
+        }
+        ConfigCommand::Import { file } => {
+            let changed: SettingsChanged = client.put(ALL, &SettingsChange { values: read(&file)? })?;
+            return match common.output {
+                Output::Table if changed.changes.is_empty() => show::line(&"nothing differs"),
+                Output::Table | Output::Json => show::list(common, &changed, &changed.changes, CHANGES),
+            };
+        }
+        ConfigCommand::Show { key } => client.get(&path(&key)?)?,
+        ConfigCommand::Set { key, value } => client.put(&path(&key)?, &SettingChange { value })?,
+        ConfigCommand::Reset { key } => client.delete(&path(&key)?)?,
+    };
+    show::record(common, &setting)
+}
+
+fn export(common: &Common, values: BTreeMap<String, String>) -> Result<(), Failure> {
+    match common.output {
+        Output::Json => show::record(common, &SettingsChange { values }),
+        Output::Table if values.is_empty() => show::line(&"# Every setting has its default."),
+        Output::Table => {
+            let text = toml::to_string(&values).map_err(|error| Failure::File(error.to_string()))?;
+            show::line(&text.trim_end())
+        }
+    }
+}
+
+/// The values in a file.
+fn read(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let (name, text) = if file == Path::new("-") {
+        let mut text = String::new();
+        ("standard input".to_owned(), std::io::stdin().read_to_string(&mut text).map(|_| text))
+    } else {
+        (format!("`{}`", file.display()), std::fs::read_to_string(file))
+    };
+    let text = text.map_err(|error| {
+        Failure::File(format!("cannot read {name}: {error}; give a file that `cairn config export` wrote"))
+    })?;
+    parse(&text).map_err(|error| Failure::Usage(format!("{name} cannot be imported: {error}")))
+}
+
+/// Keys and values of TOML. A key may be written in quotes, with dots or below a table: all of it means the same.
+fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| format!("{}; correct that", error.to_string().trim_end()))?;
+    let mut values = BTreeMap::new();
+    collect("", table, &mut values)?;
+    Ok(values)
+}
+
+fn collect(above: &str, table: toml::Table, values: &mut BTreeMap<String, String>) -> Result<(), String> {
+    for (name, value) in table {
+        let key = if above.is_empty() { name } else { format!("{above}.{name}") };
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Table(below) => {
+                collect(&key, below, values)?;
+                continue;
+            }
+            toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Array(_) => {
+                return Err(format!("the value of `{key}` is {}; write it in quotes", value.type_str()));
+            }
+        };
+        if values.insert(key.clone(), value).is_some() {
+            return Err(format!("`{key}` is there twice; remove one"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn keys_are_read_however_they_are_written_and_numbers_are_text() {
+        let expected = values(&[("task.most", "3"), ("vm.shutdownPatience", "2m")]);
+        for text in [
+            "\"task.most\" = 3\n\"vm.shutdownPatience\" = \"2m\"",
+            "task.most = \"3\"\nvm.shutdownPatience = '2m'",
+            "# Ours.\n[vm]\nshutdownPatience = \"2m\"\n[task]\nmost = 3",
+        ] {
+            assert_eq!(parse(text).unwrap(), expected, "{text}");
+        }
+        assert_eq!(parse("# Every setting has its default.").unwrap(), values(&[]));
+    }
+
+    #[test]
+    fn what_an_export_writes_can_be_read() {
+        let odd = values(&[("a.b", "say \"so\"\n"), ("plain", "-7"), ("with space", "ä")]);
+        assert_eq!(parse(&toml::to_string(&odd).unwrap()).unwrap(), odd);
+    }
+
+    #[test]
+    fn what_is_no_value_is_named() {
+        for (text, complaint) in [
+            ("a.b = 1.5", "the value of `a.b` is float; write it in quotes"),
+            ("a = true", "the value of `a` is boolean; write it in quotes"),
+            ("a = [1]", "the value of `a` is array; write it in quotes"),
+            ("a.b = 1\n\"a.b\" = 2", "`a.b` is there twice; remove one"),
+        ] {
+            assert_eq!(parse(text).unwrap_err(), complaint, "{text}");
+        }
+        assert!(parse("a = ").unwrap_err().contains("line 1"));
+        assert!(parse("a = 1\na = 2").unwrap_err().contains("duplicate"));
+    }
+}
