@@ -41,6 +41,10 @@ function route() {
   return { name: name || "overview", rest };
 }
 
+function toTitle() {
+  at("page").querySelector("h1")?.focus({ preventScroll: true });
+}
+
 function draw() {
   if (!shown) return;
   const { page, rest } = shown;
@@ -51,18 +55,21 @@ function draw() {
   } catch (error) {
     content = [notice(asProblem(error))];
   }
+  const within = at("page").contains(document.activeElement);
   morph(at("page"), content);
+  // What had the focus may be gone: then one is at the beginning of the page, not of the document.
+  if (within && !at("page").contains(document.activeElement)) toTitle();
   document.title = `${page.titleOf?.(...rest) ?? page.title} · Cairn`;
 }
 
-async function go() {
+/** Shows the page at the address. Whoever follows a link, or comes in, is told where that led. */
+async function go(tell = true) {
   if (!session.token()) return;
   const { name, rest } = route();
   const page = PAGES[name];
   leave?.();
   leave = null;
   closeDialogs();
-  const first = shown === null;
   shown = null;
   const menu = WITHIN[name] ?? name;
   for (const entry of at("menu").querySelectorAll("a")) {
@@ -88,8 +95,7 @@ async function go() {
     draw();
   }
   leave = page.follow?.(draw, ...rest) ?? null;
-  // Whoever follows a link hears where it led.
-  if (!first) at("page").querySelector("h1")?.focus({ preventScroll: true });
+  if (tell) toTitle();
   scrollTo(0, 0);
 }
 
@@ -146,7 +152,7 @@ follow((kind) => {
 
 // Coming and going.
 
-function enter() {
+function enter(tell) {
   at("login").hidden = true;
   at("home").hidden = false;
   at("who").hidden = false;
@@ -155,7 +161,7 @@ function enter() {
   begin();
   load("task");
   drawTasks();
-  go();
+  go(tell);
 }
 
 function leaveAll(message) {
@@ -175,10 +181,7 @@ function leaveAll(message) {
   showLogin(message);
 }
 
-whenIn(() => {
-  enter();
-  at("main").focus();
-});
+whenIn(() => enter(true));
 
 session.whenEnded(() => leaveAll("The session has ended; log in again"));
 
@@ -204,5 +207,5 @@ addEventListener("hashchange", () => {
   go();
 });
 
-if (session.token()) enter();
+if (session.token()) enter(false);
 else leaveAll();

@@ -86,6 +86,14 @@ impl Driver {
         self.post(&format!("element/{}/value", element.0), json!({"text": text})).await
     }
 
+    /// Presses and lets go keys, whatever has the focus.
+    pub async fn keys(&self, events: Vec<(&str, char)>) -> Result<Value, Value> {
+        let actions = events.into_iter().map(|(kind, key)| json!({"type": kind, "value": key}));
+        let actions: Vec<_> = actions.collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
+        self.post("actions", json!({"actions": [keyboard]})).await
+    }
+
     /// What is seen, as PNG.
     pub async fn picture(&self) -> Option<Vec<u8>> {
         let path = format!("/session/{}/screenshot", self.session);

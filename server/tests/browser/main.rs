@@ -5,6 +5,7 @@
 
 mod connection;
 mod driver;
+mod keyboard;
 mod login;
 mod looks;
 mod machines;

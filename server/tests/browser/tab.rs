@@ -104,6 +104,23 @@ impl Tab {
         self.driver.type_into(&active, keys).await.unwrap();
     }
 
+    /// Presses keys one after the other, as a keyboard does: what has the focus gets them.
+    pub async fn keys(&self, keys: &str) {
+        let events = keys.chars().flat_map(|key| [("keyDown", key), ("keyUp", key)]);
+        self.driver.keys(events.collect()).await.unwrap();
+    }
+
+    /// Presses one key, perhaps with Shift.
+    pub async fn key(&self, key: char, with_shift: bool) {
+        const SHIFT: char = '\u{e008}';
+        let mut events = vec![("keyDown", key), ("keyUp", key)];
+        if with_shift {
+            events.insert(0, ("keyDown", SHIFT));
+            events.push(("keyUp", SHIFT));
+        }
+        self.driver.keys(events).await.unwrap();
+    }
+
     /// Waits until something that `css` finds holds `text`.
     pub async fn see(&self, css: &str, text: &str) {
         let holds = format!(
