@@ -120,6 +120,33 @@ fn a_guest_that_does_not_answer_is_shown_with_the_way_on() {
 }
 
 #[test]
+fn a_file_system_without_o_direct_is_told_with_step_sentence_advice_and_command() {
+    let name = "a_file_system_without_o_direct_is_told_with_step_sentence_advice_and_command";
+    in_a_browser(name, async |world, tab| {
+        tab.log_in().await;
+        world.host.refuse_direct_io("/srv/ram");
+        add_storage(tab, "ram", "/srv/ram").await;
+        let order = json!({
+            "name": "old", "memory_bytes": 1 << 30, "vcpus": 1, "root": {"size_bytes": 1 << 30}, "start": true,
+        });
+        let task = tab.ask("POST", "vms", order).await;
+        tab.go(&format!("#/tasks/{}", task["id"].as_str().unwrap()), "Tasks").await;
+        tab.see("#page article[data-state=failed]", "Create old").await;
+        for said in [
+            "cannot be opened with cache mode none: its file system does not support O_DIRECT",
+            "QEMU: Could not open '/srv/ram/",
+            "In the step start it, host refused vm-start.",
+            "Use a storage on a file system that supports O_DIRECT: cairn storage create NAME --path /a/folder/elsewhere",
+            "or install a release whose cache mode can be set.",
+        ] {
+            tab.see("#page [data-code=direct_io]", said).await;
+        }
+        tab.see("#page .steps", "Start it. undone").await;
+        tab.picture("direct-io").await;
+    });
+}
+
+#[test]
 fn a_task_is_seen_as_it_goes_on_and_can_be_cancelled() {
     in_a_browser("a_task_is_seen_as_it_goes_on_and_can_be_cancelled", async |world, tab| {
         tab.log_in().await;
