@@ -1,6 +1,7 @@
 //! What the volume folder does with direct I/O. There are four answers, not two, because a file system can accept it and
-//! buffer all the same, or want a larger alignment than a guest's sector. The cache mode of virtual machines follows from
-//! it, so this never fails: with cache mode `auto` they start on every one.
+//! buffer all the same, or want a larger alignment than a guest's sector. What that means depends on the cache mode of the
+//! virtual machines, which this program does not know; so it says what works, warns, and never fails: storages may lie
+//! elsewhere.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -42,28 +43,27 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
 }
 
 fn finding(place: &str, answer: io::Result<Answer>) -> Finding {
-    let warn = |seen: String, mode: &str| {
+    let warn = |seen: String, works: &str| {
         Finding::warn(
-            format!("{place}: {seen}; volumes will use {mode}"),
-            "nothing has to be done; for volumes that bypass this host's page cache, use another file system",
+            format!("{place}: {seen}; cache mode {works}"),
+            "add storages on another file system, unless the release that is installed can set the cache mode to `writeback`",
         )
     };
     match answer {
         Ok(Answer::Direct(alignment)) => {
             let alignment = alignment.map_or("not reported".into(), |bytes| format!("{bytes} bytes"));
-            Finding::pass(format!(
-                "{place}: direct (alignment {alignment}); volumes will use cache mode `none`"
-            ))
+            Finding::pass(format!("{place}: direct (alignment {alignment}); cache mode `none` works"))
         }
-        Ok(Answer::Buffered) => {
-            warn("accepted but buffered (`statx` reports alignment 0)".into(), "cache mode `writeback`")
-        }
+        Ok(Answer::Buffered) => warn(
+            "accepted but buffered (`statx` reports alignment 0)".into(),
+            "`none` works, and goes through the page cache",
+        ),
         Ok(Answer::Refused { at, error }) => {
-            warn(format!("refused ({} at {at})", errno(&error)), "cache mode `writeback`")
+            warn(format!("refused ({} at {at})", errno(&error)), "`none` does not work")
         }
         Ok(Answer::Coarse(bytes)) => warn(
             format!("direct, but only by {bytes} bytes, and a guest's sector has {SECTOR}"),
-            "cache mode `writeback`, those with larger sectors `none`",
+            "`none` is for disks with larger sectors",
         ),
         Err(error) => Finding::warn(
             format!("{place}: could not be tried, {}", errno(&error)),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_names_the_cache_mode() {
+    fn every_answer_says_what_works() {
         let evidence = |answer| {
             let finding = finding("`/v` (x)", Ok(answer));
             assert_ne!(finding.state, State::Fail);
@@ -146,14 +146,16 @@ mod tests {
         };
         assert_eq!(
             evidence(Answer::Direct(Some(512))),
-            "`/v` (x): direct (alignment 512 bytes); volumes will use cache mode `none`"
+            "`/v` (x): direct (alignment 512 bytes); cache mode `none` works"
         );
         assert!(evidence(Answer::Direct(None)).contains("not reported"));
-        assert!(evidence(Answer::Buffered).ends_with("volumes will use cache mode `writeback`"));
+        assert!(
+            evidence(Answer::Buffered).ends_with("cache mode `none` works, and goes through the page cache")
+        );
         let error = io::Error::from_raw_os_error(Errno::INVAL.raw_os_error());
         assert_eq!(
             evidence(Answer::Refused { at: "open", error }),
-            "`/v` (x): refused (EINVAL at open); volumes will use cache mode `writeback`"
+            "`/v` (x): refused (EINVAL at open); cache mode `none` does not work"
         );
         assert!(evidence(Answer::Coarse(4096)).contains("by 4096 bytes"));
         assert_eq!(finding("`/v`", Err(io::ErrorKind::StorageFull.into())).state, State::Warn);

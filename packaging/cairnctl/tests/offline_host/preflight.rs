@@ -46,7 +46,7 @@ pub fn tells_everything(host: &Host) {
         "Debian GNU/Linux 12 (bookworm)",
         "8443 (server) is free",
         "7070 (agent) is free",
-        "volumes will use cache mode",
+        "; cache mode `none` ",
         "there is no `qemu-system-x86_64`",
         "holds neither `virtqemud-sock` nor `libvirt-sock`",
         "/dev/kvm",
