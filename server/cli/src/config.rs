@@ -98,12 +98,20 @@ fn read(file: &Path) -> Result<BTreeMap<String, String>, Failure> {
 
 /// Keys and values of TOML. A key may be written in quotes, with dots or below a table: all of it means the same.
 fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
-    let table: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| format!("{}; correct that", error.to_string().trim_end()))?;
+    let table: toml::Table = toml::from_str(text).map_err(|error| one_line(&error, text))?;
     let mut values = BTreeMap::new();
     collect("", table, &mut values)?;
     Ok(values)
+}
+
+/// `line 3: complaint`, since the parser's own rendering takes several lines.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!(
+        "line {line}: {}; a line is a key and a value, such as `\"KEY\" = \"VALUE\"`",
+        error.message().replace('\n', ", ")
+    )
 }
 
 fn collect(above: &str, table: toml::Table, values: &mut BTreeMap<String, String>) -> Result<(), String> {
@@ -167,7 +175,15 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err(), complaint, "{text}");
         }
-        assert!(parse("a = ").unwrap_err().contains("line 1"));
-        assert!(parse("a = 1\na = 2").unwrap_err().contains("duplicate"));
+        for (text, complaint) in
+            [("a = ", "line 1: "), ("a = 1\na = 2", "line 2: duplicate key"), ("a = 1\nb = 8d", "line 2: ")]
+        {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(complaint) && !error.contains('\n'), "{error}");
+            assert!(
+                error.ends_with("; a line is a key and a value, such as `\"KEY\" = \"VALUE\"`"),
+                "{error}"
+            );
+        }
     }
 }

@@ -187,6 +187,9 @@ fn a_keyboard_is_enough_to_make_a_machine_and_to_change_a_setting() {
         tab.keys(ENTER).await;
         tab.see("#page [data-state]", "off").await;
         tab.see_no("#page .buttons", "Shut down").await;
+        tab.see("#page .reason", "fixed in this release; set to `none`; takes effect when the domain starts")
+            .await;
+        tab.see_no("#page .cache small", "O_DIRECT").await;
         let kept = "document.querySelector('#page').contains(document.activeElement)";
         tab.until("something on the page has the focus", kept).await;
         tab.until("one sees what has it", SHOWN).await;

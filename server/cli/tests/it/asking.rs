@@ -28,13 +28,17 @@ async fn a_machine_is_made_shown_turned_off_and_removed() {
     let id = shown["id"].as_str().unwrap();
     assert_eq!(scene.run(&["vm", "show", id, "--output", "json"]).await.json()["name"], "web");
     let text = scene.run(&["vm", "show", "web"]).await.ok();
-    assert!(text.contains("volume_name:"), "{text}");
+    assert!(text.contains("volume_name:") && text.contains("direct:"), "{text}");
     let reason = shown["disks"][1]["cache"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("fixed in this release; set to `none`; "), "{reason}");
     assert!(reason.contains(" has the file open with O_DIRECT") && text.contains(reason), "{text}");
 
     scene.run(&["vm", "shutdown", "web", "--wait"]).await.ok();
     assert_eq!(scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["state"], "shutoff");
+    // While it is off no file is open: there is nothing to say of O_DIRECT, and it says so.
+    let text = scene.run(&["vm", "show", "web"]).await.ok();
+    let reason = "fixed in this release; set to `none`; takes effect when the domain starts";
+    assert!(text.contains(reason) && !text.contains("direct:"), "{text}");
     scene.run(&["vm", "delete", "web", "--volumes", "--wait"]).await.ok();
     assert_eq!(scene.run(&["volume", "list", "--output", "json"]).await.json(), json!({"volumes": []}));
     let tasks = scene.run(&["task", "list"]).await.ok();
@@ -134,7 +138,7 @@ async fn settings_are_carried_from_one_server_to_another() {
             1,
             "`vm.shutdownPatience` does not take `4`; give 1s to 1h",
         ),
-        ("task.retention = 8d", 1, "standard input cannot be imported: "),
+        ("task.retention = 8d", 1, "standard input cannot be imported: line 1: "),
     ] {
         let ran = scene.run_with(&["config", "import", "-"], wrong).await;
         assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{ran:?}");
