@@ -78,9 +78,17 @@ impl Registry {
 
     /// Notes whether it is true from now on.
     pub fn set_synced(&self, synced: bool) {
-        if self.synced.send_replace(synced) != synced {
-            // Who listens lists all domains, and is told if that cannot be done. Nobody may be listening, here and below.
-            let _ = self.changes.send(Change::Resync);
+        if self.is_synced() == synced {
+            return;
+        }
+        // Who listens lists all domains, and is told if that cannot be done. Who can list them again was told of it before: so
+        // what is true again is told first, and what is true no more last. Nobody may be listening, here and below.
+        if !synced {
+            self.synced.send_replace(false);
+        }
+        let _ = self.changes.send(Change::Resync);
+        if synced {
+            self.synced.send_replace(true);
         }
     }
 
