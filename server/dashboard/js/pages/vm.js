@@ -93,7 +93,7 @@ function cache(cache) {
   return el("div", { class: "cache" },
     el("strong", { class: "mode" }, cache.mode), direct ? el("small", {}, direct) : null,
     cache.requested !== cache.mode ? el("small", {}, "asked for: ", el("span", { class: "requested" }, cache.requested)) : null,
-    el("p", { class: "reason" }, cache.reason));
+    el("p", { class: "reason" }, prose(sentence(cache.reason))));
 }
 
 function disks(vm) {
