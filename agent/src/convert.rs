@@ -50,6 +50,31 @@ words! {
     state::State { Shutoff Running Paused Shutdown Crashed Pmsuspended }
 }
 
+// The hypervisor does not know `auto` yet.
+impl Same<spec::CacheMode> for vm::CacheChoice {
+    fn same(self) -> spec::CacheMode {
+        match self {
+            Self::None => spec::CacheMode::None,
+            Self::Auto | Self::Writeback => spec::CacheMode::Writeback,
+            Self::Writethrough => spec::CacheMode::Writethrough,
+            Self::Directsync => spec::CacheMode::Directsync,
+            Self::Unsafe => spec::CacheMode::Unsafe,
+        }
+    }
+}
+
+impl Same<vm::CacheChoice> for spec::CacheMode {
+    fn same(self) -> vm::CacheChoice {
+        match self {
+            Self::None => vm::CacheChoice::None,
+            Self::Writeback => vm::CacheChoice::Writeback,
+            Self::Writethrough => vm::CacheChoice::Writethrough,
+            Self::Directsync => vm::CacheChoice::Directsync,
+            Self::Unsafe => vm::CacheChoice::Unsafe,
+        }
+    }
+}
+
 /// A path of this host.
 ///
 /// # Errors
@@ -116,15 +141,6 @@ pub fn to_disk(disk: vm::Disk) -> Result<spec::Disk, Error> {
 fn to_cdrom(drive: vm::CdromDrive) -> Result<spec::CdromDrive, Error> {
     let vm::CdromDrive { cache, media } = drive;
     Ok(spec::CdromDrive { cache: cache.same(), media: media.map(to_path).transpose()? })
-}
-
-/// An image for a CD-ROM drive.
-///
-/// # Errors
-/// As [`to_path`].
-pub fn to_media(media: vm::Media) -> Result<spec::Media, Error> {
-    let vm::Media { path, cache } = media;
-    Ok(spec::Media { source: to_path(path)?, cache: cache.same() })
 }
 
 fn to_interface(interface: vm::Interface) -> Result<spec::Interface, Error> {

@@ -14,7 +14,7 @@ pub mod vm;
 pub mod volume;
 
 /// Version of the protocol. Both sides must speak the same one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Common name in the certificate of the server, the only peer that an agent talks to.
 pub const SERVER_NAME: &str = "cairn-server";

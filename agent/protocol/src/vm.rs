@@ -45,28 +45,18 @@ pub struct Disk {
     pub format: Format,
     /// How the guest sees it.
     pub bus: DiskBus,
-    /// How QEMU opens the file, and every file under it.
-    pub cache: CacheMode,
+    /// How QEMU is to open the file, and every file under it.
+    pub cache: CacheChoice,
 }
 
 /// A CD-ROM drive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CdromDrive {
-    /// How QEMU opens what lies in it; changed only while the virtual machine is off.
-    pub cache: CacheMode,
+    /// How QEMU is to open what lies in it.
+    pub cache: CacheChoice,
     /// What lies in it: a file, a raw image.
     pub media: Option<String>,
-}
-
-/// A read-only image for a CD-ROM drive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Media {
-    /// The file, a raw image.
-    pub path: String,
-    /// How QEMU opens it. While the virtual machine runs this has to be the drive's mode.
-    pub cache: CacheMode,
 }
 
 /// A network card on a bridge of the host.
@@ -159,8 +149,8 @@ pub struct MediaState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EffectiveCache {
-    /// The mode that was asked for.
-    pub requested: CacheMode,
+    /// What was asked for.
+    pub requested: CacheChoice,
     /// The mode that QEMU works in; while the virtual machine is off, the one that it will be started in.
     pub mode: CacheMode,
     /// Whether QEMU has the file open with O_DIRECT. None while it is off, or if that could not be seen.
@@ -181,6 +171,21 @@ macro_rules! words {
 }
 
 words! {
+    /// What can be asked of a disk.
+    CacheChoice {
+        /// O_DIRECT where the file system takes it, else the page cache.
+        Auto,
+        /// As [`CacheMode::None`].
+        None,
+        /// As [`CacheMode::Writeback`].
+        Writeback,
+        /// As [`CacheMode::Writethrough`].
+        Writethrough,
+        /// As [`CacheMode::Directsync`].
+        Directsync,
+        /// As [`CacheMode::Unsafe`].
+        Unsafe,
+    }
     /// QEMU's cache modes.
     CacheMode {
         /// O_DIRECT; flushes are honoured.
@@ -311,14 +316,39 @@ requests! {
         /// What it is made of.
         vm: Vm,
     }
+    /// What is asked of the disks of a virtual machine, settled whenever it is turned on.
+    CachePlan {
+        /// What is asked of which disk. A disk that is not named keeps the mode that it has.
+        disks: Vec<DiskCache>,
+        /// What is asked of all CD-ROM drives.
+        cdroms: CacheChoice,
+    }
+    /// What is asked of a disk.
+    DiskCache {
+        /// The identity of its volume.
+        volume: Uuid,
+        /// How QEMU is to open its file, and every file under it.
+        cache: CacheChoice,
+    }
     /// Turns one on.
     StartRequest {
         /// Which.
         vm: Uuid,
         /// How.
         mode: StartMode,
+        /// How its disks are to be opened.
+        cache: CachePlan,
     }
-    /// Presses the power button, to turn one off or to start it over, and waits for its guest.
+    /// Presses the power button, waits for its guest, and turns it on again.
+    RebootRequest {
+        /// Which.
+        vm: Uuid,
+        /// How long the guest has, in milliseconds.
+        patience_ms: u64,
+        /// How its disks are to be opened when it is turned on again.
+        cache: CachePlan,
+    }
+    /// Presses the power button, and waits for its guest.
     ButtonRequest {
         /// Which.
         vm: Uuid,
@@ -339,14 +369,15 @@ requests! {
         /// The identity of the volume.
         volume: Uuid,
     }
-    /// Lays an image into a CD-ROM drive.
+    /// Lays an image into a CD-ROM drive. It is opened in the drive's mode, which was settled when the virtual machine was
+    /// turned on: QEMU does not change the mode of a drive that a guest has.
     InsertRequest {
         /// Of which.
         vm: Uuid,
         /// The drive's number, from 0.
         drive: u8,
-        /// The image.
-        media: Media,
+        /// The file, a raw image.
+        media: String,
     }
     /// Empties a CD-ROM drive.
     EjectRequest {

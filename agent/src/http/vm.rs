@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use agent_hypervisor::Attempt;
 use agent_hypervisor::lifecycle::Action;
-use agent_hypervisor::spec::DiskId;
+use agent_hypervisor::spec::{DiskId, Media};
 use agent_protocol::vm::{
     AttachRequest, ButtonRequest, ConsoleReply, ConsoleRequest, DefineRequest, DetachRequest, Done,
-    EjectRequest, InsertRequest, ListReply, ListRequest, StartRequest, VmRequest, VmState, WatchReply,
-    WatchRequest,
+    EjectRequest, InsertRequest, ListReply, ListRequest, RebootRequest, StartRequest, VmRequest, VmState,
+    WatchReply, WatchRequest,
 };
 use uuid::Uuid;
 
-use crate::convert::{from_console, from_domain, to_disk, to_media, to_spec, to_start};
+use crate::convert::{from_console, from_domain, to_disk, to_path, to_spec, to_start};
 use crate::refusal::Refusal;
 use crate::run::Agent;
 
@@ -55,7 +55,7 @@ pub async fn shutdown(
     act(&agent, request.vm, Action::Shutdown { patience }, attempt).await
 }
 
-pub async fn reboot(agent: Arc<Agent>, request: ButtonRequest, attempt: Attempt) -> Result<VmState, Refusal> {
+pub async fn reboot(agent: Arc<Agent>, request: RebootRequest, attempt: Attempt) -> Result<VmState, Refusal> {
     let patience = Duration::from_millis(request.patience_ms);
     act(&agent, request.vm, Action::Reboot { patience }, attempt).await
 }
@@ -107,7 +107,8 @@ pub async fn insert_media(
     request: InsertRequest,
     attempt: Attempt,
 ) -> Result<VmState, Refusal> {
-    let media = to_media(request.media)?;
+    let media =
+        Media { source: to_path(request.media)?, cache: agent_hypervisor::spec::CacheMode::Writeback };
     Ok(from_domain(agent.hypervisor.insert_media(request.vm, request.drive, &media, attempt).await?))
 }
 

@@ -79,6 +79,7 @@ about! {
     vm::VmRequest: |it| vm(it.vm);
     vm::StartRequest: |it| vm(it.vm);
     vm::ButtonRequest: |it| vm(it.vm);
+    vm::RebootRequest: |it| vm(it.vm);
     vm::InsertRequest: |it| vm(it.vm);
     vm::EjectRequest: |it| vm(it.vm);
     vm::DetachRequest: |it| vm(it.vm);

@@ -96,22 +96,22 @@ async fn the_server_is_told_what_is_wrong_with_its_request() {
         (status.as_u16(), failure.code, failure.message)
     };
 
-    let (status, code, message) = failure("/v1/host/paint", "{}").await;
+    let (status, code, message) = failure("/v2/host/paint", "{}").await;
     assert_eq!((status, code), (404, FailureCode::UnknownCall));
-    assert!(message.contains("`/v1/host/paint`"), "{message}");
+    assert!(message.contains("`/v2/host/paint`"), "{message}");
 
     // A newer server may send what this version does not know: the version must be what it hears about.
-    let (status, code, message) = failure(HostFacts::PATH, r#"{"protocol":2,"trace":"x"}"#).await;
+    let (status, code, message) = failure(HostFacts::PATH, r#"{"protocol":3,"trace":"x"}"#).await;
     assert_eq!((status, code), (400, FailureCode::Protocol));
-    assert!(message.contains("not 2"), "{message}");
+    assert!(message.contains("not 3"), "{message}");
 
     let operation = Uuid::new_v4();
-    let strange = format!(r#"{{"protocol":1,"operation":"{operation}","arguments":{{"all":true}}}}"#);
+    let strange = format!(r#"{{"protocol":2,"operation":"{operation}","arguments":{{"all":true}}}}"#);
     let (status, code, message) = failure(HostFacts::PATH, &strange).await;
     assert_eq!((status, code), (400, FailureCode::Request));
     assert!(message.contains("unknown field `all`"), "{message}");
 
-    let unnamed = r#"{"protocol":1,"operation":"7","arguments":{}}"#;
+    let unnamed = r#"{"protocol":2,"operation":"7","arguments":{}}"#;
     assert_eq!(failure(HostFacts::PATH, unnamed).await.1, FailureCode::Request);
     running.stop().await;
 }
