@@ -1,5 +1,6 @@
 //! Which domains there are, and their configuration.
 
+use crate::calls::memory::AffectFlags;
 use crate::connection::Connection;
 use crate::domain::Domain;
 use crate::error::Error;
@@ -118,5 +119,20 @@ impl Connection {
     /// Lets a domain start with the host, or not (`virDomainSetAutostart`).
     pub async fn domain_set_autostart(&self, domain: &Domain, autostart: bool) -> Result<(), Error> {
         self.call(Procedure::DomainSetAutostart, (domain, i32::from(autostart))).await
+    }
+
+    /// Puts an element of its own namespace into a domain's metadata, in place of the one that is there
+    /// (`virDomainSetMetadata`). In `element` no namespace is said: libvirt puts all of it into `uri`, by the prefix `key`.
+    pub async fn domain_set_metadata(
+        &self,
+        domain: &Domain,
+        element: &str,
+        key: &str,
+        uri: &str,
+        flags: AffectFlags,
+    ) -> Result<(), Error> {
+        // 2: an element, not the title or the description.
+        let arguments = (domain, 2_i32, Some(element), Some(key), Some(uri), flags.bits());
+        self.call(Procedure::DomainSetMetadata, arguments).await
     }
 }

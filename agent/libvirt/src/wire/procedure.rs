@@ -118,6 +118,7 @@ procedures! {
         DomainSetBlockIoTune = 252 "DOMAIN_SET_BLOCK_IO_TUNE",
         DomainGetBlockIoTune = 253 "DOMAIN_GET_BLOCK_IO_TUNE",
         DomainShutdownFlags = 258 "DOMAIN_SHUTDOWN_FLAGS",
+        DomainSetMetadata = 264 "DOMAIN_SET_METADATA",
         ConnectListAllDomains = 273 "CONNECT_LIST_ALL_DOMAINS",
         ConnectDomainEventCallbackRegisterAny = 316 "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY",
         ConnectDomainEventCallbackDeregisterAny = 317 "CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY",

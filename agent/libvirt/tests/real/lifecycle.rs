@@ -2,8 +2,8 @@
 
 use super::room::{Host, root};
 use agent_libvirt::{
-    CreateFlags, DefineFlags, DestroyFlags, DomainState, ErrorCode, ListFlags, PausedReason, Procedure,
-    RunningReason, ShutoffReason, StateNumber, UndefineFlags, XmlFlags,
+    AffectFlags, CreateFlags, DefineFlags, DestroyFlags, DomainState, ErrorCode, ListFlags, PausedReason,
+    Procedure, RunningReason, ShutoffReason, StateNumber, UndefineFlags, XmlFlags,
 };
 use uuid::Uuid;
 use xtask_testbed::guest;
@@ -64,6 +64,24 @@ async fn a_domain_from_definition_to_removal() {
     host.virsh(["autostart", "--disable", "vm"]);
     assert!(!connection.domain_autostart(&vm).await.unwrap());
     host.shown(&[Procedure::DomainSetAutostart, Procedure::DomainGetAutostart]);
+
+    connection.domain_create(&vm, CreateFlags::PAUSED).await.unwrap();
+    let uri = "urn:example:mark:1";
+    for (word, flags) in [
+        ("first", AffectFlags::LIVE | AffectFlags::CONFIG),
+        ("next", AffectFlags::CONFIG),
+        ("now", AffectFlags::LIVE),
+    ] {
+        let element = format!("<mark word='{word}'><part of='it'/></mark>");
+        connection.domain_set_metadata(&vm, &element, "ex", uri, flags).await.unwrap();
+        for (flag, options) in [(AffectFlags::LIVE, "--live"), (AffectFlags::CONFIG, "--config")] {
+            let kept = host.sh("virsh -q metadata vm --uri urn:example:mark:1 $1", [options]);
+            assert_eq!(kept.contains(&format!("word=\"{word}\"")), flags.contains(flag), "{options}: {kept}");
+            assert_eq!(kept.matches("<part of=\"it\"/>").count(), 1, "{options}: {kept}");
+        }
+    }
+    host.virsh(["destroy", "vm"]);
+    host.shown(&[Procedure::DomainSetMetadata]);
 
     for (flags, options) in [(XmlFlags::empty(), ""), (XmlFlags::MIGRATABLE, "--migratable")] {
         let xml = connection.domain_xml_desc(&other, flags).await.unwrap();
