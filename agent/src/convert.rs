@@ -6,6 +6,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use agent_hypervisor::cache::CachePlan;
 use agent_hypervisor::{Error, Kind, spec, state, storage};
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::{host, vm, volume};
@@ -37,6 +38,7 @@ macro_rules! words {
 }
 
 words! {
+    spec::CacheChoice { Auto None Writeback Writethrough Directsync Unsafe }
     spec::CacheMode { None Writeback Writethrough Directsync Unsafe }
     spec::Machine { Q35 I440fx }
     spec::Firmware { Bios Uefi }
@@ -48,31 +50,6 @@ words! {
     spec::DiskBus { Virtio Scsi Sata }
     spec::InterfaceModel { Virtio E1000e E1000 }
     state::State { Shutoff Running Paused Shutdown Crashed Pmsuspended }
-}
-
-// The hypervisor does not know `auto` yet.
-impl Same<spec::CacheMode> for vm::CacheChoice {
-    fn same(self) -> spec::CacheMode {
-        match self {
-            Self::None => spec::CacheMode::None,
-            Self::Auto | Self::Writeback => spec::CacheMode::Writeback,
-            Self::Writethrough => spec::CacheMode::Writethrough,
-            Self::Directsync => spec::CacheMode::Directsync,
-            Self::Unsafe => spec::CacheMode::Unsafe,
-        }
-    }
-}
-
-impl Same<vm::CacheChoice> for spec::CacheMode {
-    fn same(self) -> vm::CacheChoice {
-        match self {
-            Self::None => vm::CacheChoice::None,
-            Self::Writeback => vm::CacheChoice::Writeback,
-            Self::Writethrough => vm::CacheChoice::Writethrough,
-            Self::Directsync => vm::CacheChoice::Directsync,
-            Self::Unsafe => vm::CacheChoice::Unsafe,
-        }
-    }
 }
 
 /// A path of this host.
@@ -141,6 +118,14 @@ pub fn to_disk(disk: vm::Disk) -> Result<spec::Disk, Error> {
 fn to_cdrom(drive: vm::CdromDrive) -> Result<spec::CdromDrive, Error> {
     let vm::CdromDrive { cache, media } = drive;
     Ok(spec::CdromDrive { cache: cache.same(), media: media.map(to_path).transpose()? })
+}
+
+/// What is asked of the disks of a domain when it is turned on.
+#[must_use]
+pub fn to_cache_plan(plan: vm::CachePlan) -> CachePlan {
+    let vm::CachePlan { disks, cdroms } = plan;
+    let asked = |vm::DiskCache { volume, cache }| (spec::DiskId(volume), cache.same());
+    CachePlan { disks: disks.into_iter().map(asked).collect(), cdroms: cdroms.same() }
 }
 
 fn to_interface(interface: vm::Interface) -> Result<spec::Interface, Error> {
@@ -329,9 +314,17 @@ mod tests {
         let spec = to_spec(vm.clone()).unwrap();
         assert_eq!((spec.name.as_str(), spec.firmware), ("web-1", spec::Firmware::Uefi));
         assert_eq!(spec.disks[0].source.to_str(), Some(vm.disks[0].path.as_str()));
-        assert_eq!(spec.disks[0].cache, spec::CacheMode::None);
+        assert_eq!(spec.disks[0].cache, spec::CacheChoice::Auto);
         assert_eq!((spec.cdroms.len(), spec.cdroms[1].media.is_none()), (2, true));
         assert_eq!(from_interface(spec.interfaces[0].clone()), vm.interfaces[0]);
+    }
+
+    #[test]
+    fn a_plan_arrives() {
+        let vm::StartRequest { cache, .. } = golden("vm-start", "request", "arguments");
+        let disks = vec![(spec::DiskId(cache.disks[0].volume), spec::CacheChoice::Auto)];
+        let expected = CachePlan { disks, cdroms: spec::CacheChoice::Auto };
+        assert_eq!(to_cache_plan(cache), expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::hash::Hash;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::spec::{BootDevice, CdromDrive, Disk, DomainSpec, Format, Interface, Mac, Machine, Media};
+use crate::spec::{BootDevice, Disk, DomainSpec, Format, Interface, Mac, Machine};
 use crate::storage::VolumeSpec;
 
 const MIB: u64 = 1024 * 1024;
@@ -63,9 +63,9 @@ pub fn check(spec: &DomainSpec) -> Result<(), Error> {
         Machine::Q35 => SATA_DRIVES,
     };
     at_most(spec.cdroms.len(), drives, format_args!("CD-ROM drives for the machine `{}`", spec.machine))?;
-    let media = || spec.cdroms.iter().filter_map(CdromDrive::media);
+    let media = || spec.cdroms.iter().filter_map(|drive| drive.media.as_ref());
     for media in media() {
-        check_media(&media)?;
+        check_path(media)?;
     }
     for interface in &spec.interfaces {
         check_interface(interface)?;
@@ -75,9 +75,9 @@ pub fn check(spec: &DomainSpec) -> Result<(), Error> {
     let sources = spec.disks.iter().map(|disk| disk.source.display().to_string());
     once(sources, "two disks have the file", apart)?;
     // A medium may lie in two drives, since both only read it.
-    if let Some(both) = media().find(|media| spec.disks.iter().any(|disk| disk.source == media.source)) {
+    if let Some(both) = media().find(|media| spec.disks.iter().any(|disk| disk.source == **media)) {
         return Err(invalid(
-            format!("`{}` is both a disk and in a CD-ROM drive", both.source.display()),
+            format!("`{}` is both a disk and in a CD-ROM drive", both.display()),
             "remove one of them",
         ));
     }
@@ -134,14 +134,6 @@ fn check_boot(spec: &DomainSpec) -> Result<(), Error> {
 /// [`Error::Invalid`]
 pub fn check_disk(disk: &Disk) -> Result<(), Error> {
     check_path(&disk.source)
-}
-
-/// Judges what is to lie in a CD-ROM drive.
-///
-/// # Errors
-/// [`Error::Invalid`]
-pub fn check_media(media: &Media) -> Result<(), Error> {
-    check_path(&media.source)
 }
 
 /// Judges a network card.

@@ -101,21 +101,6 @@ pub enum Error {
         /// What lies in it.
         media: PathBuf,
     },
-    /// The drive has another cache mode, and keeps it while the domain is active.
-    #[error(
-        "CD-ROM drive {drive} of `{name}` has the cache mode `{mode}`, which cannot become `{wanted}` while the domain is \
-         active; ask for `{mode}`, or shut the domain down first"
-    )]
-    DriveMode {
-        /// Which domain.
-        name: String,
-        /// Which drive.
-        drive: u8,
-        /// Its mode.
-        mode: CacheMode,
-        /// The mode that was asked for.
-        wanted: CacheMode,
-    },
     /// Nothing lies in the drive.
     #[error("CD-ROM drive {drive} of `{name}` is empty; there is nothing to eject")]
     DriveEmpty {
@@ -137,6 +122,26 @@ pub enum Error {
         mode: CacheMode,
         /// QEMU's sentence.
         qemu: String,
+    },
+    /// The file system does not take O_DIRECT, and the cache mode that was asked for needs it. Found before QEMU was asked.
+    #[error(
+        "`{path}` cannot be opened with cache mode `{mode}`: `{mount}` ({file_system}) refuses O_DIRECT ({refusal}); {remedy}",
+        path = path.display(),
+        mount = mount.display()
+    )]
+    RefusesDirectIo {
+        /// The file.
+        path: PathBuf,
+        /// The mode that was asked for.
+        mode: CacheMode,
+        /// Where its file system is mounted.
+        mount: PathBuf,
+        /// The type of that.
+        file_system: String,
+        /// The kernel's refusal, in words.
+        refusal: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The guest did not do what it was asked to, in time.
     #[error(
@@ -250,12 +255,10 @@ impl Error {
             | Self::VolumeExists { .. } => Kind::Exists,
             Self::Invalid { .. } | Self::Shrink { .. } => Kind::Invalid,
             Self::Unsupported { .. } => Kind::Unsupported,
-            Self::NotNow { .. }
-            | Self::DriveFull { .. }
-            | Self::DriveMode { .. }
-            | Self::DriveEmpty { .. }
-            | Self::InUse { .. } => Kind::Conflict,
-            Self::DirectIo { .. } => Kind::DirectIo,
+            Self::NotNow { .. } | Self::DriveFull { .. } | Self::DriveEmpty { .. } | Self::InUse { .. } => {
+                Kind::Conflict
+            }
+            Self::DirectIo { .. } | Self::RefusesDirectIo { .. } => Kind::DirectIo,
             Self::GuestSilent { .. } => Kind::GuestSilent,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Unavailable { .. } => Kind::Unavailable,

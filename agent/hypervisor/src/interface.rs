@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
+use crate::cache::CachePlan;
 use crate::error::Error;
 use crate::lifecycle::Action;
-use crate::spec::{Disk, DiskId, DomainSpec, Media};
+use crate::spec::{Disk, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
 
@@ -48,6 +49,10 @@ pub trait Domains: Debug + Send + Sync {
     /// Starts, stops, pauses: see [`Action`].
     async fn act(&self, uuid: Uuid, action: Action, attempt: Attempt) -> Result<Domain, Error>;
 
+    /// Settles in which modes the disks of a domain are opened from its next start on; what runs is not touched. It can be done
+    /// in every state. A refusal leaves everything as it was.
+    async fn settle_cache(&self, uuid: Uuid, plan: &CachePlan, attempt: Attempt) -> Result<Domain, Error>;
+
     /// Removes a domain that is off, with its console log and its UEFI variables. Its volumes stay.
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error>;
 
@@ -57,12 +62,12 @@ pub trait Domains: Debug + Send + Sync {
     /// Removes a disk. A running guest has to let go of it; one that does not is an error, and the disk stays.
     async fn detach_disk(&self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error>;
 
-    /// Lays an image into a CD-ROM drive that is empty. While the domain is active its mode has to be the drive's.
+    /// Lays a raw image into a CD-ROM drive that is empty. It is opened in the drive's mode.
     async fn insert_media(
         &self,
         uuid: Uuid,
         drive: u8,
-        media: &Media,
+        media: &Path,
         attempt: Attempt,
     ) -> Result<Domain, Error>;
 

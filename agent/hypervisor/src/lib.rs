@@ -2,11 +2,13 @@
 //!
 //! Two traits say what can be done, [`Domains`] and [`Storage`]. Words are libvirt's: a domain is a virtual machine, it is
 //! defined, started, destroyed (its power cut) and undefined. What a domain is made of stands in [`spec`], what it is
-//! like at the moment in [`state`], what may be done to it when in [`lifecycle`], what can be asked for at all in [`check`].
+//! like at the moment in [`state`], what may be done to it when in [`lifecycle`], what can be asked for at all in [`check`], and in
+//! which mode files are opened in [`cache`].
 //!
 //! Not here: the network, certificates, operations and their ids, and what the server calls things. The agent converts.
 
 pub mod accel;
+pub mod cache;
 pub mod check;
 #[cfg(feature = "contract")]
 pub mod contract;
@@ -15,6 +17,7 @@ pub mod error;
 pub mod interface;
 pub mod libvirt;
 pub mod lifecycle;
+mod mounts;
 pub mod simulated;
 pub mod spec;
 pub mod state;

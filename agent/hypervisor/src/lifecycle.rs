@@ -29,8 +29,8 @@ pub enum Action {
     },
     /// Cut its power. What the guest had not written is lost.
     Destroy,
-    /// Press its power button, and turn it on again when the guest has turned itself off. A guest that does not within
-    /// `patience` is an error, and runs on.
+    /// Press its power button, and turn it on again when the guest has turned itself off: as it is configured by then, so that
+    /// what was settled for its next start counts. A guest that does not within `patience` is an error, and runs on.
     Reboot {
         /// How long to wait.
         patience: Duration,
@@ -103,6 +103,8 @@ pub fn judge(name: &str, state: State, action: Action, attempt: Attempt) -> Resu
             Ok(Verdict::Do)
         }
         (Action::Reboot { .. }, State::Running) => Ok(Verdict::Do),
+        // An earlier attempt got as far as to see it off.
+        (Action::Reboot { .. }, State::Shutoff) => again(Verdict::Do),
         (Action::Reset, State::Running | State::Paused) => Ok(Verdict::Do),
         (Action::Reboot { .. } | Action::Reset, _) => Err(()),
         (Action::Suspend, State::Running) => Ok(Verdict::Do),
@@ -145,6 +147,7 @@ mod tests {
         assert_eq!(again(Action::Start(Start::Running)), "shutoff running paused crashed");
         assert_eq!(again(Action::Shutdown { patience: PATIENCE }), "shutoff running shutdown crashed");
         assert_eq!(again(Action::Destroy), "shutoff running paused shutdown crashed pmsuspended");
+        assert_eq!(again(Action::Reboot { patience: PATIENCE }), "shutoff running");
         assert_eq!(again(Action::Suspend), "running paused");
         assert_eq!(again(Action::Resume), "running paused");
         let judged = judge("vm", State::Running, Action::Start(Start::Running), Attempt::Again);

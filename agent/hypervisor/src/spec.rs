@@ -46,8 +46,8 @@ pub struct Disk {
     pub format: Format,
     /// How the guest sees it.
     pub bus: DiskBus,
-    /// How QEMU opens the file, and every file under it.
-    pub cache: CacheMode,
+    /// How QEMU is to open the file, and every file under it.
+    pub cache: CacheChoice,
 }
 
 /// Identity of a disk within its domain: that of its volume.
@@ -57,20 +57,11 @@ pub struct DiskId(pub Uuid);
 /// A CD-ROM drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CdromDrive {
-    /// How QEMU opens what lies in it. It can be changed only while the domain is off: neither QEMU nor libvirt changes the
-    /// mode of a drive that a guest has.
-    pub cache: CacheMode,
+    /// How QEMU is to open what lies in it. The mode is settled when the domain starts: neither QEMU nor libvirt changes that
+    /// of a drive that a guest has.
+    pub cache: CacheChoice,
     /// What lies in it: a file, a raw image.
     pub media: Option<PathBuf>,
-}
-
-/// A read-only image in a CD-ROM drive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Media {
-    /// The file, a raw image.
-    pub source: PathBuf,
-    /// How QEMU opens it.
-    pub cache: CacheMode,
 }
 
 /// A network card on a bridge of the host.
@@ -142,6 +133,24 @@ words! {
         /// Past the page cache (O_DIRECT); every write is flushed.
         Directsync = "directsync",
         /// Through the page cache; the guest's flushes are ignored. A crash of the host loses the disk.
+        Unsafe = "unsafe",
+    }
+}
+
+words! {
+    /// What can be asked of a disk.
+    CacheChoice {
+        /// [`CacheMode::None`] where the file system takes O_DIRECT, else [`CacheMode::Writeback`].
+        Auto = "auto",
+        /// [`CacheMode::None`]
+        None = "none",
+        /// [`CacheMode::Writeback`]
+        Writeback = "writeback",
+        /// [`CacheMode::Writethrough`]
+        Writethrough = "writethrough",
+        /// [`CacheMode::Directsync`]
+        Directsync = "directsync",
+        /// [`CacheMode::Unsafe`]
         Unsafe = "unsafe",
     }
 }
@@ -247,20 +256,35 @@ words! {
 impl CdromDrive {
     /// An empty one.
     #[must_use]
-    pub const fn empty(cache: CacheMode) -> Self {
+    pub const fn empty(cache: CacheChoice) -> Self {
         Self { cache, media: None }
     }
 
     /// One in which something lies.
     #[must_use]
-    pub fn with(media: Media) -> Self {
-        Self { cache: media.cache, media: Some(media.source) }
+    pub fn with(cache: CacheChoice, media: impl Into<PathBuf>) -> Self {
+        Self { cache, media: Some(media.into()) }
     }
+}
 
-    /// What lies in it.
+impl Disk {
+    /// Whether they are the same disk, whatever is asked of its cache mode.
     #[must_use]
-    pub fn media(&self) -> Option<Media> {
-        Some(Media { source: self.media.clone()?, cache: self.cache })
+    pub fn is_same(&self, other: &Self) -> bool {
+        let Self { id, source, format, bus, cache: _ } = self;
+        (id, source, format, bus) == (&other.id, &other.source, &other.format, &other.bus)
+    }
+}
+
+impl From<CacheMode> for CacheChoice {
+    fn from(mode: CacheMode) -> Self {
+        match mode {
+            CacheMode::None => Self::None,
+            CacheMode::Writeback => Self::Writeback,
+            CacheMode::Writethrough => Self::Writethrough,
+            CacheMode::Directsync => Self::Directsync,
+            CacheMode::Unsafe => Self::Unsafe,
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::spec::{Accel, CacheMode, DiskBus, DiskId, Firmware, Format, Interface, Machine};
+use crate::cache::Decision;
+use crate::spec::{Accel, CacheChoice, CacheMode, DiskBus, DiskId, Firmware, Format, Interface, Machine};
 
 /// A domain as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +80,8 @@ pub struct MediaState {
 /// The cache mode of a disk, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effective {
-    /// The mode that the domain was defined with.
-    pub requested: CacheMode,
+    /// What was asked for.
+    pub requested: CacheChoice,
     /// The mode that QEMU works in; of a domain that is off, the one that it will be started in.
     pub mode: CacheMode,
     /// Whether QEMU has the file open with O_DIRECT. None while the domain is off, or if that could not be seen.
@@ -139,34 +140,33 @@ impl std::fmt::Display for State {
 impl Effective {
     /// The mode of a disk of a domain that is off.
     #[must_use]
-    pub fn of_inactive(requested: CacheMode) -> Self {
-        let reason = format!("set to `{requested}`; takes effect when the domain starts");
-        Self { requested, mode: requested, direct: None, reason }
+    pub fn of_inactive(decision: &Decision) -> Self {
+        let Decision { choice, mode, why } = decision;
+        let reason = format!("{why}; takes effect when the domain starts");
+        Self { requested: *choice, mode: *mode, direct: None, reason }
     }
 
     /// The mode of a disk that QEMU has open: what libvirt's description says, corrected by the flags of QEMU's
     /// descriptors. `direct` is None where those could not be seen, and `evidence` says where they were looked for.
     #[must_use]
-    pub fn of_active(requested: CacheMode, direct: Option<bool>, evidence: &str) -> Self {
+    pub fn of_active(decision: &Decision, direct: Option<bool>, evidence: &str) -> Self {
+        let Decision { choice, mode: decided, why } = decision;
         let flag = |direct: bool| if direct { "with O_DIRECT" } else { "without O_DIRECT" };
         let (mode, reason) = match direct {
-            None => (
-                requested,
-                format!("set to `{requested}`; how QEMU has the file open could not be seen: {evidence}"),
-            ),
-            Some(direct) if direct == requested.is_direct() => {
-                (requested, format!("set to `{requested}`; {evidence} has the file open {}", flag(direct)))
+            None => (*decided, format!("{why}; how QEMU has the file open could not be seen: {evidence}")),
+            Some(direct) if direct == decided.is_direct() => {
+                (*decided, format!("{why}; {evidence} has the file open {}", flag(direct)))
             }
             Some(direct) => {
-                let mode = requested.with_direct(direct).unwrap_or(requested);
+                let mode = decided.with_direct(direct).unwrap_or(*decided);
                 let reason = format!(
-                    "set to `{requested}`, but {evidence} has the file open {}: changed while the domain ran",
+                    "{why}, but {evidence} has the file open {}: changed while the domain ran",
                     flag(direct)
                 );
                 (mode, reason)
             }
         };
-        Self { requested, mode, direct, reason }
+        Self { requested: *choice, mode, direct, reason }
     }
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use agent_hypervisor::lifecycle::{Action, Start};
 use agent_hypervisor::simulated::{Call, Control, File, GuestKind, Moment, Outside};
 use agent_hypervisor::spec::{
-    AccelChoice, BootDevice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format, Guest, Machine,
+    AccelChoice, BootDevice, CacheChoice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format,
+    Guest, Machine,
 };
 use agent_hypervisor::state::{Change, State};
 use agent_hypervisor::storage::VolumeSpec;
@@ -22,7 +23,7 @@ const ROOT: DiskId = DiskId(Uuid::from_u128(2));
 const START: Action = Action::Start(Start::Running);
 const SHUTDOWN: Action = Action::Shutdown { patience: Duration::from_secs(60) };
 
-fn spec(cache: CacheMode) -> DomainSpec {
+fn spec(cache: CacheChoice) -> DomainSpec {
     let disk =
         Disk { id: ROOT, source: "/volumes/root".into(), format: Format::Raw, bus: DiskBus::Virtio, cache };
     DomainSpec {
@@ -46,7 +47,7 @@ async fn running() -> (Arc<Simulated>, Control) {
     let twin = Arc::new(Simulated::new());
     let control = twin.control();
     control.guest("/volumes/root", GuestKind::Answering);
-    twin.define(&spec(CacheMode::None), Attempt::First).await.unwrap();
+    twin.define(&spec(CacheChoice::None), Attempt::First).await.unwrap();
     twin.act(VM, START, Attempt::First).await.unwrap();
     (twin, control)
 }
@@ -157,7 +158,7 @@ async fn guests_are_what_lies_on_the_root_disk() {
     control.place("/images/answering", File::image(Format::Raw, 1 << 20, GuestKind::Answering));
     let root = PathBuf::from("/volumes/root");
     twin.create_volume(&volume("/volumes/root", 1 << 20), Attempt::First).await.unwrap();
-    twin.define(&spec(CacheMode::Writeback), Attempt::First).await.unwrap();
+    twin.define(&spec(CacheChoice::Writeback), Attempt::First).await.unwrap();
     for (image, answers) in
         [(None, false), (Some("/images/silent"), false), (Some("/images/answering"), true)]
     {
@@ -178,7 +179,7 @@ async fn a_disk_that_was_opened_anew_says_so() {
     let cache = control.reopen(VM, ROOT, false).unwrap().disks[0].cache.clone();
     assert_eq!(
         (cache.requested, cache.mode, cache.direct),
-        (CacheMode::None, CacheMode::Writeback, Some(false))
+        (CacheChoice::None, CacheMode::Writeback, Some(false))
     );
     twin.act(VM, Action::Destroy, Attempt::First).await.unwrap();
     let domain = twin.act(VM, START, Attempt::First).await.unwrap();

@@ -23,6 +23,9 @@ use crate::operations::turn::About;
 use crate::refusal::Refusal;
 use crate::run::Agent;
 
+/// What to do where server and agent do not understand each other.
+const SAME_RELEASE: &str = "bring server and agent to the same release";
+
 /// The version alone, so that a request of another version gets an answer that says so.
 #[derive(Deserialize)]
 struct Version {
@@ -93,7 +96,7 @@ fn decode<C: Call>(body: &[u8]) -> Result<Request<C::Request>, Refusal> {
     let version: Version = serde_json::from_slice(body).map_err(malformed)?;
     if version.protocol != VERSION {
         let message = format!(
-            "this agent speaks version {VERSION} of the protocol, not {}; upgrade the older of server and agent",
+            "this agent speaks version {VERSION} of the protocol, and the request is of version {}; {SAME_RELEASE}",
             version.protocol
         );
         return Err(Refusal::new(FailureCode::Protocol, message));
@@ -103,10 +106,21 @@ fn decode<C: Call>(body: &[u8]) -> Result<Request<C::Request>, Refusal> {
     Ok(request)
 }
 
-/// The answer to a path that is no call.
+/// The answer to a path that is no call of this version.
 pub async fn unknown(uri: Uri) -> Refusal {
-    let message = format!("this agent has no call `{}`; upgrade the older of server and agent", uri.path());
-    Refusal::new(FailureCode::UnknownCall, message)
+    let path = uri.path();
+    // The path of a call bears the version, so that a request of another one comes here.
+    let version = path.strip_prefix("/v").and_then(|rest| rest.split('/').next()?.parse::<u32>().ok());
+    let (code, what) = match version.filter(|version| *version != VERSION) {
+        Some(other) => (
+            FailureCode::Protocol,
+            format!(
+                "this agent speaks version {VERSION} of the protocol, and `{path}` is of version {other}"
+            ),
+        ),
+        None => (FailureCode::UnknownCall, format!("this agent has no call `{path}`")),
+    };
+    Refusal::new(code, format!("{what}; {SAME_RELEASE}"))
 }
 
 impl IntoResponse for Refusal {

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use agent_hypervisor::Attempt;
 use agent_hypervisor::lifecycle::Action;
-use agent_hypervisor::spec::{DiskId, Media};
+use agent_hypervisor::spec::DiskId;
 use agent_protocol::vm::{
-    AttachRequest, ButtonRequest, ConsoleReply, ConsoleRequest, DefineRequest, DetachRequest, Done,
-    EjectRequest, InsertRequest, ListReply, ListRequest, RebootRequest, StartRequest, VmRequest, VmState,
-    WatchReply, WatchRequest,
+    AttachRequest, ButtonRequest, CachePlan, ConsoleReply, ConsoleRequest, DefineRequest, DetachRequest,
+    Done, EjectRequest, InsertRequest, ListReply, ListRequest, RebootRequest, StartRequest, VmRequest,
+    VmState, WatchReply, WatchRequest,
 };
 use uuid::Uuid;
 
-use crate::convert::{from_console, from_domain, to_disk, to_path, to_spec, to_start};
+use crate::convert::{from_console, from_domain, to_cache_plan, to_disk, to_path, to_spec, to_start};
 use crate::refusal::Refusal;
 use crate::run::Agent;
 
@@ -43,7 +43,8 @@ pub async fn define(agent: Arc<Agent>, request: DefineRequest, attempt: Attempt)
 }
 
 pub async fn start(agent: Arc<Agent>, request: StartRequest, attempt: Attempt) -> Result<VmState, Refusal> {
-    act(&agent, request.vm, Action::Start(to_start(request.mode)), attempt).await
+    let StartRequest { vm, mode, cache } = request;
+    turn_on(&agent, vm, cache, Action::Start(to_start(mode)), attempt).await
 }
 
 pub async fn shutdown(
@@ -56,8 +57,9 @@ pub async fn shutdown(
 }
 
 pub async fn reboot(agent: Arc<Agent>, request: RebootRequest, attempt: Attempt) -> Result<VmState, Refusal> {
-    let patience = Duration::from_millis(request.patience_ms);
-    act(&agent, request.vm, Action::Reboot { patience }, attempt).await
+    let RebootRequest { vm, patience_ms, cache } = request;
+    let patience = Duration::from_millis(patience_ms);
+    turn_on(&agent, vm, cache, Action::Reboot { patience }, attempt).await
 }
 
 pub async fn destroy(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<VmState, Refusal> {
@@ -74,6 +76,19 @@ pub async fn suspend(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) ->
 
 pub async fn resume(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<VmState, Refusal> {
     act(&agent, request.vm, Action::Resume, attempt).await
+}
+
+/// Settles how disks are opened, and has QEMU open them. A plan that cannot be carried out keeps a virtual machine from being
+/// turned on, or off: it is refused before anything is done to it.
+async fn turn_on(
+    agent: &Agent,
+    vm: Uuid,
+    plan: CachePlan,
+    action: Action,
+    attempt: Attempt,
+) -> Result<VmState, Refusal> {
+    agent.hypervisor.settle_cache(vm, &to_cache_plan(plan), attempt).await?;
+    act(agent, vm, action, attempt).await
 }
 
 async fn act(agent: &Agent, vm: Uuid, action: Action, attempt: Attempt) -> Result<VmState, Refusal> {
@@ -107,8 +122,7 @@ pub async fn insert_media(
     request: InsertRequest,
     attempt: Attempt,
 ) -> Result<VmState, Refusal> {
-    let media =
-        Media { source: to_path(request.media)?, cache: agent_hypervisor::spec::CacheMode::Writeback };
+    let media = to_path(request.media)?;
     Ok(from_domain(agent.hypervisor.insert_media(request.vm, request.drive, &media, attempt).await?))
 }
 

@@ -11,7 +11,8 @@ use agent_protocol::call::{
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::host::FactsRequest;
 use agent_protocol::vm::{
-    CacheMode, ConsoleRequest, DetachRequest, EjectRequest, Format, ListRequest, Machine, State, VmRequest,
+    CacheChoice, CacheMode, ConsoleRequest, DetachRequest, EjectRequest, Format, ListRequest, Machine, State,
+    VmRequest,
 };
 use agent_protocol::volume::{CreateRequest, ImportRequest, PathRequest};
 use uuid::Uuid;
@@ -66,9 +67,13 @@ async fn the_life_of_a_virtual_machine() {
     assert_eq!((defined.state, defined.name.as_str()), (State::Shutoff, "web-1"));
     assert_eq!((defined.machine, defined.memory_bytes), (Machine::Q35, asked.memory_bytes));
     assert_eq!((defined.interfaces, defined.cdroms.len()), (asked.interfaces, 2));
-    assert_eq!(defined.disks[0].cache.requested, CacheMode::None);
+    let cache = &defined.disks[0].cache;
+    assert_eq!((cache.requested, cache.mode, cache.direct), (CacheChoice::Auto, CacheMode::None, None));
 
     let started = wire.call::<VmStart>(golden::<VmStart>()).await;
+    let because = "asked for `auto`, which is `none` here: `/var/lib/cairn/volumes` on simulated takes O_DIRECT; the \
+                   simulated QEMU has the file open with O_DIRECT";
+    assert_eq!(started.disks[0].cache.reason, because);
     assert_eq!((started.state, started.disks[0].cache.direct), (State::Running, Some(true)));
     assert_eq!(wire.call::<VmShow>(vm.clone()).await, started);
     assert_eq!(wire.call::<VmList>(ListRequest {}).await.vms, [started]);
@@ -84,7 +89,7 @@ async fn the_life_of_a_virtual_machine() {
     let eject = EjectRequest { vm: asked.uuid, drive: 0 };
     assert_eq!(wire.call::<VmEjectMedia>(eject).await.cdroms[0].media, None);
     let inserted = wire.call::<VmInsertMedia>(golden::<VmInsertMedia>()).await;
-    assert_eq!(inserted.cdroms[0].media.as_ref().unwrap().path, golden::<VmInsertMedia>().media.path);
+    assert_eq!(inserted.cdroms[0].media.as_ref().unwrap().path, golden::<VmInsertMedia>().media);
 
     let ask = |offset, limit| ConsoleRequest { vm: asked.uuid, offset, limit };
     let start = wire.call::<VmConsole>(ask(0, 0)).await.size;
@@ -154,9 +159,11 @@ async fn a_failure_arrives_with_its_kind_and_its_sentence() {
     assert_eq!(message, "cannot pause `web-1`: it is shutoff; look at its state and try again");
 
     control.refuse_direct_io("/var/lib/cairn/volumes");
-    let (status, code, message) = wire.answer::<VmStart>(id(), golden::<VmStart>()).await.failure();
+    let mut start = golden::<VmStart>();
+    start.cache.disks[0].cache = CacheChoice::None;
+    let (status, code, message) = wire.answer::<VmStart>(id(), start).await.failure();
     assert_eq!((status, code), (422, FailureCode::DirectIo));
-    assert!(message.contains("does not support O_DIRECT"), "{message}");
+    assert!(message.contains("refuses O_DIRECT") && message.contains("`auto` or `writeback`"), "{message}");
 
     let import = ImportRequest { source: "/srv/../etc/shadow".into(), path: "/i".into() };
     let (status, code, message) = wire.answer::<ImageImport>(id(), import).await.failure();

@@ -10,9 +10,9 @@ use agent_protocol::call::{
     VolumeCreate, VolumeDelete, VolumeResize,
 };
 use agent_protocol::vm::{
-    AccelChoice, AttachRequest, BootDevice, ButtonRequest, CacheMode, CdromDrive, ConsoleRequest,
-    DefineRequest, DetachRequest, Disk, DiskBus, EjectRequest, Firmware, Format, Guest, InsertRequest,
-    Machine, Media, StartMode, StartRequest, State, Vm, VmRequest,
+    AccelChoice, AttachRequest, BootDevice, ButtonRequest, CacheChoice, CacheMode, CachePlan, CdromDrive,
+    ConsoleRequest, DefineRequest, DetachRequest, Disk, DiskBus, DiskCache, EjectRequest, Firmware, Format,
+    Guest, InsertRequest, Machine, RebootRequest, StartMode, StartRequest, State, Vm, VmRequest, VmState,
 };
 use agent_protocol::volume::{Backing, CreateRequest, ImportRequest, PathRequest, ResizeRequest};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::libvirt::{Inside, inside, virsh};
 
 use crate::killed::{Process, until};
-use crate::support::Host;
+use crate::support::{Host, unplanned};
 use crate::wire::Wire;
 
 /// Where volumes lie; nothing else does.
@@ -105,7 +105,7 @@ fn path(name: &str) -> String {
 }
 
 fn disk(name: &str, format: Format) -> Disk {
-    let (volume, cache) = (Uuid::new_v4(), CacheMode::None);
+    let (volume, cache) = (Uuid::new_v4(), CacheChoice::Auto);
     Disk { volume, path: path(name), format, bus: DiskBus::Virtio, cache }
 }
 
@@ -146,15 +146,18 @@ async fn tell(moment: Duration) {
         guest: Guest::Linux,
         boot: vec![BootDevice::Hd],
         disks: vec![disk("root.qcow2", Format::Qcow2)],
-        cdroms: vec![CdromDrive { cache: CacheMode::Writeback, media: None }],
+        cdroms: vec![CdromDrive { cache: CacheChoice::Auto, media: None }],
         interfaces: Vec::new(),
     };
-    let uuid = vm.uuid;
+    let (uuid, root_volume) = (vm.uuid, vm.disks[0].volume);
     let this = || VmRequest { vm: uuid };
     let press = || ButtonRequest { vm: uuid, patience_ms: 120_000 };
     story.cut_short::<VmDefine>(DefineRequest { vm }).await;
-    let start = StartRequest { vm: uuid, mode: StartMode::Running };
-    assert_eq!(story.cut_short::<VmStart>(start).await.state, State::Running);
+    let plan = |cache| CachePlan { disks: vec![DiskCache { volume: root_volume, cache }], ..unplanned() };
+    let modes = |vm: &VmState| vm.disks.iter().map(|disk| disk.cache.mode).collect::<Vec<_>>();
+    let start = StartRequest { vm: uuid, mode: StartMode::Running, cache: plan(CacheChoice::Directsync) };
+    let started = story.cut_short::<VmStart>(start).await;
+    assert_eq!((started.state, modes(&started)), (State::Running, vec![CacheMode::Directsync]));
     story.up(uuid, 1).await;
     assert_eq!(story.cut_short::<VmSuspend>(this()).await.state, State::Paused);
     assert_eq!(story.cut_short::<VmResume>(this()).await.state, State::Running);
@@ -162,7 +165,7 @@ async fn tell(moment: Duration) {
     let data = disk("data.raw", Format::Raw);
     let attach = AttachRequest { vm: uuid, disk: data.clone() };
     assert_eq!(story.cut_short::<VmAttachDisk>(attach).await.disks.len(), 2);
-    let media = Media { path: path("cd.iso"), cache: CacheMode::Writeback };
+    let media = path("cd.iso");
     let laid = story.cut_short::<VmInsertMedia>(InsertRequest { vm: uuid, drive: 0, media }).await;
     assert_eq!(laid.cdroms[0].media.as_ref().unwrap().path, path("cd.iso"));
     let eject = EjectRequest { vm: uuid, drive: 0 };
@@ -172,13 +175,16 @@ async fn tell(moment: Duration) {
     assert_eq!(story.cut_short::<VmReset>(this()).await.state, State::Running);
     story.up(uuid, boots + 1).await;
     let boots = story.boots(uuid).await;
-    assert_eq!(story.cut_short::<VmReboot>(press()).await.state, State::Running);
+    let reboot = RebootRequest { vm: uuid, patience_ms: 120_000, cache: plan(CacheChoice::Auto) };
+    let rebooted = story.cut_short::<VmReboot>(reboot).await;
+    assert_eq!((rebooted.state, modes(&rebooted)), (State::Running, vec![CacheMode::None; 2]));
     story.up(uuid, boots + 1).await;
     assert_eq!(story.cut_short::<VmShutdown>(press()).await.state, State::Shutoff);
 
-    let start = StartRequest { vm: uuid, mode: StartMode::Paused };
+    let start = StartRequest { vm: uuid, mode: StartMode::Paused, cache: plan(CacheChoice::Unsafe) };
     let paused = story.cut_short::<VmStart>(start).await;
     assert_eq!((paused.state, paused.disks.len(), paused.taints.len()), (State::Paused, 2, 0));
+    assert_eq!(modes(&paused), [CacheMode::Unsafe, CacheMode::None]);
     assert_eq!(story.cut_short::<VmDestroy>(this()).await.state, State::Shutoff);
     let detach = DetachRequest { vm: uuid, volume: data.volume };
     assert_eq!(story.cut_short::<VmDetachDisk>(detach).await.disks.len(), 1);

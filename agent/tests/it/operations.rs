@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use agent_hypervisor::simulated::{Call as Inside, Control, GuestKind, Moment, Simulated};
-use agent_protocol::call::{VmDefine, VmDestroy, VmShutdown, VmStart, VmSuspend, VmUndefine};
+use agent_protocol::call::{
+    VmDefine, VmDestroy, VmReboot, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine,
+};
 use agent_protocol::envelope::FailureCode;
-use agent_protocol::vm::{ButtonRequest, StartMode, StartRequest, State, VmRequest};
+use agent_protocol::vm::{
+    ButtonRequest, CacheChoice, CacheMode, CachePlan, DiskCache, RebootRequest, StartMode, StartRequest,
+    State, VmRequest,
+};
 use uuid::Uuid;
 
-use crate::support::{Host, Running};
+use crate::support::{Host, Running, unplanned};
 use crate::wire::{Wire, golden};
 
 struct Scene {
@@ -56,7 +61,7 @@ impl Scene {
 }
 
 fn start(vm: Uuid) -> StartRequest {
-    StartRequest { vm, mode: StartMode::Running }
+    StartRequest { vm, mode: StartMode::Running, cache: unplanned() }
 }
 
 #[tokio::test]
@@ -161,6 +166,40 @@ async fn one_machine_waits_its_turn_and_another_does_not() {
     hold.release();
     assert_eq!(starting.await.unwrap().state, State::Running);
     assert_eq!(second.await.unwrap().state, State::Paused);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_settled_and_not_started_is_settled_and_started_by_the_repeat() {
+    let scene = Scene::new().await;
+    let vm = scene.machine("a").await;
+    let root = scene.wire.call::<VmShow>(VmRequest { vm }).await.disks[0].volume;
+    let planned = |cache| {
+        let disks = vec![DiskCache { volume: root, cache }];
+        StartRequest { cache: CachePlan { disks, ..unplanned() }, ..start(vm) }
+    };
+    let operation = Uuid::new_v4();
+    let away = agent_hypervisor::Error::Unavailable { cause: "it went away".to_owned() };
+    scene.control.fail_next(Inside::Start, Moment::Before, away);
+    let order = planned(CacheChoice::Directsync);
+    let (_, code, _) = scene.wire.answer::<VmStart>(operation, order.clone()).await.failure();
+    assert_eq!(code, FailureCode::Unavailable);
+    let started = scene.wire.answer::<VmStart>(operation, order).await.reply::<VmStart>();
+    assert_eq!((started.state, started.disks[0].cache.mode), (State::Running, CacheMode::Directsync));
+    assert_eq!((scene.count(Inside::SettleCache), scene.count(Inside::Start)), (2, 2));
+
+    // A plan that is refused turns nothing on, and a reboot that has one turns nothing off.
+    scene.control.refuse_direct_io("/volumes");
+    let none = planned(CacheChoice::None);
+    let reboot = RebootRequest { vm, patience_ms: 1000, cache: none.cache.clone() };
+    let (_, code, message) = scene.wire.answer::<VmReboot>(Uuid::new_v4(), reboot).await.failure();
+    assert_eq!((code, scene.count(Inside::Reboot)), (FailureCode::DirectIo, 0), "{message}");
+    scene.wire.call::<VmDestroy>(VmRequest { vm }).await;
+    let (_, code, message) = scene.wire.answer::<VmStart>(Uuid::new_v4(), none).await.failure();
+    assert_eq!((code, scene.count(Inside::Start)), (FailureCode::DirectIo, 2));
+    assert!(message.contains("`/volumes` (simulated) refuses O_DIRECT (Invalid argument)"), "{message}");
+    let started = scene.wire.call::<VmStart>(planned(CacheChoice::Auto)).await;
+    assert_eq!(started.disks[0].cache.mode, CacheMode::Writeback);
     scene.running.stop().await;
 }
 

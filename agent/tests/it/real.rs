@@ -10,7 +10,7 @@ use agent_protocol::call::{
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::host::FactsRequest;
 use agent_protocol::vm::{
-    AccelChoice, BootDevice, ButtonRequest, CacheMode, ConsoleRequest, DefineRequest, Disk, DiskBus,
+    AccelChoice, BootDevice, ButtonRequest, CacheChoice, ConsoleRequest, DefineRequest, Disk, DiskBus,
     Firmware, Format, Guest, Machine, StartMode, StartRequest, State, Vm, VmRequest,
 };
 use agent_protocol::volume::{CreateRequest, PathRequest};
@@ -19,7 +19,7 @@ use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::libvirt::{Inside, inside, kill_libvirtd, start_libvirtd, virsh};
 
 use crate::killed::{Process, until};
-use crate::support::Host;
+use crate::support::{Host, unplanned};
 use crate::wire::Wire;
 
 fn in_the_room<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
@@ -40,7 +40,7 @@ fn machine(kind: Kind) -> Vm {
         path: path.to_owned(),
         format: Format::Raw,
         bus: DiskBus::Virtio,
-        cache: CacheMode::Writeback,
+        cache: CacheChoice::Writeback,
     };
     Vm {
         uuid: Uuid::new_v4(),
@@ -84,7 +84,7 @@ fn an_agent_that_is_killed_loses_neither_machines_nor_orders() {
         let uuid = vm.uuid;
         wire.call::<VmDefine>(DefineRequest { vm }).await;
         let (started, pressed) = (Uuid::new_v4(), Uuid::new_v4());
-        let start = StartRequest { vm: uuid, mode: StartMode::Running };
+        let start = StartRequest { vm: uuid, mode: StartMode::Running, cache: unplanned() };
         let first = wire.answer::<VmStart>(started, start.clone()).await;
         assert_eq!(first.reply::<VmStart>().state, State::Running);
         up(&wire, uuid).await;
@@ -164,7 +164,7 @@ fn what_the_unit_allows_is_enough() {
         };
         wire.call::<VolumeCreate>(create).await;
         let mut vm = machine(Kind::Answering);
-        let cache = CacheMode::None;
+        let cache = CacheChoice::Auto;
         vm.disks.push(Disk {
             volume: Uuid::new_v4(),
             path,
@@ -174,7 +174,9 @@ fn what_the_unit_allows_is_enough() {
         });
         let uuid = vm.uuid;
         wire.call::<VmDefine>(DefineRequest { vm }).await;
-        let running = wire.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await;
+        let running = wire
+            .call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running, cache: unplanned() })
+            .await;
         let direct: Vec<_> = running.disks.iter().map(|disk| disk.cache.direct).collect();
         assert_eq!(direct, [Some(false), Some(true)], "{:?}", running.disks);
         wire.call::<VmDestroy>(VmRequest { vm: uuid }).await;

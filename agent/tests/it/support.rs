@@ -10,6 +10,7 @@ use agent::facts::Sources;
 use agent::link::State;
 use agent::run::Agent;
 use agent_hypervisor::simulated::Simulated;
+use agent_protocol::vm::{CacheChoice, CachePlan};
 use packaging_service::files::{Access, create_folder};
 use packaging_service::layout::Layout;
 use packaging_service::stop::{self, Stopper};
@@ -136,4 +137,9 @@ impl Running {
         self.stopper.stop();
         self.served.await.unwrap().unwrap();
     }
+}
+
+/// What is asked of a machine of which no disk is named.
+pub fn unplanned() -> CachePlan {
+    CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto }
 }

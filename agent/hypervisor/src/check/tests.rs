@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::*;
-use crate::spec::{AccelChoice, CacheMode, CdromDrive, DiskBus, DiskId, Firmware, Guest, InterfaceModel};
+use crate::spec::{AccelChoice, CacheChoice, CdromDrive, DiskBus, DiskId, Firmware, Guest, InterfaceModel};
 use crate::storage::Backing;
 
 fn disk(number: u128) -> Disk {
@@ -14,7 +14,7 @@ fn disk(number: u128) -> Disk {
         source: format!("/volumes/{number}.qcow2").into(),
         format: Format::Qcow2,
         bus: DiskBus::Virtio,
-        cache: CacheMode::Writeback,
+        cache: CacheChoice::Writeback,
     }
 }
 
@@ -24,7 +24,7 @@ fn card(last: u8) -> Interface {
 }
 
 fn drive(source: &str) -> CdromDrive {
-    CdromDrive { cache: CacheMode::None, media: Some(source.into()) }
+    CdromDrive { cache: CacheChoice::None, media: Some(source.into()) }
 }
 
 fn spec() -> DomainSpec {
@@ -39,7 +39,11 @@ fn spec() -> DomainSpec {
         guest: Guest::Linux,
         boot: vec![BootDevice::Hd],
         disks: vec![disk(1), disk(2)],
-        cdroms: vec![drive("/images/a.iso"), drive("/images/a.iso"), CdromDrive::empty(CacheMode::Writeback)],
+        cdroms: vec![
+            drive("/images/a.iso"),
+            drive("/images/a.iso"),
+            CdromDrive::empty(CacheChoice::Writeback),
+        ],
         interfaces: vec![card(1), card(2)],
     }
 }
@@ -123,7 +127,7 @@ fn an_old_board_has_four_drives() {
     let old = |drives| {
         move |spec: &mut DomainSpec| {
             spec.machine = Machine::I440fx;
-            spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback); drives];
+            spec.cdroms = vec![CdromDrive::empty(CacheChoice::Writeback); drives];
         }
     };
     assert_eq!(said(old(4)), "fine");
@@ -153,7 +157,7 @@ fn paths_are_plain() {
     {
         for error in [
             check_disk(&Disk { source: path.into(), ..disk(1) }).unwrap_err(),
-            check_media(&Media { source: path.into(), cache: CacheMode::None }).unwrap_err(),
+            check_path(Path::new(path)).unwrap_err(),
         ] {
             assert_eq!(error.kind(), crate::Kind::Invalid);
             assert!(error.to_string().contains("; "), "{error}");

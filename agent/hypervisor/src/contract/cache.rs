@@ -106,7 +106,7 @@ pub(super) async fn media_work_in_every_mode(room: &Room) {
     let mut spec = room.bare("vm");
     spec.cdroms.clear();
     for mode in CacheMode::ALL.iter().copied() {
-        spec.cdroms.push(CdromDrive::with(room.media(mode.as_str(), mode).await));
+        spec.cdroms.push(CdromDrive::with(mode.into(), room.media(mode.as_str()).await));
     }
     let domain = room.paused(&spec).await;
     assert_eq!(media_of(&domain).len(), CacheMode::ALL.len());
@@ -122,11 +122,11 @@ pub(super) async fn media_work_in_every_mode(room: &Room) {
 pub(super) async fn media_inserted_while_it_runs_work_in_every_mode(room: &Room) {
     for mode in CacheMode::ALL.iter().copied() {
         let mut spec = room.bare(mode.as_str());
-        spec.cdroms = vec![CdromDrive::empty(mode)];
+        spec.cdroms = vec![CdromDrive::empty(mode.into())];
         room.define(&spec).await;
         let drive = room.act(spec.uuid, START).await.cdroms[0].cache;
         assert_eq!(drive, mode, "the mode of an empty drive");
-        let media = room.media(mode.as_str(), mode).await;
+        let media = room.media(mode.as_str()).await;
         let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
         let domain = done(inserted, "inserting into a running domain");
         assert_eq!(media_of(&domain).len(), 1);
@@ -157,7 +157,7 @@ pub(super) async fn a_definition_is_replaced_with_another_mode(room: &Room) {
     let mut spec = room.with_guest("vm", GuestKind::Answering).await;
     spec.memory_bytes = 64 * MIB;
     for mode in CacheMode::ALL.iter().copied() {
-        spec.disks[0].cache = mode;
+        spec.disks[0].cache = mode.into();
         let domain = done(room.hypervisor.define(&spec, Attempt::Again).await, "replacing a definition");
         check_disks(&domain, &[mode], "the root disk after another definition");
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{Room, cache, cdroms, console, define, direct, disks, images, power, volumes, watch};
+use super::{Room, cache, cdroms, console, define, direct, disks, images, power, settled, volumes, watch};
 
 /// A case.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +57,7 @@ macro_rules! contract_cases {
                 a_guest_that_is_silent_runs_on
                 a_paused_guest_is_not_asked_to_turn_itself_off
                 a_guest_that_answers_reboots
+                a_reboot_that_got_half_way_is_finished
                 a_reset_starts_the_guest_over
                 without_its_disk_a_domain_stays_off
                 vnc_is_spoken_while_the_domain_is_active
@@ -75,11 +76,22 @@ macro_rules! contract_cases {
             direct:
                 a_root_disk_is_refused_and_the_way_out_works
                 a_data_disk_is_refused
+                a_plan_is_refused_and_nothing_changes
                 an_image_under_a_disk_is_refused
                 attaching_is_refused_and_the_domain_runs_on
                 an_overlay_is_not_attached_for_what_is_under_it
                 a_medium_is_refused
                 buffered_modes_work_and_leave_no_doubt;
+            settled:
+                auto_is_none_where_o_direct_is_taken
+                auto_is_writeback_where_o_direct_is_refused
+                auto_takes_every_medium
+                a_plan_counts_from_the_next_start
+                a_reboot_applies_a_plan
+                a_disk_is_attached_beside_what_is_settled
+                a_disk_that_comes_again_is_asked_anew
+                a_plan_suits_every_board_and_firmware
+                without_its_folder_nothing_is_guessed;
             disks:
                 an_attached_disk_stays
                 disks_are_attached_while_it_is_off_or_paused

@@ -1,30 +1,28 @@
 //! Inserting and ejecting media.
 
 use super::room::{Room, START, START_PAUSED, done, names, refused};
+use crate::cache::CachePlan;
 use crate::error::Kind;
 use crate::interface::Attempt;
 use crate::lifecycle::Action;
-use crate::spec::{CacheMode, CdromDrive, DomainSpec, Machine, Media};
+use crate::spec::{CacheChoice, CacheMode, CdromDrive, DomainSpec, Machine};
 use crate::state::{Domain, State};
 
-const MODE: CacheMode = CacheMode::Writeback;
+const MODE: CacheChoice = CacheChoice::Writeback;
 
 fn sources(domain: &Domain) -> Vec<Option<&std::path::Path>> {
     domain.cdroms.iter().map(|cdrom| cdrom.media.as_ref().map(|media| media.source.as_path())).collect()
 }
 
 fn two_drives(room: &Room, suffix: &str) -> DomainSpec {
-    DomainSpec {
-        cdroms: vec![CdromDrive::empty(CacheMode::Writeback), CdromDrive::empty(CacheMode::Writeback)],
-        ..room.bare(suffix)
-    }
+    DomainSpec { cdroms: vec![CdromDrive::empty(MODE), CdromDrive::empty(MODE)], ..room.bare(suffix) }
 }
 
 pub(super) async fn media_come_and_go_while_it_runs(room: &Room) {
     for machine in Machine::ALL.iter().copied() {
         let spec = DomainSpec { machine, ..two_drives(room, machine.as_str()) };
-        let media = room.media(&format!("{machine}.iso"), MODE).await;
-        let source = Some(media.source.as_path());
+        let media = room.media(&format!("{machine}.iso")).await;
+        let source = Some(media.as_path());
         room.define(&spec).await;
         room.act(spec.uuid, START).await;
         let inserted = room.hypervisor.insert_media(spec.uuid, 1, &media, Attempt::First).await;
@@ -43,8 +41,8 @@ pub(super) async fn media_come_and_go_while_it_runs(room: &Room) {
 
 pub(super) async fn media_come_and_go_while_it_is_off(room: &Room) {
     let spec = two_drives(room, "vm");
-    let media = room.media("iso", MODE).await;
-    let source = Some(media.source.as_path());
+    let media = room.media("iso").await;
+    let source = Some(media.as_path());
     room.define(&spec).await;
     let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
     let domain = done(inserted, "inserting");
@@ -58,8 +56,8 @@ pub(super) async fn media_come_and_go_while_it_is_off(room: &Room) {
 
 pub(super) async fn a_drive_holds_one_medium(room: &Room) {
     let spec = two_drives(room, "vm");
-    let (media, other) = (room.media("iso", MODE).await, room.media("other", MODE).await);
-    let source = Some(media.source.as_path());
+    let (media, other) = (room.media("iso").await, room.media("other").await);
+    let source = Some(media.as_path());
     room.define(&spec).await;
     for state in ["off", "running"] {
         if state == "running" {
@@ -82,22 +80,22 @@ pub(super) async fn a_drive_holds_one_medium(room: &Room) {
 
 pub(super) async fn without_drive_or_medium_nothing_is_inserted(room: &Room) {
     let spec = two_drives(room, "vm");
-    let media = room.media("iso", MODE).await;
+    let media = room.media("iso").await;
     room.define(&spec).await;
-    let missing = Media { source: room.path("missing"), cache: MODE };
+    let missing = room.path("missing");
     for state in ["off", "running"] {
         if state == "running" {
             room.act(spec.uuid, START).await;
             let inserted = room.hypervisor.insert_media(spec.uuid, 0, &missing, Attempt::First).await;
-            names(&refused(inserted, Kind::NotFound, "inserting a missing file"), &missing.source);
+            names(&refused(inserted, Kind::NotFound, "inserting a missing file"), &missing);
         }
         for attempt in [Attempt::First, Attempt::Again] {
             let inserted = room.hypervisor.insert_media(spec.uuid, 2, &media, attempt).await;
             refused(inserted, Kind::NotFound, &format!("inserting into a missing drive while {state}"));
             let ejected = room.hypervisor.eject_media(spec.uuid, 2, attempt).await;
             refused(ejected, Kind::NotFound, &format!("ejecting from a missing drive while {state}"));
-            let relative = Media { source: "iso".into(), cache: MODE };
-            let inserted = room.hypervisor.insert_media(spec.uuid, 0, &relative, attempt).await;
+            let relative = std::path::Path::new("iso");
+            let inserted = room.hypervisor.insert_media(spec.uuid, 0, relative, attempt).await;
             refused(inserted, Kind::Invalid, &format!("inserting a relative path while {state}"));
         }
     }
@@ -107,7 +105,7 @@ pub(super) async fn without_drive_or_medium_nothing_is_inserted(room: &Room) {
 pub(super) async fn without_its_medium_a_domain_stays_off(room: &Room) {
     let source = room.path("missing");
     let mut spec = room.bare("vm");
-    spec.cdroms = vec![CdromDrive::with(Media { source: source.clone(), cache: MODE })];
+    spec.cdroms = vec![CdromDrive::with(MODE, source.clone())];
     room.define(&spec).await;
     let started = room.hypervisor.act(spec.uuid, START, Attempt::First).await;
     names(&refused(started, Kind::NotFound, "starting without the medium"), &source);
@@ -117,19 +115,24 @@ pub(super) async fn without_its_medium_a_domain_stays_off(room: &Room) {
 
 pub(super) async fn a_drive_keeps_its_mode_while_it_runs(room: &Room) {
     let mut spec = room.bare("vm");
-    spec.cdroms = vec![CdromDrive::empty(MODE)];
-    let media = room.media("iso", CacheMode::Unsafe).await;
+    spec.cdroms = vec![CdromDrive::empty(CacheChoice::Unsafe)];
+    let media = room.media("iso").await;
     room.paused(&spec).await;
+    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
+    assert_eq!(room.settle(spec.uuid, &plan).await.cdroms[0].cache, CacheMode::Unsafe);
     let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
-    refused(inserted, Kind::Conflict, "inserting with another mode than the drive's");
+    let shown = |domain: &Domain| {
+        let media = domain.cdroms[0].media.as_ref().map(|media| (media.source.clone(), media.cache.mode));
+        (domain.cdroms[0].cache, media)
+    };
+    let (now, next) = (CacheMode::Unsafe, CacheMode::Writeback);
+    assert_eq!(shown(&done(inserted, "inserting")), (now, Some((media.clone(), now))));
     let domain = room.act(spec.uuid, Action::Destroy).await;
-    assert_eq!((sources(&domain), domain.cdroms[0].cache), (vec![None], MODE), "after that was refused");
-    done(
-        room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await,
-        "inserting while it is off",
-    );
-    let domain = room.act(spec.uuid, START_PAUSED).await;
-    assert_eq!(domain.cdroms[0].cache, CacheMode::Unsafe);
-    let shown = domain.cdroms[0].media.as_ref().map(|media| media.cache.mode);
-    assert_eq!(shown, Some(CacheMode::Unsafe));
+    assert_eq!(shown(&domain), (next, Some((media.clone(), next))), "the medium or what was settled is lost");
+    room.act(spec.uuid, START_PAUSED).await;
+    let ejected = room.hypervisor.eject_media(spec.uuid, 0, Attempt::First).await;
+    assert_eq!(shown(&done(ejected, "ejecting")), (next, None));
+    room.act(spec.uuid, Action::Destroy).await;
+    let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
+    assert_eq!(shown(&done(inserted, "inserting while it is off")), (next, Some((media, next))));
 }

@@ -1,13 +1,14 @@
 //! Defining, finding and undefining domains.
 
 use super::room::{MIB, Room, START, START_PAUSED, done, refused};
+use crate::cache::CachePlan;
 use crate::error::Kind;
 use crate::interface::Attempt;
 use crate::lifecycle::Action;
 use crate::simulated::{GuestKind, Outside};
 use crate::spec::{
-    Accel, BootDevice, CacheMode, CdromDrive, DiskBus, DiskId, DomainSpec, Firmware, Format, Interface,
-    InterfaceModel, Mac, Machine,
+    Accel, BootDevice, CacheChoice, CacheMode, CdromDrive, DiskBus, DiskId, DomainSpec, Firmware, Format,
+    Interface, InterfaceModel, Mac, Machine,
 };
 use crate::state::{Domain, State};
 
@@ -15,8 +16,11 @@ pub(super) async fn a_domain_is_shown_as_it_was_defined(room: &Room) {
     let mut spec = room.with_guest("vm", GuestKind::Answering).await;
     spec.vcpus = 2;
     spec.disks.push(room.blank_disk("data", CacheMode::Directsync).await);
-    let media = room.media("iso", CacheMode::Writeback).await;
-    spec.cdroms = vec![CdromDrive::with(media.clone()), CdromDrive::empty(CacheMode::Writeback)];
+    let media = room.media("iso").await;
+    spec.cdroms = vec![
+        CdromDrive::with(CacheChoice::Writeback, media.clone()),
+        CdromDrive::empty(CacheChoice::Writeback),
+    ];
     let domain = room.define(&spec).await;
 
     assert_eq!((domain.uuid, &domain.name), (spec.uuid, &spec.name));
@@ -32,7 +36,7 @@ pub(super) async fn a_domain_is_shown_as_it_was_defined(room: &Room) {
     assert_eq!(drives, [(0, true), (1, false)]);
     let shown = domain.cdroms.first().and_then(|cdrom| cdrom.media.as_ref());
     let shown = shown.map(|media| (media.source.clone(), media.cache.requested));
-    assert_eq!(shown, Some((media.source, media.cache)));
+    assert_eq!(shown, Some((media, CacheChoice::Writeback)));
     assert_eq!((&domain.interfaces, &domain.vnc_socket), (&Vec::new(), &None));
     assert_eq!(domain.taints, Vec::<String>::new());
 
@@ -202,7 +206,9 @@ pub(super) async fn unknown_domains_are_not_found(room: &Room) {
         }
     }
     let disk = room.blank_disk("data", CacheMode::Writeback).await;
-    let media = room.media("iso", CacheMode::Writeback).await;
+    let media = room.media("iso").await;
+    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
+    refused(hypervisor.settle_cache(uuid, &plan, first).await, Kind::NotFound, "settling cache modes");
     refused(hypervisor.undefine(uuid, first).await, Kind::NotFound, "undefining");
     refused(hypervisor.attach_disk(uuid, &disk, first).await, Kind::NotFound, "attaching");
     refused(hypervisor.detach_disk(uuid, disk.id, first).await, Kind::NotFound, "detaching");
@@ -216,11 +222,17 @@ pub(super) async fn domains_of_others_are_left_alone(room: &Room) {
     room.fixture.outside(Outside::Define { uuid, name: name.clone() }).await;
     assert_eq!(listed(room, "foreign").await, [], "somebody else's domain is listed");
     let hypervisor = &room.hypervisor;
+    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
     refused(hypervisor.domain(uuid).await, Kind::NotFound, "looking at somebody else's domain");
     refused(hypervisor.console_log(uuid, 0, 1).await, Kind::NotFound, "reading its console log");
     for attempt in [Attempt::First, Attempt::Again] {
         refused(hypervisor.act(uuid, START, attempt).await, Kind::Exists, "starting it");
         refused(hypervisor.eject_media(uuid, 0, attempt).await, Kind::Exists, "ejecting from it");
+        refused(
+            hypervisor.settle_cache(uuid, &plan, attempt).await,
+            Kind::Exists,
+            "settling its cache modes",
+        );
         refused(hypervisor.undefine(uuid, attempt).await, Kind::Exists, "undefining it");
         let same = hypervisor.define(&DomainSpec { uuid, ..room.bare("own") }, attempt).await;
         refused(same, Kind::Exists, "defining a domain with its identity");

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::room::{Room, START, START_PAUSED, check_cache, done, names};
-use crate::error::Error;
+use super::room::{Room, START, START_PAUSED, check_cache, check_choice, done, names};
+use crate::cache::CachePlan;
+use crate::error::{Error, Kind};
 use crate::interface::Attempt;
 use crate::lifecycle::Action;
 use crate::simulated::GuestKind;
-use crate::spec::{CacheMode, CdromDrive, Format, Media};
+use crate::spec::{CacheChoice, CacheMode, CdromDrive, Format};
 use crate::state::State;
 use crate::storage::{Backing, VolumeSpec};
 
@@ -15,7 +16,7 @@ fn modes(direct: bool) -> impl Iterator<Item = CacheMode> {
     CacheMode::ALL.iter().copied().filter(move |mode| mode.is_direct() == direct)
 }
 
-/// Checks that something was refused for want of O_DIRECT.
+/// Checks that QEMU refused something for want of O_DIRECT.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(result: Result<T, Error>, at: &Path, with: CacheMode, what: &str) {
     match result {
@@ -26,6 +27,29 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Error>, at: &Path, with: CacheM
             assert!(qemu.contains("O_DIRECT"), "{what}: QEMU's sentence does not name O_DIRECT: {qemu}");
         }
         other => panic!("{what} with `{with}` was not refused for want of O_DIRECT but gave {other:?}"),
+    }
+}
+
+/// Checks that something was refused before QEMU was asked: with the file, its file system, and ways out.
+#[track_caller]
+fn refused_early<T: std::fmt::Debug>(
+    room: &Room,
+    result: Result<T, Error>,
+    at: &Path,
+    with: CacheMode,
+    what: &str,
+) {
+    let sentence = result.as_ref().map_or_else(ToString::to_string, |_| String::new());
+    match result {
+        Err(Error::RefusesDirectIo { path, mode, mount, file_system, refusal, remedy }) => {
+            assert_eq!((path.as_path(), mode), (at, with), "{what}");
+            assert_eq!(mount, room.fixture.folder_without_direct_io(), "{what}");
+            for part in [at.to_str().unwrap_or_default(), with.as_str(), &file_system, &refusal, remedy] {
+                assert!(!part.is_empty() && sentence.contains(part), "{what}: no `{part}` in {sentence}");
+            }
+            assert!(remedy.contains("`auto` or `writeback`"), "{what}: {remedy}");
+        }
+        other => panic!("{what} with `{with}` was not refused before QEMU was asked but gave {other:?}"),
     }
 }
 
@@ -43,16 +67,23 @@ pub(super) async fn a_root_disk_is_refused_and_the_way_out_works(room: &Room) {
     let path = room.path_without_direct_io("root");
     room.fixture.guest(&path, GuestKind::Answering).await;
     for mode in modes(true) {
-        let spec = room.with_root(mode.as_str(), path.clone(), mode);
-        room.define(&spec).await;
-        does_not_start(room, spec.uuid, &path, mode, "starting from a root disk").await;
+        let mut spec = room.with_root(mode.as_str(), path.clone(), mode);
+        for attempt in [Attempt::First, Attempt::Again] {
+            let defined = room.hypervisor.define(&spec, attempt).await;
+            refused_early(room, defined, &path, mode, "defining it with a root disk");
+            let found = room.hypervisor.domain(spec.uuid).await;
+            super::room::refused(found, Kind::NotFound, "looking at what was not defined");
+        }
         // What the error advises.
-        let mut spec = spec;
-        spec.disks[0].cache = CacheMode::Writeback;
-        done(room.hypervisor.define(&spec, Attempt::Again).await, "defining it with `writeback`");
-        assert_eq!(room.act(spec.uuid, START).await.state, State::Running);
-        room.writes(spec.uuid, 0).await;
-        room.act(spec.uuid, Action::Destroy).await;
+        for choice in [CacheChoice::Auto, CacheChoice::Writeback] {
+            spec.disks[0].cache = choice;
+            let defined = done(room.hypervisor.define(&spec, Attempt::Again).await, "defining it as advised");
+            check_choice(&defined.disks[0].cache, choice, CacheMode::Writeback, false, "a root disk");
+            let written = room.console_size(spec.uuid).await;
+            assert_eq!(room.act(spec.uuid, START).await.state, State::Running);
+            room.writes(spec.uuid, written).await;
+            room.act(spec.uuid, Action::Destroy).await;
+        }
     }
 }
 
@@ -62,9 +93,35 @@ pub(super) async fn a_data_disk_is_refused(room: &Room) {
     for mode in modes(true) {
         let mut spec = room.with_guest(mode.as_str(), GuestKind::Answering).await;
         spec.disks.push(room.disk(path.clone(), Format::Raw, mode));
-        room.define(&spec).await;
-        does_not_start(room, spec.uuid, &path, mode, "starting with a data disk").await;
+        let defined = room.hypervisor.define(&spec, Attempt::First).await;
+        refused_early(room, defined, &path, mode, "defining it with a data disk");
     }
+}
+
+pub(super) async fn a_plan_is_refused_and_nothing_changes(room: &Room) {
+    let path = room.path_without_direct_io("data");
+    room.blank(path.clone()).await;
+    let mut spec = room.with_guest("vm", GuestKind::Answering).await;
+    spec.disks.push(room.disk(path.clone(), Format::Raw, CacheMode::Unsafe));
+    room.define(&spec).await;
+    for action in [Action::Destroy, START_PAUSED] {
+        let before =
+            done(room.hypervisor.act(spec.uuid, action, Attempt::Again).await, "turning it off or on");
+        for mode in modes(true) {
+            // Of the first disk it could be done.
+            let wanted = spec.disks.iter().map(|disk| (disk.id, mode.into()));
+            let plan = CachePlan { disks: wanted.collect(), cdroms: CacheChoice::Unsafe };
+            for attempt in [Attempt::First, Attempt::Again] {
+                let settled = room.hypervisor.settle_cache(spec.uuid, &plan, attempt).await;
+                refused_early(room, settled, &path, mode, "settling");
+                assert_eq!(room.domain(spec.uuid).await, before, "after a refused plan");
+            }
+        }
+    }
+    room.act(spec.uuid, Action::Destroy).await;
+    let domain = room.act(spec.uuid, START_PAUSED).await;
+    check_cache(&domain.disks[0].cache, CacheMode::Writeback, true, "after a refused plan");
+    assert_eq!(domain.cdroms[0].cache, CacheMode::Writeback, "after a refused plan");
 }
 
 pub(super) async fn an_image_under_a_disk_is_refused(room: &Room) {
@@ -85,6 +142,11 @@ pub(super) async fn an_image_under_a_disk_is_refused(room: &Room) {
             room.act(spec.uuid, Action::Destroy).await;
         }
     }
+    // Only the folder of the overlay is looked at.
+    let mut spec = room.with_root("auto", path, CacheChoice::Auto);
+    spec.disks[0].format = Format::Qcow2;
+    room.define(&spec).await;
+    does_not_start(room, spec.uuid, &base, CacheMode::None, "starting from an overlay with `auto`").await;
 }
 
 pub(super) async fn attaching_is_refused_and_the_domain_runs_on(room: &Room) {
@@ -96,7 +158,7 @@ pub(super) async fn attaching_is_refused_and_the_domain_runs_on(room: &Room) {
         let disk = room.disk(path.clone(), Format::Raw, mode);
         for attempt in [Attempt::First, Attempt::Again] {
             let attached = room.hypervisor.attach_disk(spec.uuid, &disk, attempt).await;
-            refused(attached, &path, mode, "attaching");
+            refused_early(room, attached, &path, mode, "attaching");
             let domain = room.domain(spec.uuid).await;
             assert_eq!((domain.state, domain.disks.len()), (State::Running, 1), "after a refused attach");
         }
@@ -113,29 +175,31 @@ pub(super) async fn a_medium_is_refused(room: &Room) {
     room.blank(source.clone()).await;
     for mode in modes(true) {
         let mut spec = room.bare(mode.as_str());
-        spec.cdroms = vec![CdromDrive::with(Media { source: source.clone(), cache: mode })];
-        room.define(&spec).await;
-        does_not_start(room, spec.uuid, &source, mode, "starting with a medium").await;
+        spec.cdroms = vec![CdromDrive::with(mode.into(), source.clone())];
+        let defined = room.hypervisor.define(&spec, Attempt::First).await;
+        refused_early(room, defined, &source, mode, "defining it with a medium");
     }
     for mode in modes(true) {
         let mut spec = room.bare(&format!("empty-{mode}"));
-        spec.cdroms = vec![CdromDrive::empty(mode)];
+        spec.cdroms = vec![CdromDrive::empty(mode.into())];
         room.define(&spec).await;
-        room.act(spec.uuid, START).await;
-        let media = Media { source: source.clone(), cache: mode };
-        let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
-        refused(inserted, &source, mode, "inserting");
-        let domain = room.domain(spec.uuid).await;
-        assert_eq!(
-            (domain.state, &domain.cdroms[0].media),
-            (State::Running, &None),
-            "after a refused medium"
-        );
+        for action in [Action::Destroy, START] {
+            let on =
+                done(room.hypervisor.act(spec.uuid, action, Attempt::Again).await, "turning it off or on");
+            let inserted = room.hypervisor.insert_media(spec.uuid, 0, &source, Attempt::First).await;
+            refused_early(room, inserted, &source, mode, "inserting");
+            assert_eq!(room.domain(spec.uuid).await, on, "after a refused medium");
+        }
+        // What the error advises: it counts from the next start on.
+        let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
+        assert_eq!(room.settle(spec.uuid, &plan).await.cdroms[0].cache, mode);
         room.act(spec.uuid, Action::Destroy).await;
-        let media = Media { cache: CacheMode::Writeback, ..media };
-        let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
-        done(inserted, "inserting with `writeback` while it is off");
         room.act(spec.uuid, START).await;
+        let inserted = room.hypervisor.insert_media(spec.uuid, 0, &source, Attempt::First).await;
+        let media = done(inserted, "inserting with `auto`").cdroms.remove(0).media;
+        let cache = media.map(|media| media.cache);
+        let Some(cache) = cache else { panic!("nothing lies in the drive") };
+        check_choice(&cache, CacheChoice::Auto, CacheMode::Writeback, true, "an inserted medium");
     }
 }
 
@@ -152,7 +216,7 @@ pub(super) async fn buffered_modes_work_and_leave_no_doubt(room: &Room) {
     }
     let iso = room.path_without_direct_io("iso");
     room.blank(iso.clone()).await;
-    spec.cdroms = vec![CdromDrive::with(Media { source: iso, cache: CacheMode::Writeback })];
+    spec.cdroms = vec![CdromDrive::with(CacheChoice::Writeback, iso)];
     room.booted(&spec).await;
     for mode in modes(false) {
         let path = room.path_without_direct_io(&format!("{mode}.hot"));

@@ -24,6 +24,7 @@ mod images;
 mod power;
 mod room;
 mod running;
+mod settled;
 mod volumes;
 mod watch;
 

@@ -101,7 +101,7 @@ pub(super) async fn what_is_off_only_starts(room: &Room) {
         let refused_as = format!("{action:?} of what is off");
         refused(room.hypervisor.act(spec.uuid, action, Attempt::First).await, Kind::Conflict, &refused_as);
     }
-    for action in [Action::Reboot { patience }, Action::Reset, Action::Suspend, Action::Resume] {
+    for action in [Action::Reset, Action::Suspend, Action::Resume] {
         let refused_as = format!("{action:?} of what is off, in a later attempt");
         refused(room.hypervisor.act(spec.uuid, action, Attempt::Again).await, Kind::Conflict, &refused_as);
     }
@@ -149,6 +149,17 @@ pub(super) async fn a_guest_that_answers_reboots(room: &Room) {
     assert_eq!(domain.state, State::Running);
     room.writes(spec.uuid, written).await;
     assert_eq!(room.domain(spec.uuid).await.state, State::Running);
+}
+
+pub(super) async fn a_reboot_that_got_half_way_is_finished(room: &Room) {
+    let spec = room.with_guest("vm", GuestKind::Answering).await;
+    room.booted(&spec).await;
+    let written = room.console_size(spec.uuid).await;
+    room.act(spec.uuid, Action::Shutdown { patience: room.fixture.patience() }).await;
+    let reboot = Action::Reboot { patience: room.fixture.patience() };
+    let again = room.hypervisor.act(spec.uuid, reboot, Attempt::Again).await;
+    assert_eq!(done(again, "a later attempt to reboot, of which the first saw it off").state, State::Running);
+    room.writes(spec.uuid, written).await;
 }
 
 pub(super) async fn a_reset_starts_the_guest_over(room: &Room) {

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Fixture;
+use crate::cache::CachePlan;
 use crate::error::{Error, Kind};
 use crate::interface::{Attempt, Hypervisor};
 use crate::lifecycle::{Action, Start};
 use crate::simulated::GuestKind;
 use crate::spec::{
-    AccelChoice, BootDevice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format,
-    Guest, Machine, Media,
+    AccelChoice, BootDevice, CacheChoice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
+    Format, Guest, Machine,
 };
 use crate::state::{Domain, Effective};
 use crate::storage::{Volume, VolumeSpec};
@@ -100,7 +101,7 @@ impl Room {
             guest: Guest::Linux,
             boot: vec![BootDevice::Cdrom],
             disks: Vec::new(),
-            cdroms: vec![CdromDrive::empty(CacheMode::Writeback)],
+            cdroms: vec![CdromDrive::empty(CacheChoice::Writeback)],
             interfaces: Vec::new(),
         }
     }
@@ -113,18 +114,18 @@ impl Room {
     }
 
     /// The same, with a raw root disk that is there, or not.
-    pub(super) fn with_root(&self, suffix: &str, path: PathBuf, cache: CacheMode) -> DomainSpec {
+    pub(super) fn with_root(&self, suffix: &str, path: PathBuf, cache: impl Into<CacheChoice>) -> DomainSpec {
         let disks = vec![self.disk(path, Format::Raw, cache)];
         DomainSpec { boot: vec![BootDevice::Hd], disks, ..self.bare(suffix) }
     }
 
     /// A disk on virtio.
-    pub(super) fn disk(&self, source: PathBuf, format: Format, cache: CacheMode) -> Disk {
-        Disk { id: DiskId(self.uuid()), source, format, bus: DiskBus::Virtio, cache }
+    pub(super) fn disk(&self, source: PathBuf, format: Format, cache: impl Into<CacheChoice>) -> Disk {
+        Disk { id: DiskId(self.uuid()), source, format, bus: DiskBus::Virtio, cache: cache.into() }
     }
 
     /// A disk on a blank raw volume that is made for it.
-    pub(super) async fn blank_disk(&self, file: &str, cache: CacheMode) -> Disk {
+    pub(super) async fn blank_disk(&self, file: &str, cache: impl Into<CacheChoice>) -> Disk {
         let path = self.path(file);
         self.blank(path.clone()).await;
         self.disk(path, Format::Raw, cache)
@@ -137,11 +138,11 @@ impl Room {
         done(made, "making a blank volume")
     }
 
-    /// A medium on a blank raw volume that is made for it.
-    pub(super) async fn media(&self, file: &str, cache: CacheMode) -> Media {
+    /// An image on a blank raw volume that is made for it.
+    pub(super) async fn media(&self, file: &str) -> PathBuf {
         let source = self.path(file);
         self.blank(source.clone()).await;
-        Media { source, cache }
+        source
     }
 
     pub(super) async fn define(&self, spec: &DomainSpec) -> Domain {
@@ -150,6 +151,11 @@ impl Room {
 
     pub(super) async fn domain(&self, uuid: Uuid) -> Domain {
         done(self.hypervisor.domain(uuid).await, "looking at a domain")
+    }
+
+    /// Does what nobody tried before, and which has to work.
+    pub(super) async fn settle(&self, uuid: Uuid, plan: &CachePlan) -> Domain {
+        done(self.hypervisor.settle_cache(uuid, plan, Attempt::First).await, "settling cache modes")
     }
 
     /// Does what nobody tried before, and which has to work.
@@ -216,9 +222,26 @@ pub(super) fn refused<T: Debug>(result: Result<T, Error>, kind: Kind, what: &str
 /// Checks what is said of a disk's cache mode while nobody changed it.
 #[track_caller]
 pub(super) fn check_cache(cache: &Effective, mode: CacheMode, active: bool, what: &str) {
-    let expected = (mode, mode, active.then_some(mode.is_direct()));
-    assert_eq!((cache.requested, cache.mode, cache.direct), expected, "{what}, set to `{mode}`: {cache:?}");
-    assert!(!cache.reason.is_empty(), "{what}, set to `{mode}`, gives no reason");
+    check_choice(cache, mode.into(), mode, active, what);
+}
+
+/// The same where what was asked for is another word.
+#[track_caller]
+pub(super) fn check_choice(
+    cache: &Effective,
+    choice: CacheChoice,
+    mode: CacheMode,
+    active: bool,
+    what: &str,
+) {
+    let expected = (choice, mode, active.then_some(mode.is_direct()));
+    assert_eq!((cache.requested, cache.mode, cache.direct), expected, "{what}, set to `{choice}`: {cache:?}");
+    let begins = format!("asked for `{choice}`");
+    assert!(
+        cache.reason.starts_with(&begins),
+        "{what}, set to `{choice}`, gives another reason: {}",
+        cache.reason
+    );
 }
 
 /// Checks an error about a file that was not found.

@@ -208,11 +208,11 @@ pub(super) async fn a_volume_that_a_domain_has_is_not_deleted(room: &Room) {
 
 pub(super) async fn what_lies_in_a_drive_is_not_deleted(room: &Room) {
     let spec = room.bare("vm");
-    let media = room.media("iso", CacheMode::Writeback).await;
+    let media = room.media("iso").await;
     room.define(&spec).await;
     done(room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await, "inserting");
-    let deleted = room.hypervisor.delete_volume(&media.source, Attempt::First).await;
+    let deleted = room.hypervisor.delete_volume(&media, Attempt::First).await;
     refused(deleted, Kind::Conflict, "deleting what lies in a drive");
     done(room.hypervisor.eject_media(spec.uuid, 0, Attempt::First).await, "ejecting");
-    done(room.hypervisor.delete_volume(&media.source, Attempt::First).await, "deleting what was ejected");
+    done(room.hypervisor.delete_volume(&media, Attempt::First).await, "deleting what was ejected");
 }

@@ -79,7 +79,7 @@ pub(super) async fn own_changes_are_told(room: &Room) {
     let disk = room.blank_disk("data", CacheMode::Writeback).await;
     done(room.hypervisor.attach_disk(uuid, &disk, Attempt::First).await, "attaching");
     told(room, &mut changes, uuid, "a disk attached", |domain| domain.disks.len() == 2).await;
-    let media = room.media("iso", CacheMode::Writeback).await;
+    let media = room.media("iso").await;
     let full = |domain: &Domain| domain.cdroms.iter().any(|cdrom| cdrom.media.is_some());
     done(room.hypervisor.insert_media(uuid, 0, &media, Attempt::First).await, "inserting");
     told(room, &mut changes, uuid, "a medium inserted", full).await;

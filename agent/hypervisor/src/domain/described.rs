@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::spec::{
-    Accel, AccelChoice, BootDevice, CacheMode, Disk, Firmware, Guest, Interface, Machine, Media,
-};
+use crate::cache::Decision;
+use crate::spec::{Accel, AccelChoice, BootDevice, CacheMode, Disk, Firmware, Guest, Interface, Machine};
 
 /// A domain as libvirt describes it. What our types have no word for is told by the nearest one, see [`super::read`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +58,8 @@ pub struct DiskAt {
     pub target: String,
     /// Whether the guest may only read it.
     pub readonly: bool,
+    /// How its file is opened, and why. What was asked for stands in the disk, too.
+    pub decided: Decision,
 }
 
 /// A CD-ROM drive and its place.
@@ -70,16 +71,24 @@ pub struct DriveAt {
     pub target: String,
     /// How the guest sees it: `sata`, `ide`, or what an operator chose.
     pub bus: String,
-    /// How what lies in it is opened.
-    pub cache: CacheMode,
+    /// How what lies in it is opened, and why.
+    pub decided: Decision,
     /// What lies in it.
     pub media: Option<PathBuf>,
 }
 
+impl DiskAt {
+    /// Changes how its file is opened.
+    pub fn decide(&mut self, decided: Decision) {
+        self.disk.cache = decided.choice;
+        self.decided = decided;
+    }
+}
+
 impl DriveAt {
-    /// What lies in it.
+    /// How what lies in it is opened.
     #[must_use]
-    pub fn media(&self) -> Option<Media> {
-        Some(Media { source: self.media.clone()?, cache: self.cache })
+    pub const fn mode(&self) -> CacheMode {
+        self.decided.mode
     }
 }

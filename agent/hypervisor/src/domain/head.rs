@@ -1,22 +1,59 @@
 //! Name, identity, and our mark, by which our domains are told from others.
 
 use super::Plan;
+use super::described::{DiskAt, DriveAt, Mark};
 use super::element::Element;
-use crate::spec::Accel;
+use crate::cache::Decision;
+use crate::spec::{Accel, DiskId};
 
 /// The namespace of our mark.
-pub(super) const NAMESPACE: &str = "urn:cairn:vm:1";
+pub(crate) const NAMESPACE: &str = "urn:cairn:vm:1";
 /// The element that is our mark.
 pub(super) const MARK: &str = "vm";
+/// The elements in it: what was asked of the cache mode of a disk, and of a CD-ROM drive, where the mode alone does not tell.
+pub(super) const DISK: &str = "disk";
+pub(super) const CDROM: &str = "cdrom";
+/// The prefix that stands for the namespace.
+pub(crate) const PREFIX: &str = "cairn";
 
 pub(super) fn add(plan: &Plan<'_>, domain: &mut Element) {
     domain.push(Element::new("name").text(&plan.spec.name));
     domain.push(Element::new("uuid").text(plan.spec.uuid));
-    let mark = Element::new("cairn:vm")
-        .with("xmlns:cairn", NAMESPACE)
-        .with("accel", plan.spec.accel)
-        .with("guest", plan.spec.guest);
-    domain.push(Element::new("metadata").child(mark));
+    let mark = Mark { accel: plan.spec.accel, guest: plan.spec.guest };
+    domain.push(Element::new("metadata").child(prefixed(mark, &plan.disks, &plan.drives)));
+}
+
+/// Our mark, in a description.
+pub(super) fn prefixed(mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Element {
+    let element = Element::new("cairn:vm").with("xmlns:cairn", NAMESPACE);
+    filled(element, ["cairn:disk", "cairn:cdrom"], mark, disks, drives)
+}
+
+/// Our mark alone. libvirt puts it into its namespace.
+pub(super) fn bare(mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Element {
+    filled(Element::new(MARK), [DISK, CDROM], mark, disks, drives)
+}
+
+fn filled(
+    element: Element,
+    [disk, cdrom]: [&'static str; 2],
+    mark: Mark,
+    disks: &[DiskAt],
+    drives: &[DriveAt],
+) -> Element {
+    let mut element = element.with("accel", mark.accel).with("guest", mark.guest);
+    let told = |decided: &Decision, one: Element| {
+        let Decision { choice, mode, why } = decided;
+        one.with("cache", choice).with("mode", mode).with("why", why)
+    };
+    for at in disks.iter().filter(|at| !at.decided.is_explicit()) {
+        let DiskId(id) = at.disk.id;
+        element.push(told(&at.decided, Element::new(disk).with("volume", id)));
+    }
+    for at in drives.iter().filter(|at| !at.decided.is_explicit()) {
+        element.push(told(&at.decided, Element::new(cdrom).with("drive", at.drive)));
+    }
+    element
 }
 
 /// libvirt's word for what runs a domain's instructions.

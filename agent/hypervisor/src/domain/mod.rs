@@ -17,18 +17,23 @@ mod memory;
 mod os;
 mod power;
 mod read;
+mod rewrite;
 #[cfg(test)]
 mod sample;
 mod target;
 
 use std::path::PathBuf;
 
+use crate::cache::Decisions;
 use crate::check;
 use crate::error::Error;
-use crate::spec::{Accel, Disk, DomainSpec, Firmware};
+use crate::spec::{Accel, DomainSpec, Firmware};
 
 pub use described::{Described, DiskAt, DriveAt, Mark};
+pub(crate) use head::NAMESPACE;
+pub(crate) use head::PREFIX;
 pub use read::read;
+pub use rewrite::rewrite;
 pub use target::free_target;
 pub(crate) use target::place;
 
@@ -44,6 +49,8 @@ pub struct Surroundings {
     pub console_log: PathBuf,
     /// Whether there is an image of UEFI.
     pub uefi: bool,
+    /// How its disks and drives are opened.
+    pub cache: Decisions,
 }
 
 /// What the parts look at.
@@ -88,7 +95,14 @@ pub fn xml(spec: &DomainSpec, host: &Surroundings) -> Result<String, Error> {
             remedy: "install OVMF (`ovmf`, `edk2-ovmf`), or choose the firmware `bios`".to_owned(),
         });
     }
-    let (disks, drives) = place(spec);
+    if (host.cache.disks.len(), host.cache.drives.len()) != (spec.disks.len(), spec.cdroms.len()) {
+        return Err(Error::Failed {
+            what: format!("describe `{}`", spec.name),
+            cause: "not every disk and drive has a cache mode".to_owned(),
+            remedy: "report this".to_owned(),
+        });
+    }
+    let (disks, drives) = place(spec, &host.cache);
     let plan = Plan { spec, host, disks, drives };
     let mut domain = Element::new("domain").with("type", head::domain_type(host.accel));
     for part in PARTS {
@@ -106,16 +120,24 @@ pub fn xml(spec: &DomainSpec, host: &Surroundings) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Invalid`] as from [`check::check_disk`].
-pub fn disk_xml(disk: &Disk, target: &str) -> Result<String, Error> {
-    check::check_disk(disk)?;
-    device::disk::element(disk, target).xml()
+pub fn disk_xml(disk: &DiskAt) -> Result<String, Error> {
+    check::check_disk(&disk.disk)?;
+    device::disk::element(disk).xml()
 }
 
 /// The description of a CD-ROM drive alone, for changing what lies in it.
 ///
 /// # Errors
-/// [`Error::Invalid`] as from [`check::check_media`].
+/// [`Error::Invalid`] as from [`check::check_path`].
 pub fn cdrom_xml(drive: &DriveAt) -> Result<String, Error> {
-    drive.media().as_ref().map_or(Ok(()), check::check_media)?;
+    drive.media.as_deref().map_or(Ok(()), check::check_path)?;
     device::cdrom::element(drive).xml()
+}
+
+/// Our mark alone, with what was asked of these disks and drives, for libvirt's metadata. No namespace is said in it.
+///
+/// # Errors
+/// [`Error::Failed`] if there is no memory for it.
+pub fn mark_xml(mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Result<String, Error> {
+    head::bare(mark, disks, drives).xml()
 }

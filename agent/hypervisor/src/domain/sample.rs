@@ -5,9 +5,10 @@ use uuid::Uuid;
 use super::device::Devices;
 use super::element::Element;
 use super::{Plan, Surroundings, target};
+use crate::cache::{Decision, Decisions};
 use crate::spec::{
-    Accel, AccelChoice, BootDevice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format, Guest,
-    Machine,
+    Accel, AccelChoice, BootDevice, CacheChoice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware,
+    Format, Guest, Machine,
 };
 
 pub(super) fn disk(number: u128) -> Disk {
@@ -16,7 +17,7 @@ pub(super) fn disk(number: u128) -> Disk {
         source: format!("/volumes/{number}.qcow2").into(),
         format: Format::Qcow2,
         bus: DiskBus::Virtio,
-        cache: CacheMode::None,
+        cache: CacheChoice::None,
     }
 }
 
@@ -38,7 +39,22 @@ pub(super) fn spec() -> DomainSpec {
 }
 
 pub(super) fn surroundings() -> Surroundings {
-    Surroundings { accel: Accel::Kvm, console_log: "/log/sample.log".into(), uefi: true }
+    let console_log = "/log/sample.log".into();
+    Surroundings { accel: Accel::Kvm, console_log, uefi: true, cache: decisions(&spec()) }
+}
+
+/// What is asked for, on a host that takes O_DIRECT everywhere.
+pub(super) fn decisions(spec: &DomainSpec) -> Decisions {
+    let decided = |choice: CacheChoice, mode: CacheMode| match choice {
+        CacheChoice::Auto => {
+            Decision { choice, mode, why: format!("asked for `auto`, which is `{mode}` here") }
+        }
+        explicit => Decision::explicit(explicit.as_str().parse().unwrap()),
+    };
+    Decisions {
+        disks: spec.disks.iter().map(|disk| decided(disk.cache, CacheMode::None)).collect(),
+        drives: spec.cdroms.iter().map(|drive| decided(drive.cache, CacheMode::Writeback)).collect(),
+    }
 }
 
 fn planned<T>(
@@ -47,7 +63,8 @@ fn planned<T>(
 ) -> T {
     let (mut spec, mut host) = (spec(), surroundings());
     change(&mut spec, &mut host);
-    let (disks, drives) = target::place(&spec);
+    host.cache = decisions(&spec);
+    let (disks, drives) = target::place(&spec, &host.cache);
     then(&Plan { spec: &spec, host: &host, disks, drives })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::cache::Decisions;
 use crate::domain::described::{DiskAt, DriveAt};
 use crate::spec::{DiskBus, DomainSpec, Machine};
 
@@ -12,29 +13,30 @@ pub fn free_target<'a>(bus: DiskBus, in_use: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Gives every disk and every drive its name. Disks come first, so that the root disk has the first one.
-pub(crate) fn place(spec: &DomainSpec) -> (Vec<DiskAt>, Vec<DriveAt>) {
+pub(crate) fn place(spec: &DomainSpec, cache: &Decisions) -> (Vec<DiskAt>, Vec<DriveAt>) {
     let mut in_use: HashSet<String> = HashSet::new();
     let mut next = |prefix| {
         let target = lowest(prefix, &in_use.iter().map(String::as_str).collect());
         in_use.insert(target.clone());
         target
     };
-    let disks = spec.disks.iter().map(|disk| {
+    let disks = spec.disks.iter().zip(&cache.disks).map(|(disk, decided)| {
         let target = next(disk_prefix(disk.bus));
-        DiskAt { disk: disk.clone(), target, readonly: false }
+        DiskAt { disk: disk.clone(), target, readonly: false, decided: decided.clone() }
     });
     let disks = disks.collect();
     let (bus, prefix) = match spec.machine {
         Machine::Q35 => ("sata", "sd"),
         Machine::I440fx => ("ide", "hd"),
     };
-    let drives = spec.cdroms.iter().zip(0..=u8::MAX).map(|(cdrom, drive)| DriveAt {
-        drive,
-        target: next(prefix),
-        bus: bus.to_owned(),
-        cache: cdrom.cache,
-        media: cdrom.media.clone(),
-    });
+    let drives =
+        spec.cdroms.iter().zip(&cache.drives).zip(0..=u8::MAX).map(|((cdrom, decided), drive)| DriveAt {
+            drive,
+            target: next(prefix),
+            bus: bus.to_owned(),
+            decided: decided.clone(),
+            media: cdrom.media.clone(),
+        });
     (disks, drives.collect())
 }
 
@@ -73,7 +75,7 @@ pub(super) fn number(target: &str) -> usize {
 mod tests {
     use super::*;
     use crate::domain::sample;
-    use crate::spec::{CacheMode, CdromDrive};
+    use crate::spec::{CacheChoice, CdromDrive};
 
     #[test]
     fn letters_go_on_after_z() {
@@ -99,9 +101,9 @@ mod tests {
         let mut spec = sample::spec();
         spec.disks = vec![sample::disk(1), sample::disk(2), sample::disk(3)];
         spec.disks[1].bus = DiskBus::Sata;
-        spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback); 2];
+        spec.cdroms = vec![CdromDrive::empty(CacheChoice::Writeback); 2];
         let names = |spec: &DomainSpec| {
-            let (disks, drives) = place(spec);
+            let (disks, drives) = place(spec, &sample::decisions(spec));
             let disks = disks.into_iter().map(|disk| disk.target);
             disks.chain(drives.into_iter().map(|drive| drive.target)).collect::<Vec<_>>().join(" ")
         };

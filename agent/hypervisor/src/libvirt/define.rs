@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use super::refusal::{self, Opened};
 use super::{Libvirt, look};
+use crate::cache::{self, Decisions, Device};
 use crate::check::check;
-use crate::domain::{self, DriveAt, Surroundings};
+use crate::domain::{self, Surroundings};
 use crate::error::Error;
 use crate::interface::Attempt;
-use crate::spec::{DomainSpec, Firmware};
+use crate::spec::{CdromDrive, Disk, DomainSpec, Firmware};
 use crate::state::Domain;
 
 impl Libvirt {
@@ -65,7 +66,14 @@ impl Libvirt {
             cause: error.to_string(),
             remedy: "make room, or mend its permissions".to_owned(),
         })?;
-        Ok(Surroundings { accel, console_log: self.console_file(spec.uuid), uefi })
+        let mut cache = Decisions::default();
+        for Disk { source, cache: choice, .. } in &spec.disks {
+            cache.disks.push(cache::settle(*choice, Device::Disk(source)).await?);
+        }
+        for CdromDrive { media, cache: choice } in &spec.cdroms {
+            cache.drives.push(cache::settle(*choice, Device::Drive(media.as_deref())).await?);
+        }
+        Ok(Surroundings { accel, console_log: self.console_file(spec.uuid), uefi, cache })
     }
 
     pub(super) async fn undefine_domain(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
@@ -93,10 +101,10 @@ impl Libvirt {
     /// What a domain makes QEMU open.
     pub(super) fn opened_files(&self, uuid: Uuid) -> Vec<Opened> {
         let Some(seen) = self.registry.seen(uuid) else { return Vec::new() };
-        let disks = seen.described.disks.iter().map(|at| &at.disk);
-        let disks = disks.map(|disk| Opened { source: disk.source.clone(), cache: disk.cache });
-        let media = seen.described.drives.iter().filter_map(DriveAt::media);
-        let media = media.map(|media| Opened { source: media.source, cache: media.cache });
+        let disks = seen.described.disks.iter();
+        let disks = disks.map(|at| Opened { source: at.disk.source.clone(), cache: at.decided.mode });
+        let media = seen.described.drives.iter();
+        let media = media.filter_map(|at| Some(Opened { source: at.media.clone()?, cache: at.mode() }));
         disks.chain(media).collect()
     }
 }

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use agent_libvirt::{Connection, DeviceFlags, ErrorCode, XmlFlags};
+use agent_libvirt::{AffectFlags, Connection, DeviceFlags, ErrorCode, XmlFlags};
 use uuid::Uuid;
 
 use super::power::silent;
 use super::refusal::{self, Log, Opened};
 use super::{Libvirt, look};
-use crate::check::{check_disk, check_media};
-use crate::domain::{self, Described, DriveAt};
+use crate::cache::{self, Device};
+use crate::check::{check_disk, check_path};
+use crate::domain::{self, Described, DiskAt, DriveAt, NAMESPACE, PREFIX};
 use crate::error::Error;
 use crate::interface::Attempt;
-use crate::spec::{Disk, DiskBus, DiskId, Media};
+use crate::spec::{Disk, DiskBus, DiskId};
 use crate::state::{Domain, State};
 
 /// A domain, with its present and its next description. While it is off they are one.
@@ -21,12 +22,6 @@ struct Both {
     state: State,
     live: Described,
     config: Described,
-}
-
-impl Both {
-    fn flags(&self) -> DeviceFlags {
-        if self.state.is_active() { DeviceFlags::LIVE | DeviceFlags::CONFIG } else { DeviceFlags::CONFIG }
-    }
 }
 
 impl Libvirt {
@@ -38,7 +33,7 @@ impl Libvirt {
             |described: &Described| described.disks.iter().find(|one| one.disk.id == disk.id).cloned();
         let (live, config) = (there(&both.live), there(&both.config));
         let present: Vec<_> = live.iter().chain(&config).collect();
-        if present.iter().any(|one| attempt == Attempt::First || one.disk != *disk) {
+        if present.iter().any(|one| attempt == Attempt::First || !one.disk.is_same(disk)) {
             return Err(Error::DiskExists { name: both.handle.name, disk: disk.id });
         }
         // An earlier attempt may have got half way, if libvirt ended in its middle.
@@ -58,9 +53,17 @@ impl Libvirt {
         }
         let free = || domain::free_target(disk.bus, targets(&both.live).chain(targets(&both.config)));
         let target = present.first().map_or_else(free, |one| one.target.clone());
-        let xml = domain::disk_xml(disk, &target)?;
+        // What an earlier attempt decided half of it holds.
+        let decided = match present.first() {
+            Some(one) => one.decided.clone(),
+            None => cache::settle(disk.cache, Device::Disk(&disk.source)).await?,
+        };
+        let disk_as_decided = Disk { cache: decided.choice, ..disk.clone() };
+        let at = DiskAt { disk: disk_as_decided, target, readonly: false, decided };
+        let xml = domain::disk_xml(&at)?;
+        self.remember(&connection, &both, &at).await?;
         let what = format!("attach `{}` to `{}`", disk.source.display(), both.handle.name);
-        let opened = Opened { source: disk.source.clone(), cache: disk.cache };
+        let opened = Opened { source: disk.source.clone(), cache: at.decided.mode };
         self.change(&connection, &both, ChangeOf::Attach(flags), &xml, &[opened], what).await?;
         self.looked_at(&connection, &both.handle).await
     }
@@ -80,7 +83,7 @@ impl Libvirt {
             if live.disk.bus == DiskBus::Sata {
                 return Err(Error::unpluggable(&both.handle.name, "detached from", both.state));
             }
-            let xml = domain::disk_xml(&live.disk, &live.target)?;
+            let xml = domain::disk_xml(&live)?;
             let asked = connection.domain_detach_device(&both.handle, &xml, DeviceFlags::LIVE).await;
             match asked {
                 Ok(()) => {}
@@ -99,7 +102,7 @@ impl Libvirt {
             }
         }
         if let Some(config) = config {
-            let xml = domain::disk_xml(&config.disk, &config.target)?;
+            let xml = domain::disk_xml(&config)?;
             let removed = connection.domain_detach_device(&both.handle, &xml, DeviceFlags::CONFIG).await;
             removed.map_err(|error| refusal::plain(&error, uuid, what()))?;
         }
@@ -110,29 +113,28 @@ impl Libvirt {
         &self,
         uuid: Uuid,
         drive: u8,
-        media: &Media,
+        media: &Path,
         attempt: Attempt,
     ) -> Result<Domain, Error> {
-        check_media(media)?;
+        check_path(media)?;
         let connection = self.connection().await?;
         let both = self.both(&connection, uuid).await?;
         let place = find_drive(&both, drive)?;
         let name = || both.handle.name.clone();
-        if let Some(lying) = place.media() {
-            if attempt == Attempt::Again && lying == *media {
+        if let Some(lying) = &place.media {
+            if attempt == Attempt::Again && lying == media {
                 return self.looked_at(&connection, &both.handle).await;
             }
-            return Err(Error::DriveFull { name: name(), drive, media: lying.source });
+            return Err(Error::DriveFull { name: name(), drive, media: lying.clone() });
         }
-        if both.state.is_active() && place.cache != media.cache {
-            return Err(Error::DriveMode { name: name(), drive, mode: place.cache, wanted: media.cache });
+        // The drive keeps its mode. What was asked for it decides whether the image can be opened so.
+        cache::settle(place.mode().into(), Device::Drive(Some(media))).await?;
+        let what = format!("insert `{}` into drive {drive} of `{}`", media.display(), both.handle.name);
+        let opened = Opened { source: media.to_owned(), cache: place.mode() };
+        for (flags, xml) in laid(&both, drive, Some(media))? {
+            let opened = std::slice::from_ref(&opened);
+            self.change(&connection, &both, ChangeOf::Update(flags), &xml, opened, what.clone()).await?;
         }
-        let laid = DriveAt { cache: media.cache, media: Some(media.source.clone()), ..place.clone() };
-        let xml = domain::cdrom_xml(&laid)?;
-        let what =
-            format!("insert `{}` into drive {drive} of `{}`", media.source.display(), both.handle.name);
-        let opened = Opened { source: media.source.clone(), cache: media.cache };
-        self.change(&connection, &both, ChangeOf::Update, &xml, &[opened], what).await?;
         self.looked_at(&connection, &both.handle).await
     }
 
@@ -146,9 +148,10 @@ impl Libvirt {
                 Attempt::First => Err(Error::DriveEmpty { name: both.handle.name, drive }),
             };
         }
-        let xml = domain::cdrom_xml(&DriveAt { media: None, ..place.clone() })?;
         let what = format!("eject from drive {drive} of `{}`", both.handle.name);
-        self.change(&connection, &both, ChangeOf::Update, &xml, &[], what).await?;
+        for (flags, xml) in laid(&both, drive, None)? {
+            self.change(&connection, &both, ChangeOf::Update(flags), &xml, &[], what.clone()).await?;
+        }
         self.looked_at(&connection, &both.handle).await
     }
 
@@ -172,11 +175,34 @@ impl Libvirt {
         let what = || format!("read the description of `{}`", handle.name);
         let xml = connection.domain_xml_desc(handle, flags).await;
         let xml = xml.map_err(|error| refusal::plain(&error, handle.uuid, what()))?;
-        domain::read(&xml).map_err(|error| Error::Failed {
-            what: what(),
+        self.read(handle, &xml)
+    }
+
+    pub(super) fn read(&self, handle: &agent_libvirt::Domain, xml: &str) -> Result<Described, Error> {
+        domain::read(xml).map_err(|error| Error::Failed {
+            what: format!("read the description of `{}`", handle.name),
             cause: error.to_string(),
             remedy: "look at it with `virsh dumpxml`".to_owned(),
         })
+    }
+
+    /// Keeps with the domain what was asked of a disk that is about to be attached, in place of what was kept of it before. It
+    /// comes first, so that the disk is never seen without it; a record of a disk that is not there means nothing.
+    async fn remember(&self, connection: &Connection, both: &Both, disk: &DiskAt) -> Result<(), Error> {
+        let mut descriptions = vec![(&both.config, AffectFlags::CONFIG)];
+        if both.state.is_active() {
+            descriptions.push((&both.live, AffectFlags::LIVE));
+        }
+        for (described, flag) in descriptions {
+            let others = described.disks.iter().filter(|at| at.disk.id != disk.disk.id);
+            let disks: Vec<DiskAt> = others.chain([disk]).cloned().collect();
+            let Some(mark) = described.mark else { continue };
+            let element = domain::mark_xml(mark, &disks, &described.drives)?;
+            let set = connection.domain_set_metadata(&both.handle, &element, PREFIX, NAMESPACE, flag);
+            let what = || format!("note the cache mode of `{}`", disk.disk.source.display());
+            set.await.map_err(|error| refusal::plain(&error, both.handle.uuid, what()))?;
+        }
+        Ok(())
     }
 
     async fn change(
@@ -191,7 +217,7 @@ impl Libvirt {
         let log = Log::mark(&self.options.log_folder, &both.handle.name).await;
         let done = match change {
             ChangeOf::Attach(flags) => connection.domain_attach_device(&both.handle, xml, flags).await,
-            ChangeOf::Update => connection.domain_update_device(&both.handle, xml, both.flags()).await,
+            ChangeOf::Update(flags) => connection.domain_update_device(&both.handle, xml, flags).await,
         };
         let Err(error) = done else { return Ok(()) };
         // It may have been looked at in the middle, and that it failed gives no event.
@@ -204,8 +230,28 @@ impl Libvirt {
 enum ChangeOf {
     /// A new device, in these descriptions.
     Attach(DeviceFlags),
-    /// Another medium, in all of them.
-    Update,
+    /// Another medium, in these.
+    Update(DeviceFlags),
+}
+
+/// A drive with something else in it, as libvirt is to be told. While the domain is active, its configuration may have another
+/// mode already, which is kept.
+fn laid(both: &Both, drive: u8, media: Option<&Path>) -> Result<Vec<(DeviceFlags, String)>, Error> {
+    let with = |described: &Described| {
+        let at = described.drives.iter().find(|at| at.drive == drive)?;
+        Some(domain::cdrom_xml(&DriveAt { media: media.map(Path::to_owned), ..at.clone() }))
+    };
+    let (live, config) = (with(&both.live).transpose()?, with(&both.config).transpose()?);
+    Ok(match (both.state.is_active(), live, config) {
+        (true, Some(live), Some(config)) if live == config => {
+            vec![(DeviceFlags::LIVE | DeviceFlags::CONFIG, live)]
+        }
+        (true, live, config) => {
+            let parts = [(DeviceFlags::LIVE, live), (DeviceFlags::CONFIG, config)];
+            parts.into_iter().filter_map(|(flags, xml)| Some((flags, xml?))).collect()
+        }
+        (false, _, config) => config.map(|xml| (DeviceFlags::CONFIG, xml)).into_iter().collect(),
+    })
 }
 
 fn targets(described: &Described) -> impl Iterator<Item = &str> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent_libvirt::{ConnectError, Connection, Error, Event, ListFlags, Notice, Notices};
+use agent_libvirt::{ConnectError, Connection, Error, ListFlags, Notice, Notices};
 
 use super::look;
 use super::registry::Registry;
@@ -74,9 +74,6 @@ impl Follower {
                         event.domain.name
                     );
                     self.registry.set_synced(false);
-                }
-                if event.event == Event::Reboot {
-                    self.registry.rebooted(event.domain.uuid);
                 }
             }
         }

@@ -64,7 +64,7 @@ async fn ask(connection: &Connection, handle: &agent_libvirt::Domain) -> Result<
     let taints = if state.is_active() { taints(connection, handle).await? } else { Vec::new() };
     let real_paths = if state.is_active() { real_paths(&described).await } else { BTreeMap::new() };
     let handle = agent_libvirt::Domain { name: described.name.clone(), ..handle.clone() };
-    Ok(Some(Seen { handle, state, described, taints, reboots: 0, real_paths }))
+    Ok(Some(Seen { handle, state, described, taints, real_paths }))
 }
 
 /// What the kernel calls the files of a domain, where a link leads to them. It knows of a file system that hangs nothing but

@@ -14,6 +14,7 @@ mod look;
 mod power;
 mod refusal;
 mod registry;
+mod settle;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -27,10 +28,11 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::accel;
+use crate::cache::CachePlan;
 use crate::error::{Error, Kind};
 use crate::interface::{Attempt, Domains, Storage};
 use crate::lifecycle::Action;
-use crate::spec::{Disk, DiskId, DomainSpec, Media};
+use crate::spec::{Disk, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
 use registry::Registry;
@@ -38,7 +40,6 @@ use registry::Registry;
 /// The events that tell all that a domain's description is made of.
 const EVENTS: &[EventKind] = &[
     EventKind::Lifecycle,
-    EventKind::Reboot,
     EventKind::IoError,
     EventKind::TrayChange,
     EventKind::DeviceAdded,
@@ -190,6 +191,10 @@ impl Domains for Libvirt {
         settled(attempt, || self.act_on_power(uuid, action, attempt)).await
     }
 
+    async fn settle_cache(&self, uuid: Uuid, plan: &CachePlan, attempt: Attempt) -> Result<Domain, Error> {
+        settled(attempt, || self.settle(uuid, plan)).await
+    }
+
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
         settled(attempt, || self.undefine_domain(uuid, attempt)).await
     }
@@ -206,7 +211,7 @@ impl Domains for Libvirt {
         &self,
         uuid: Uuid,
         drive: u8,
-        media: &Media,
+        media: &Path,
         attempt: Attempt,
     ) -> Result<Domain, Error> {
         settled(attempt, || self.insert(uuid, drive, media, attempt)).await

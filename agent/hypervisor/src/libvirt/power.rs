@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agent_libvirt::{Connection, CreateFlags, DestroyFlags, RebootFlags, ShutdownFlags};
+use agent_libvirt::{Connection, CreateFlags, DestroyFlags, DomainState, ShutdownFlags, ShutoffReason};
 use uuid::Uuid;
 
 use super::refusal::{self, Log};
@@ -12,28 +12,6 @@ use crate::error::Error;
 use crate::interface::Attempt;
 use crate::lifecycle::{Action, Start, Verdict, judge};
 use crate::state::{Domain, State};
-
-/// What libvirt does when the guest has answered its power button.
-#[derive(Debug, Clone, Copy)]
-enum Button {
-    /// Nothing: it stays off.
-    Off,
-    /// It turns it on again.
-    StartOver,
-}
-
-impl Button {
-    async fn press(
-        self,
-        connection: &Connection,
-        handle: &agent_libvirt::Domain,
-    ) -> Result<(), agent_libvirt::Error> {
-        match self {
-            Self::Off => connection.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN).await,
-            Self::StartOver => connection.domain_reboot(handle, RebootFlags::ACPI_POWER_BTN).await,
-        }
-    }
-}
 
 impl Libvirt {
     pub(super) async fn act_on_power(
@@ -71,6 +49,10 @@ impl Libvirt {
             // What an earlier attempt left at its first instruction.
             Action::Start(Start::Running) if state == State::Paused => connection.domain_resume(handle).await,
             Action::Start(start) => return self.start_domain(connection, handle, start).await,
+            // An earlier attempt got as far as to see it off.
+            Action::Reboot { .. } if !state.is_active() => {
+                return self.turn_on_again(connection, handle).await;
+            }
             Action::Shutdown { patience } => return self.shut_down(connection, handle, patience).await,
             Action::Reboot { patience } => return self.reboot(connection, handle, patience).await,
             Action::Destroy => connection.domain_destroy(handle, DestroyFlags::empty()).await,
@@ -104,59 +86,71 @@ impl Libvirt {
         handle: &agent_libvirt::Domain,
         patience: Duration,
     ) -> Result<(), Error> {
-        let off = |seen: Option<&Seen>| seen.is_none_or(|seen| !seen.state.is_active());
-        let pressed = self.press_until(connection, handle, Button::Off, patience, off).await;
-        let pressed = pressed
-            .map_err(|error| refusal::plain(&error, handle.uuid, format!("shut down `{}`", handle.name)));
-        if pressed? { Ok(()) } else { Err(silent(handle, "turn itself off", patience)) }
+        let off = self.press_until_off(connection, handle, patience, "shut down").await?;
+        if off { Ok(()) } else { Err(silent(handle, "turn itself off", patience)) }
     }
 
+    /// Off and on, and not only started over: QEMU opens its files anew, as the configuration has it by now.
     async fn reboot(
         &self,
         connection: &Connection,
         handle: &agent_libvirt::Domain,
         patience: Duration,
     ) -> Result<(), Error> {
-        let before = self.registry.seen(handle.uuid).map_or(0, |seen| seen.reboots);
-        let started_over = |seen: &Seen| seen.reboots > before && seen.state == State::Running;
-        // Someone may cut its power meanwhile: then there is nothing more to wait for.
-        let again =
-            |seen: Option<&Seen>| seen.is_none_or(|seen| started_over(seen) || !seen.state.is_active());
-        let pressed = self.press_until(connection, handle, Button::StartOver, patience, again).await;
-        let pressed =
-            pressed.map_err(|error| refusal::plain(&error, handle.uuid, format!("reboot `{}`", handle.name)));
-        if !pressed? {
-            return Err(silent(handle, "start over", patience));
+        if !self.press_until_off(connection, handle, patience, "reboot").await? {
+            return Err(silent(handle, "turn itself off to start over", patience));
         }
-        match self.registry.seen(handle.uuid) {
-            None => Err(Error::NoDomain { uuid: handle.uuid }),
-            Some(seen) if seen.state.is_active() => Ok(()),
-            Some(seen) => Err(Error::NotNow { name: handle.name.clone(), verb: "reboot", state: seen.state }),
-        }
+        self.turn_on_again(connection, handle).await
     }
 
-    /// Presses the power button until the guest has obeyed. A guest that is only booting does not notice it: so it is
-    /// pressed again every now and then, as an operator would. False if it has not obeyed within `patience`.
-    async fn press_until(
+    /// Starts what its guest has turned off.
+    async fn turn_on_again(
         &self,
         connection: &Connection,
         handle: &agent_libvirt::Domain,
-        button: Button,
+    ) -> Result<(), Error> {
+        let what = || format!("reboot `{}`", handle.name);
+        let state = connection.domain_state(handle).await;
+        match state.map_err(|error| refusal::plain(&error, handle.uuid, what()))? {
+            // A libvirt that was started since does not know any more why it is off.
+            DomainState::Shutoff(ShutoffReason::Shutdown | ShutoffReason::Unknown) => {
+                self.start_domain(connection, handle, Start::Running).await
+            }
+            // Someone was faster.
+            state if look::state(state) == State::Running => Ok(()),
+            // Someone has cut its power meanwhile, and means it.
+            state => {
+                Err(Error::NotNow { name: handle.name.clone(), verb: "reboot", state: look::state(state) })
+            }
+        }
+    }
+
+    /// Presses the power button until the domain is off. A guest that is only booting does not notice it: so it is pressed
+    /// again every now and then, as an operator would. False if it is not off within `patience`.
+    async fn press_until_off(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
         patience: Duration,
-        obeyed: impl Fn(Option<&Seen>) -> bool,
-    ) -> Result<bool, agent_libvirt::Error> {
+        verb: &str,
+    ) -> Result<bool, Error> {
+        // What is kept may be from before somebody started it, and would be taken for an answer.
+        self.looked_at(connection, handle).await?;
         let end = Instant::now() + patience;
-        button.press(connection, handle).await?;
+        let press = || connection.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN);
+        let refused = |error| refusal::plain(&error, handle.uuid, format!("{verb} `{}`", handle.name));
+        press().await.map_err(refused)?;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let wait = left.min(self.options.press_again_after);
-            if self.registry.wait(handle.uuid, wait, &obeyed).await {
+            let off = |seen: Option<&Seen>| seen.is_none_or(|seen| !seen.state.is_active());
+            if self.registry.wait(handle.uuid, wait, off).await {
                 return Ok(true);
             }
             if left <= wait {
                 return Ok(false);
             }
-            if let Err(error) = button.press(connection, handle).await {
+            if let Err(error) = press().await {
                 // It may be on its way by now.
                 tracing::debug!("cannot press the power button of `{}` again: {error}", handle.name);
             }

@@ -26,8 +26,6 @@ pub struct Seen {
     pub described: Described,
     /// What libvirt finds doubtful.
     pub taints: Vec<String>,
-    /// How often its guest has started over since it was first seen.
-    pub reboots: u64,
     /// Its files under the names that the kernel knows them by, where those are others.
     pub real_paths: BTreeMap<PathBuf, PathBuf>,
 }
@@ -97,26 +95,14 @@ impl Registry {
     }
 
     /// Keeps a look at one domain, and tells if it is news.
-    pub fn keep(&self, mut seen: Seen) {
+    pub fn keep(&self, seen: Seen) {
         let uuid = seen.handle.uuid;
-        let mut all = self.lock();
-        if let Some(before) = all.get(&uuid) {
-            seen.reboots = before.reboots;
-            if *before == seen {
-                return;
-            }
+        if self.seen(uuid).is_some_and(|before| before == seen) {
+            return;
         }
-        all.insert(uuid, seen.clone());
-        drop(all);
-        let _ = self.changes.send(Change::Changed(Box::new(self.view(&seen))));
-        self.raise();
-    }
-
-    /// Notes that a guest has started over.
-    pub fn rebooted(&self, uuid: Uuid) {
-        if let Some(seen) = self.lock().get_mut(&uuid) {
-            seen.reboots += 1;
-        }
+        let changed = Change::Changed(Box::new(self.view(&seen)));
+        self.lock().insert(uuid, seen);
+        let _ = self.changes.send(changed);
         self.raise();
     }
 
@@ -179,31 +165,31 @@ impl Registry {
     fn view(&self, seen: &Seen) -> Domain {
         let active = seen.state.is_active();
         let open = active.then(|| self.evidence.open_files(&seen.described.name, seen.handle.uuid));
-        let effective = |path: &std::path::Path, requested| match &open {
-            None => Effective::of_inactive(requested),
+        let effective = |path: &std::path::Path, decided| match &open {
+            None => Effective::of_inactive(decided),
             Some(open) => {
                 let (direct, evidence) =
                     open.direct(seen.real_paths.get(path).map_or(path, PathBuf::as_path));
-                Effective::of_active(requested, direct, &evidence)
+                Effective::of_active(decided, direct, &evidence)
             }
         };
         let described = &seen.described;
-        let disks = described.disks.iter().map(|DiskAt { disk, target, .. }| DiskState {
+        let disks = described.disks.iter().map(|DiskAt { disk, target, decided, .. }| DiskState {
             id: disk.id,
             target: target.clone(),
             source: disk.source.clone(),
             format: disk.format,
             bus: disk.bus,
-            cache: effective(&disk.source, disk.cache),
+            cache: effective(&disk.source, decided),
         });
         let cdroms = described.drives.iter().map(|drive| CdromState {
             drive: drive.drive,
             target: drive.target.clone(),
-            cache: drive.cache,
-            media: drive
-                .media
-                .as_ref()
-                .map(|source| MediaState { source: source.clone(), cache: effective(source, drive.cache) }),
+            cache: drive.mode(),
+            media: drive.media.as_ref().map(|source| MediaState {
+                source: source.clone(),
+                cache: effective(source, &drive.decided),
+            }),
         });
         Domain {
             uuid: seen.handle.uuid,

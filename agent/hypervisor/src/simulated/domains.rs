@@ -1,5 +1,6 @@
 //! Domains, as libvirt would treat them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,12 +13,13 @@ use super::point::{Call, Moment};
 use super::vm::Vm;
 use super::world::World;
 use crate::accel::Kvm;
-use crate::check::{check, check_disk, check_media};
+use crate::cache::{CachePlan, Decision, Decisions, Device, settle_with};
+use crate::check::{check, check_disk, check_path};
 use crate::domain::{self, Surroundings};
 use crate::error::Error;
 use crate::interface::{Attempt, Domains};
 use crate::lifecycle::{Action, Start, Verdict, judge};
-use crate::spec::{Accel, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Media};
+use crate::spec::{Accel, CacheChoice, Disk, DiskBus, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host, State};
 
 /// How long a guest has to let go of a disk. Nobody waits for it here.
@@ -59,6 +61,10 @@ impl Domains for Simulated {
         self.call(Call::of(action), |world| world.act(uuid, action, attempt)).await
     }
 
+    async fn settle_cache(&self, uuid: Uuid, plan: &CachePlan, _: Attempt) -> Result<Domain, Error> {
+        self.call(Call::SettleCache, |world| world.settle_cache(uuid, plan)).await
+    }
+
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
         self.call(Call::Undefine, |world| world.undefine(uuid, attempt)).await
     }
@@ -75,7 +81,7 @@ impl Domains for Simulated {
         &self,
         uuid: Uuid,
         drive: u8,
-        media: &Media,
+        media: &Path,
         attempt: Attempt,
     ) -> Result<Domain, Error> {
         self.call(Call::InsertMedia, |world| world.insert_media(uuid, drive, media, attempt)).await
@@ -116,9 +122,6 @@ impl World {
     fn define(&mut self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
         check(spec)?;
         let accel = self.accel(spec)?;
-        // Nobody reads the description. But what cannot be described is refused, in the same words.
-        let console_log = "/var/log/simulated/console".into();
-        domain::xml(spec, &Surroundings { accel, console_log, uefi: self.host.uefi })?;
         let (uuid, name) = (spec.uuid, spec.name.clone());
         if let Some(name) = self.foreign.get(&uuid) {
             return Err(Error::Foreign { name: name.clone() });
@@ -137,8 +140,41 @@ impl World {
         if self.domains.values().any(bears) || self.foreign.values().any(|other| *other == name) {
             return Err(Error::NameTaken { name });
         }
-        self.domains.insert(uuid, Vm::new(spec, accel));
+        let cache = self.settle_all(spec)?;
+        // Nobody reads the description. But what cannot be described is refused, in the same words.
+        let console_log = "/var/log/simulated/console".into();
+        domain::xml(spec, &Surroundings { accel, console_log, uefi: self.host.uefi, cache: cache.clone() })?;
+        self.domains.insert(uuid, Vm::new(spec, accel, cache));
         self.change(uuid, |_| ())
+    }
+
+    /// How a device is opened here.
+    fn settle(&self, choice: CacheChoice, device: Device<'_>) -> Result<Decision, Error> {
+        settle_with(choice, device, |file| self.direct_io(file))
+    }
+
+    fn settle_all(&self, spec: &DomainSpec) -> Result<Decisions, Error> {
+        let disks = spec.disks.iter().map(|disk| self.settle(disk.cache, Device::Disk(&disk.source)));
+        let disks = disks.collect::<Result<_, _>>()?;
+        let drives = spec.cdroms.iter();
+        let drives = drives.map(|drive| self.settle(drive.cache, Device::Drive(drive.media.as_deref())));
+        Ok(Decisions { disks, drives: drives.collect::<Result<_, _>>()? })
+    }
+
+    fn settle_cache(&mut self, uuid: Uuid, plan: &CachePlan) -> Result<Domain, Error> {
+        let vm = self.ours(uuid)?;
+        let (mut spec, mut next) = (vm.spec.clone(), vm.next.clone());
+        for (disk, decided) in spec.disks.iter_mut().zip(&mut next.disks) {
+            if let Some((_, choice)) = plan.disks.iter().find(|(id, _)| *id == disk.id) {
+                *decided = self.settle(*choice, Device::Disk(&disk.source))?;
+                disk.cache = *choice;
+            }
+        }
+        for (drive, decided) in spec.cdroms.iter_mut().zip(&mut next.drives) {
+            *decided = self.settle(plan.cdroms, Device::Drive(drive.media.as_deref()))?;
+            drive.cache = plan.cdroms;
+        }
+        self.change(uuid, |vm| (vm.spec, vm.next) = (spec, next))
     }
 
     /// What is to run a domain, if this host can.
@@ -175,9 +211,12 @@ impl World {
                 self.change(uuid, |vm| vm.stop(State::Shutoff))
             }
             Action::Destroy => self.change(uuid, |vm| vm.stop(State::Shutoff)),
+            // An earlier attempt got as far as to see it off.
+            Action::Reboot { .. } if !state.is_active() => self.start(uuid, Start::Running, guest),
             Action::Reboot { patience } => {
-                silent("start over", patience)?;
-                self.change(uuid, |vm| vm.boot(guest))
+                silent("turn itself off to start over", patience)?;
+                self.change(uuid, |vm| vm.stop(State::Shutoff))?;
+                self.start(uuid, Start::Running, guest)
             }
             Action::Reset => self.change(uuid, |vm| vm.boot(guest)),
             Action::Suspend => self.change(uuid, |vm| vm.state = State::Paused),
@@ -186,13 +225,14 @@ impl World {
     }
 
     fn start(&mut self, uuid: Uuid, how: Start, guest: Option<GuestKind>) -> Result<Domain, Error> {
-        let spec = self.vm(uuid)?.spec.clone();
+        let vm = self.vm(uuid)?;
+        let (spec, next) = (vm.spec.clone(), vm.next.clone());
         let accel = self.accel(&spec)?;
-        for disk in &spec.disks {
-            self.open(&disk.source, disk.cache)?;
+        for (disk, decided) in spec.disks.iter().zip(&next.disks) {
+            self.open(&disk.source, decided.mode)?;
         }
-        for media in spec.cdroms.iter().filter_map(CdromDrive::media) {
-            self.open(&media.source, media.cache)?;
+        for (drive, decided) in spec.cdroms.iter().zip(&next.drives) {
+            drive.media.as_deref().map_or(Ok(()), |media| self.open(media, decided.mode))?;
         }
         self.change(uuid, |vm| {
             vm.accel = accel;
@@ -219,20 +259,21 @@ impl World {
         let (name, state) = (vm.spec.name.clone(), vm.state);
         if let Some(there) = vm.spec.disks.iter().find(|there| there.id == disk.id) {
             return match attempt {
-                Attempt::Again if there == disk => Ok(vm.domain()),
+                Attempt::Again if there.is_same(disk) => Ok(vm.domain()),
                 Attempt::First | Attempt::Again => Err(Error::DiskExists { name, disk: there.id }),
             };
         }
         if vm.sources().any(|source| source == disk.source) {
             return Err(Error::InUse { path: disk.source.clone(), name });
         }
-        if state.is_active() {
-            if disk.bus == DiskBus::Sata {
-                return Err(Error::unpluggable(&name, "attached to", state));
-            }
-            self.open(&disk.source, disk.cache)?;
+        if state.is_active() && disk.bus == DiskBus::Sata {
+            return Err(Error::unpluggable(&name, "attached to", state));
         }
-        self.change(uuid, |vm| vm.attach(disk))
+        let decided = self.settle(disk.cache, Device::Disk(&disk.source))?;
+        if state.is_active() {
+            self.open(&disk.source, decided.mode)?;
+        }
+        self.change(uuid, |vm| vm.attach(disk, &decided))
     }
 
     fn detach_disk(&mut self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error> {
@@ -264,26 +305,26 @@ impl World {
         &mut self,
         uuid: Uuid,
         drive: u8,
-        media: &Media,
+        media: &Path,
         attempt: Attempt,
     ) -> Result<Domain, Error> {
-        check_media(media)?;
+        check_path(media)?;
         let vm = self.ours(uuid)?;
         let (name, active) = (vm.spec.name.clone(), vm.state.is_active());
-        let cdrom = vm.spec.cdroms.get(usize::from(drive));
-        let cdrom = cdrom.ok_or_else(|| Error::NoDrive { name: name.clone(), drive })?;
-        match cdrom.media() {
+        let cdrom = vm.spec.cdroms.get(usize::from(drive)).zip(vm.drive(usize::from(drive)));
+        let (cdrom, decided) = cdrom.ok_or_else(|| Error::NoDrive { name: name.clone(), drive })?;
+        let mode = decided.mode;
+        match &cdrom.media {
             None => {}
-            Some(there) if attempt == Attempt::Again && there == *media => return Ok(vm.domain()),
-            Some(there) => return Err(Error::DriveFull { name, drive, media: there.source }),
+            Some(there) if attempt == Attempt::Again && there == media => return Ok(vm.domain()),
+            Some(there) => return Err(Error::DriveFull { name, drive, media: there.clone() }),
         }
+        // The drive keeps its mode.
+        self.settle(mode.into(), Device::Drive(Some(media)))?;
         if active {
-            if cdrom.cache != media.cache {
-                return Err(Error::DriveMode { name, drive, mode: cdrom.cache, wanted: media.cache });
-            }
-            self.open(&media.source, media.cache)?;
+            self.open(media, mode)?;
         }
-        self.change(uuid, |vm| vm.lay(drive, Some(media.clone())))
+        self.change(uuid, |vm| vm.lay(drive, Some(media.to_owned())))
     }
 
     fn eject_media(&mut self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error> {

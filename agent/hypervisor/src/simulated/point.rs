@@ -23,6 +23,7 @@ pub enum Call {
     Reset,
     Suspend,
     Resume,
+    SettleCache,
     Undefine,
     AttachDisk,
     DetachDisk,
@@ -68,6 +69,7 @@ impl Call {
             | Self::Reset
             | Self::Suspend
             | Self::Resume
+            | Self::SettleCache
             | Self::Undefine
             | Self::AttachDisk
             | Self::DetachDisk

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::file::GuestKind;
+use crate::cache::{Decision, Decisions};
 use crate::domain::{free_target, place};
 use crate::lifecycle::Start;
-use crate::spec::{Accel, CacheMode, CdromDrive, Disk, DiskId, DomainSpec, Media};
+use crate::spec::{Accel, Disk, DiskId, DomainSpec};
 use crate::state::{CdromState, DiskState, Domain, Effective, MediaState, State};
 
 /// How the twin knows what a file was opened with.
@@ -26,6 +27,10 @@ pub(super) struct Vm {
     targets: Vec<String>,
     /// Names of the drives.
     drives: Vec<String>,
+    /// How its files are opened from the next start on.
+    pub(super) next: Decisions,
+    /// How they are open while it is active.
+    live: Decisions,
     /// Disks that somebody had QEMU open anew, with or without O_DIRECT, while it ran.
     reopened: BTreeMap<DiskId, bool>,
     /// What boots, and has not yet had a processor to write its first line with.
@@ -34,8 +39,8 @@ pub(super) struct Vm {
 }
 
 impl Vm {
-    pub(super) fn new(spec: &DomainSpec, accel: Accel) -> Self {
-        let (disks, drives) = place(spec);
+    pub(super) fn new(spec: &DomainSpec, accel: Accel, cache: Decisions) -> Self {
+        let (disks, drives) = place(spec, &cache);
         Self {
             spec: spec.clone(),
             accel,
@@ -43,6 +48,8 @@ impl Vm {
             console: Vec::new(),
             targets: disks.into_iter().map(|disk| disk.target).collect(),
             drives: drives.into_iter().map(|drive| drive.target).collect(),
+            live: cache.clone(),
+            next: cache,
             reopened: BTreeMap::new(),
             booting: None,
             starts: 0,
@@ -52,30 +59,30 @@ impl Vm {
     /// As callers see it.
     pub(super) fn domain(&self) -> Domain {
         let active = self.state.is_active();
-        let effective = |requested: CacheMode, reopened: Option<&bool>| {
-            let direct = reopened.copied().unwrap_or(requested.is_direct());
+        let cache = if active { &self.live } else { &self.next };
+        let effective = |decided: &Decision, reopened: Option<&bool>| {
+            let direct = reopened.copied().unwrap_or(decided.mode.is_direct());
             if active {
-                Effective::of_active(requested, Some(direct), EVIDENCE)
+                Effective::of_active(decided, Some(direct), EVIDENCE)
             } else {
-                Effective::of_inactive(requested)
+                Effective::of_inactive(decided)
             }
         };
-        let disks = self.spec.disks.iter().zip(&self.targets).map(|(disk, target)| DiskState {
+        let disks = self.spec.disks.iter().zip(&self.targets).zip(&cache.disks);
+        let disks = disks.map(|((disk, target), decided)| DiskState {
             id: disk.id,
             target: target.clone(),
             source: disk.source.clone(),
             format: disk.format,
             bus: disk.bus,
-            cache: effective(disk.cache, self.reopened.get(&disk.id)),
+            cache: effective(decided, self.reopened.get(&disk.id)),
         });
-        let drives = (0..=u8::MAX).zip(&self.spec.cdroms).zip(&self.drives);
-        let cdroms = drives.map(|((drive, cdrom), target)| CdromState {
+        let drives = (0..=u8::MAX).zip(&self.spec.cdroms).zip(self.drives.iter().zip(&cache.drives));
+        let cdroms = drives.map(|((drive, cdrom), (target, decided))| CdromState {
             drive,
             target: target.clone(),
-            cache: cdrom.cache,
-            media: cdrom
-                .media()
-                .map(|media| MediaState { source: media.source, cache: effective(media.cache, None) }),
+            cache: decided.mode,
+            media: cdrom.media.clone().map(|source| MediaState { source, cache: effective(decided, None) }),
         });
         Domain {
             uuid: self.spec.uuid,
@@ -102,6 +109,7 @@ impl Vm {
 
     pub(super) fn start(&mut self, how: Start, guest: Option<GuestKind>) {
         self.reopened.clear();
+        self.live = self.next.clone();
         self.boot(guest);
         match how {
             Start::Running => self.run(),
@@ -137,25 +145,37 @@ impl Vm {
         self.booting = None;
     }
 
-    pub(super) fn attach(&mut self, disk: &Disk) {
+    /// The mode of a drive at the moment.
+    pub(super) fn drive(&self, drive: usize) -> Option<&Decision> {
+        let cache = if self.state.is_active() { &self.live } else { &self.next };
+        cache.drives.get(drive)
+    }
+
+    pub(super) fn attach(&mut self, disk: &Disk, decided: &Decision) {
         let in_use = self.targets.iter().chain(&self.drives).map(String::as_str);
         let target = free_target(disk.bus, in_use);
         self.targets.push(target);
         self.spec.disks.push(disk.clone());
+        for cache in [&mut self.next, &mut self.live] {
+            cache.disks.push(decided.clone());
+        }
     }
 
     pub(super) fn detach(&mut self, id: DiskId) {
         if let Some(at) = self.spec.disks.iter().position(|disk| disk.id == id) {
             self.spec.disks.remove(at);
             self.targets.remove(at);
+            for cache in [&mut self.next, &mut self.live] {
+                cache.disks.remove(at);
+            }
         }
         self.reopened.remove(&id);
     }
 
     /// Lays something into a drive, or takes it out.
-    pub(super) fn lay(&mut self, drive: u8, media: Option<Media>) {
+    pub(super) fn lay(&mut self, drive: u8, media: Option<PathBuf>) {
         if let Some(cdrom) = self.spec.cdroms.get_mut(usize::from(drive)) {
-            *cdrom = media.map_or(CdromDrive::empty(cdrom.cache), CdromDrive::with);
+            cdrom.media = media;
         }
     }
 

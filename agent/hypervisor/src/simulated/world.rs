@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::file::{File, GuestKind};
 use super::point::{Call, Gate, Moment};
 use super::vm::Vm;
+use crate::cache::Answer;
 use crate::error::Error;
 use crate::spec::{Accel, CacheMode};
 use crate::state::{Change, Domain, Host};
@@ -121,6 +122,21 @@ impl World {
             next = file.backing.as_deref();
         }
         Ok(chain)
+    }
+
+    /// Whether the file system of a file takes O_DIRECT.
+    pub(super) fn direct_io(&self, file: &Path) -> Result<Answer, Error> {
+        let folder = file.parent().unwrap_or(file);
+        if self.missing_folders.iter().any(|missing| folder.starts_with(missing)) {
+            return Err(Error::NoVolume { path: file.to_owned() });
+        }
+        let refusing = self.refusing.iter().find(|above| file.starts_with(above));
+        Ok(Answer {
+            folder: folder.to_owned(),
+            mount: refusing.map_or_else(|| PathBuf::from("/"), Clone::clone),
+            file_system: "simulated".to_owned(),
+            refusal: refusing.map(|_| "Invalid argument".to_owned()),
+        })
     }
 
     /// What QEMU says when it opens a disk.

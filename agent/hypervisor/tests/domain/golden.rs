@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use agent_hypervisor::domain::{read, xml};
+use agent_hypervisor::cache::Decision;
+use agent_hypervisor::domain::{read, rewrite, xml};
+use agent_hypervisor::spec::{CacheChoice, CacheMode};
 
 use crate::specs::{all, expected, golden};
 
@@ -36,5 +38,28 @@ fn every_domain_reads_back() {
     for case in all() {
         let text = xml(&case.spec, &case.host).unwrap();
         assert_eq!(read(&text).unwrap(), expected(&case.spec, &case.host), "{}", case.name);
+    }
+}
+
+#[test]
+fn every_mode_can_be_settled_in_every_domain_and_nothing_else_changes() {
+    // All but what tells of modes.
+    let others = |text: &str| -> Vec<String> {
+        let tells = |line: &&str| line.contains("cairn:") || line.contains("<driver name=\"qemu\"");
+        text.lines().filter(|line| !tells(line)).map(|line| line.trim().to_owned()).collect()
+    };
+    for case in all() {
+        let text = xml(&case.spec, &case.host).unwrap();
+        for mode in CacheMode::ALL.iter().copied() {
+            let why = format!("asked for `auto`, which is `{mode}` here");
+            for decided in [Decision::explicit(mode), Decision { choice: CacheChoice::Auto, mode, why }] {
+                let mut after = read(&text).unwrap();
+                after.disks.iter_mut().for_each(|at| at.decide(decided.clone()));
+                after.drives.iter_mut().for_each(|at| at.decided = decided.clone());
+                let settled = rewrite(&text, &after).unwrap();
+                assert_eq!(read(&settled).unwrap(), after, "{}", case.name);
+                assert_eq!(others(&settled), others(&text), "{}", case.name);
+            }
+        }
     }
 }

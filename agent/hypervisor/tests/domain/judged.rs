@@ -1,6 +1,7 @@
 //! What libvirt says to the golden files: its schema, libvirt itself when it defines and starts them, and what is read
 //! from what it keeps.
 
+use agent_hypervisor::cache::Decision;
 use agent_hypervisor::domain::{Described, DiskAt, disk_xml, free_target};
 use agent_hypervisor::spec::{Accel, CacheMode, Disk, DiskBus, DiskId};
 use uuid::Uuid;
@@ -80,10 +81,12 @@ fn a_running_domain_takes_disks() {
         let before = described(&libvirtd, &[], name);
         let disks = before.disks.iter().map(|at| at.target.as_str());
         let target = free_target(bus, disks.chain(before.drives.iter().map(|at| at.target.as_str())));
-        let (id, cache) = (DiskId(Uuid::from_u128(number)), CacheMode::Directsync);
+        let (id, decided) = (DiskId(Uuid::from_u128(number)), Decision::explicit(CacheMode::Directsync));
+        let cache = decided.choice;
         let disk = Disk { id, source: source.into(), bus, cache, ..case.spec.disks[0].clone() };
-        change("attach-device", &disk_xml(&disk, &target).unwrap(), &["--live", "--config"]).unwrap();
-        attached.push(DiskAt { disk, target, readonly: false });
+        let at = DiskAt { disk, target, readonly: false, decided };
+        change("attach-device", &disk_xml(&at).unwrap(), &["--live", "--config"]).unwrap();
+        attached.push(at);
     }
     assert_eq!(
         attached.iter().map(|at| at.target.as_str()).collect::<Vec<_>>()[7..10],
@@ -103,7 +106,7 @@ fn a_running_domain_takes_disks() {
     let [live, kept] = both().map(|seen| seen.disks.last().cloned().unwrap());
     assert_eq!((live.target.as_str(), live.disk.source.to_str(), &live), ("sdq", Some(path), &kept));
     assert_eq!(live.disk.id.0, Uuid::new_v5(&case.spec.uuid, b"sdq"));
-    change("detach-device", &disk_xml(&live.disk, &live.target).unwrap(), &["--live", "--config"]).unwrap();
+    change("detach-device", &disk_xml(&live).unwrap(), &["--live", "--config"]).unwrap();
     for seen in both() {
         assert_eq!(seen.disks[1..], attached);
     }

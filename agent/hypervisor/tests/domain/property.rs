@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use agent_hypervisor::check::check;
 use agent_hypervisor::domain::{read, xml};
 use agent_hypervisor::spec::{
-    Accel, AccelChoice, BootDevice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
+    Accel, AccelChoice, BootDevice, CacheChoice, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
     Format, Guest, Interface, InterfaceModel, Mac, Machine,
 };
 use proptest::prelude::*;
@@ -21,8 +21,8 @@ fn path() -> impl Strategy<Value = String> {
     proptest::collection::vec(plain, 1..4).prop_map(|parts| format!("/{}", parts.join("/")))
 }
 
-fn cache() -> impl Strategy<Value = CacheMode> {
-    select(CacheMode::ALL)
+fn cache() -> impl Strategy<Value = CacheChoice> {
+    select(CacheChoice::ALL)
 }
 
 fn disk() -> impl Strategy<Value = Disk> {
@@ -80,7 +80,7 @@ proptest! {
     #[test]
     fn what_is_asked_for_reads_back(spec in spec(), accel in select(Accel::ALL)) {
         prop_assert_eq!(check(&spec), Ok(()));
-        let host = host(&spec.name, accel);
+        let host = host(&spec, accel);
         let built = xml(&spec, &host).unwrap();
         prop_assert_eq!(read(&built).unwrap(), expected(&spec, &host));
     }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use agent_hypervisor::cache::{Decision, Decisions};
 use agent_hypervisor::domain::{Described, DiskAt, DriveAt, Mark, Surroundings};
 use agent_hypervisor::spec::{
-    Accel, AccelChoice, BootDevice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
-    Format, Guest, Interface, InterfaceModel, Machine,
+    Accel, AccelChoice, BootDevice, CacheChoice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec,
+    Firmware, Format, Guest, Interface, InterfaceModel, Machine,
 };
 use uuid::Uuid;
 
@@ -19,8 +20,26 @@ pub struct Case {
 
 const MIB: u64 = 1024 * 1024;
 
-pub fn host(name: &str, accel: Accel) -> Surroundings {
-    Surroundings { accel, console_log: format!("/var/log/cairn/console/{name}.log").into(), uefi: true }
+pub fn host(spec: &DomainSpec, accel: Accel) -> Surroundings {
+    let console_log = format!("/var/log/cairn/console/{}.log", spec.name).into();
+    Surroundings { accel, console_log, uefi: true, cache: decisions(spec) }
+}
+
+/// What comes of what is asked for, where O_DIRECT is taken.
+fn decisions(spec: &DomainSpec) -> Decisions {
+    let decided = |choice: CacheChoice, mode: CacheMode| match choice {
+        CacheChoice::Auto => {
+            let why = format!(
+                "asked for `auto`, which is `{mode}` here: `/srv/a&b \"<c>\"` on ext4 takes O_DIRECT"
+            );
+            Decision { choice, mode, why }
+        }
+        explicit => Decision::explicit(explicit.as_str().parse().unwrap()),
+    };
+    Decisions {
+        disks: spec.disks.iter().map(|disk| decided(disk.cache, CacheMode::None)).collect(),
+        drives: spec.cdroms.iter().map(|drive| decided(drive.cache, CacheMode::Writeback)).collect(),
+    }
 }
 
 /// Identities are told by numbers, so that golden files stay as they are.
@@ -30,20 +49,20 @@ fn disk(number: u128) -> Disk {
         source: format!("/var/lib/cairn/volumes/{number}.qcow2").into(),
         format: Format::Qcow2,
         bus: DiskBus::Virtio,
-        cache: CacheMode::None,
+        cache: CacheChoice::None,
     }
 }
 
 fn raw(number: u128) -> Disk {
     let source = format!("/var/lib/cairn/volumes/{number}.raw").into();
-    Disk { source, format: Format::Raw, cache: CacheMode::Writeback, ..disk(number) }
+    Disk { source, format: Format::Raw, cache: CacheChoice::Writeback, ..disk(number) }
 }
 
 fn disk_on(number: u128, bus: DiskBus) -> Disk {
     Disk { bus, ..disk(number) }
 }
 
-fn drive(name: &str, cache: CacheMode) -> CdromDrive {
+fn drive(name: &str, cache: CacheChoice) -> CdromDrive {
     CdromDrive { cache, media: Some(format!("/var/lib/cairn/images/{name}.iso").into()) }
 }
 
@@ -86,7 +105,7 @@ fn windows() -> DomainSpec {
         guest: Guest::Windows,
         boot: vec![BootDevice::Cdrom, BootDevice::Hd],
         disks: vec![disk_on(1, DiskBus::Sata)],
-        cdroms: vec![drive("windows", CacheMode::Writeback), drive("virtio-win", CacheMode::None)],
+        cdroms: vec![drive("windows", CacheChoice::Writeback), drive("virtio-win", CacheChoice::None)],
         interfaces: vec![card(1, InterfaceModel::E1000e)],
         ..minimal()
     }
@@ -118,7 +137,7 @@ pub fn all() -> Vec<Case> {
             DomainSpec {
                 boot: vec![BootDevice::Cdrom],
                 disks: Vec::new(),
-                cdroms: vec![CdromDrive::empty(CacheMode::Writeback)],
+                cdroms: vec![CdromDrive::empty(CacheChoice::Writeback)],
                 ..minimal()
             },
         ),
@@ -127,7 +146,10 @@ pub fn all() -> Vec<Case> {
             Accel::Tcg,
             DomainSpec {
                 boot: vec![BootDevice::Cdrom, BootDevice::Hd],
-                cdroms: vec![drive("installer", CacheMode::None), CdromDrive::empty(CacheMode::Writeback)],
+                cdroms: vec![
+                    drive("installer", CacheChoice::None),
+                    CdromDrive::empty(CacheChoice::Writeback),
+                ],
                 ..minimal()
             },
         ),
@@ -138,8 +160,8 @@ pub fn all() -> Vec<Case> {
             DomainSpec {
                 machine: Machine::I440fx,
                 cdroms: vec![
-                    drive("installer", CacheMode::Writeback),
-                    CdromDrive::empty(CacheMode::Writeback),
+                    drive("installer", CacheChoice::Writeback),
+                    CdromDrive::empty(CacheChoice::Writeback),
                 ],
                 disks: vec![disk(1), disk_on(2, DiskBus::Sata), disk_on(3, DiskBus::Scsi)],
                 interfaces: vec![card(1, InterfaceModel::Virtio), card(2, InterfaceModel::E1000)],
@@ -183,17 +205,18 @@ pub fn all() -> Vec<Case> {
             Accel::Tcg,
             DomainSpec {
                 disks: vec![Disk { source: odd.into(), ..disk(1) }],
-                cdroms: vec![drive("50% <off>, \"ü\" & 'more'", CacheMode::Writeback)],
+                cdroms: vec![drive("50% <off>, \"ü\" & 'more'", CacheChoice::Writeback)],
                 ..minimal()
             },
         ),
     ];
     for (name, cache) in [
-        ("cache-none", CacheMode::None),
-        ("cache-writeback", CacheMode::Writeback),
-        ("cache-writethrough", CacheMode::Writethrough),
-        ("cache-directsync", CacheMode::Directsync),
-        ("cache-unsafe", CacheMode::Unsafe),
+        ("cache-none", CacheChoice::None),
+        ("cache-writeback", CacheChoice::Writeback),
+        ("cache-writethrough", CacheChoice::Writethrough),
+        ("cache-directsync", CacheChoice::Directsync),
+        ("cache-unsafe", CacheChoice::Unsafe),
+        ("cache-auto", CacheChoice::Auto),
     ] {
         let disks = [DiskBus::Virtio, DiskBus::Scsi, DiskBus::Sata];
         let disks = (1..).zip(disks).map(|(number, bus)| Disk { cache, ..disk_on(number, bus) }).collect();
@@ -205,7 +228,8 @@ pub fn all() -> Vec<Case> {
     }
     let named = |(number, (name, accel, spec)): (u128, (&'static str, Accel, DomainSpec))| {
         let spec = DomainSpec { uuid: Uuid::from_u128(0xd0_0000 + number), name: name.to_owned(), ..spec };
-        Case { name, spec, host: host(name, accel) }
+        let host = host(&spec, accel);
+        Case { name, spec, host }
     };
     (1..).zip(cases).map(named).collect()
 }
@@ -213,17 +237,18 @@ pub fn all() -> Vec<Case> {
 /// What reading the description of `spec` has to give.
 pub fn expected(spec: &DomainSpec, host: &Surroundings) -> Described {
     let mut names = Names::default();
-    let disks = spec.disks.iter().map(|disk| {
+    let disks = spec.disks.iter().zip(&host.cache.disks).map(|(disk, decided)| {
         let prefix = if disk.bus == DiskBus::Virtio { "vd" } else { "sd" };
-        DiskAt { disk: disk.clone(), target: names.next(prefix), readonly: false }
+        DiskAt { disk: disk.clone(), target: names.next(prefix), readonly: false, decided: decided.clone() }
     });
     let disks = disks.collect();
     let (bus, prefix) = if spec.machine == Machine::Q35 { ("sata", "sd") } else { ("ide", "hd") };
-    let drives = (0..).zip(&spec.cdroms).map(|(drive, cdrom)| DriveAt {
+    let drives = (0..).zip(spec.cdroms.iter().zip(&host.cache.drives));
+    let drives = drives.map(|(drive, (cdrom, decided))| DriveAt {
         drive,
         target: names.next(prefix),
         bus: bus.to_owned(),
-        cache: cdrom.cache,
+        decided: decided.clone(),
         media: cdrom.media.clone(),
     });
     Described {

@@ -34,6 +34,7 @@ fn libvirt_keeps_the_contract() {
         let filter = std::fs::read_to_string(CASES).unwrap();
         contract::run(Arc::new(Real { libvirt }), &filter).await;
         assert_eq!(virsh(["list", "--all", "--name"]), "", "no domain is left");
+        super::direct_io::nothing_left();
     });
 }
 

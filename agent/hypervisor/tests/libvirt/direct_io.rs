@@ -3,14 +3,16 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::process::Command;
 
+use agent_hypervisor::cache::CachePlan;
 use agent_hypervisor::lifecycle::{Action, Start};
-use agent_hypervisor::spec::{CacheMode, CdromDrive, Media};
+use agent_hypervisor::spec::{CacheChoice, CacheMode, CdromDrive};
 use agent_hypervisor::state::{Domain, Effective};
-use agent_hypervisor::{Attempt, Domains, Error};
+use agent_hypervisor::{Attempt, Domains, Error, Kind as ErrorKind};
 use xtask_testbed::Mount;
 use xtask_testbed::guest::Kind;
-use xtask_testbed::libvirt::{Inside, qemu_pid};
+use xtask_testbed::libvirt::{Inside, kill_libvirtd, qemu_pid, start_libvirtd};
 
 use super::room::{self, DIRECT, RAM, disk, guest, said, spec, start, virsh};
 
@@ -32,9 +34,9 @@ fn open_direct(pid: u32, path: &Path) -> bool {
 }
 
 /// Holds an effective mode to what was asked for and to the descriptors.
-fn holds(cache: &Effective, mode: CacheMode, path: &Path) {
+fn holds(cache: &Effective, choice: impl Into<CacheChoice>, mode: CacheMode, path: &Path) {
     let pid = qemu_pid("vm").unwrap();
-    assert_eq!((cache.requested, cache.mode), (mode, mode), "{}", cache.reason);
+    assert_eq!((cache.requested, cache.mode), (choice.into(), mode), "{}", cache.reason);
     assert_eq!(cache.direct, Some(open_direct(pid, path)), "{}", cache.reason);
     assert_eq!(cache.direct, Some(mode.is_direct()), "{}", cache.reason);
     assert!(cache.reason.contains(&format!("QEMU (process {pid})")), "{}", cache.reason);
@@ -58,38 +60,143 @@ async fn remove(libvirt: &impl Domains, vm: &Domain) {
 }
 
 fn is_refusal(error: &Error, mode: CacheMode, path: &Path) {
-    let Error::DirectIo { path: named, mode: of, qemu } = error else { panic!("{error}") };
-    assert_eq!((named.as_path(), *of), (path, mode));
-    assert_eq!(*qemu, format!("Could not open '{}': filesystem does not support O_DIRECT", path.display()));
-    assert!(error.to_string().contains("open it with a buffered cache mode such as `writeback`"), "{error}");
+    let sentence = format!(
+        "`{}` cannot be opened with cache mode `{mode}`: `{RAM}` (ramfs) refuses O_DIRECT (Invalid argument); ask for `auto` \
+         or `writeback`, or move it to a file system that supports O_DIRECT",
+        path.display()
+    );
+    assert_eq!((error.to_string(), error.kind()), (sentence, ErrorKind::DirectIo));
+}
+
+/// Checks that nobody who looked left anything.
+pub fn nothing_left() {
+    for folder in [DIRECT, RAM] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.starts_with(".cairn"), "`{name}` is left in `{folder}`");
+        }
+    }
 }
 
 #[test]
 fn a_guest_on_ramfs_starts_and_writes_unless_its_mode_needs_o_direct() {
     room::run("a_guest_on_ramfs_starts_and_writes_unless_its_mode_needs_o_direct", &ram(), async || {
         let libvirt = room::libvirt();
-        for mode in CacheMode::ALL.iter().copied() {
-            let path = guest(RAM, mode.as_str(), Kind::Answering);
-            let vm = spec("vm", disk(&path, mode));
+        for choice in CacheChoice::ALL.iter().copied() {
+            let path = guest(RAM, choice.as_str(), Kind::Answering);
+            let vm = spec("vm", disk(&path, choice));
             let started = start(&libvirt, &vm).await;
+            let mode = match choice {
+                CacheChoice::Auto => CacheMode::Writeback,
+                explicit => explicit.as_str().parse().unwrap(),
+            };
             if mode.is_direct() {
                 is_refusal(&started.unwrap_err(), mode, &path);
-                let off = libvirt.domain(vm.uuid).await.unwrap();
-                assert!(!off.state.is_active());
-                remove(&libvirt, &off).await;
+                assert_eq!(virsh(["list", "--all", "--name"]), "", "libvirt was asked");
+                nothing_left();
                 continue;
             }
             let started = started.unwrap();
-            holds(&started.disks[0].cache, mode, &path);
+            holds(&started.disks[0].cache, choice, mode, &path);
+            if choice == CacheChoice::Auto {
+                let because = format!(
+                    "asked for `auto`, which is `writeback` here: `{RAM}` (ramfs) refuses O_DIRECT (Invalid argument); QEMU \
+                     (process {}) has the file open without O_DIRECT",
+                    qemu_pid("vm").unwrap()
+                );
+                assert_eq!(started.disks[0].cache.reason, because);
+            }
             said(&libvirt, vm.uuid, "GUEST-UP").await;
             let before = std::fs::read(&path).unwrap();
             tell(b'w', b'W');
             let after = std::fs::read(&path).unwrap();
-            assert!(before != after, "nothing was written with {mode}");
+            assert!(before != after, "nothing was written with {choice}");
             let now = libvirt.domain(vm.uuid).await.unwrap();
             assert_eq!(now.taints, [] as [String; 0]);
             remove(&libvirt, &now).await;
+            nothing_left();
         }
+    });
+}
+
+/// A mount that nothing can be written to.
+const READ_ONLY: &str = "/srv/read-only";
+
+#[test]
+fn what_cannot_be_found_out_is_an_error() {
+    room::run("what_cannot_be_found_out_is_an_error", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        std::fs::create_dir(READ_ONLY).unwrap();
+        let mount = ["-t", "tmpfs", "-o", "ro", "none", READ_ONLY];
+        assert!(Command::new("mount").args(mount).status().unwrap().success());
+        let path = Path::new(READ_ONLY).join("a.raw");
+        for choice in [CacheChoice::Auto, CacheChoice::None] {
+            let error = start(&libvirt, &spec("vm", disk(&path, choice))).await.unwrap_err();
+            let sentence = error.to_string();
+            let begins =
+                format!("cannot find out whether the file system of `{}` takes O_DIRECT", path.display());
+            assert!(
+                sentence.starts_with(&begins) && sentence.contains("Read-only file system"),
+                "{sentence}"
+            );
+            assert_eq!(error.kind(), ErrorKind::Failed);
+        }
+        assert_eq!(virsh(["list", "--all", "--name"]), "");
+    });
+}
+
+#[test]
+fn what_was_asked_for_outlives_agent_and_libvirt() {
+    room::run("what_was_asked_for_outlives_agent_and_libvirt", &ram(), async || {
+        let libvirt = room::libvirt();
+        let mut vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), CacheChoice::Auto));
+        vm.disks.push(disk(&guest(RAM, "data", Kind::Answering), CacheChoice::Auto));
+        vm.cdroms = vec![CdromDrive::with(CacheChoice::Auto, guest(RAM, "cd", Kind::Answering))];
+        start(&libvirt, &vm).await.unwrap();
+        let hot = disk(&guest(RAM, "hot", Kind::Answering), CacheChoice::Auto);
+        let before = libvirt.attach_disk(vm.uuid, &hot, Attempt::First).await.unwrap();
+        let modes = |domain: &Domain| -> Vec<_> {
+            domain.disks.iter().map(|disk| (disk.cache.requested, disk.cache.mode)).collect()
+        };
+        let auto = |mode| (CacheChoice::Auto, mode);
+        let expected = [auto(CacheMode::None), auto(CacheMode::Writeback), auto(CacheMode::Writeback)];
+        assert_eq!(modes(&before), expected);
+        kill_libvirtd().unwrap();
+        drop(libvirt);
+        start_libvirtd().unwrap();
+        let libvirt = room::libvirt();
+        assert_eq!(libvirt.domain(vm.uuid).await.unwrap(), before);
+
+        // An operator has other things in mind, of which what is settled leaves everything.
+        virsh(["desc", "vm", "--config", "mine, all mine"]);
+        virsh(["blkdeviotune", "vm", "vdb", "--total-iops-sec", "500", "--config"]);
+        let kept = virsh(["dumpxml", "vm", "--inactive"]);
+        let plan = |choice| CachePlan { disks: vec![(vm.disks[0].id, choice)], cdroms: CacheChoice::Auto };
+        libvirt.settle_cache(vm.uuid, &plan(CacheChoice::Directsync), Attempt::First).await.unwrap();
+        let settled = virsh(["dumpxml", "vm", "--inactive"]);
+        let without = |xml: &str| -> Vec<String> {
+            let lines = xml.lines().filter(|line| !line.contains("cairn") && !line.contains("<driver"));
+            lines.map(|line| line.trim().to_owned()).collect()
+        };
+        assert_eq!(without(&settled), without(&kept));
+        assert!(
+            settled.contains("cache='directsync'") && settled.contains("500</total_iops_sec>"),
+            "{settled}"
+        );
+        assert_eq!(libvirt.domain(vm.uuid).await.unwrap(), before, "what runs was touched");
+        libvirt.act(vm.uuid, Action::Destroy, Attempt::First).await.unwrap();
+        let off = libvirt.settle_cache(vm.uuid, &plan(CacheChoice::Auto), Attempt::First).await.unwrap();
+        assert_eq!(modes(&off), expected);
+
+        // What an operator writes where QEMU reads it is what counts.
+        let edited = virsh(["dumpxml", "vm", "--inactive"]).replacen("cache='none'", "cache='unsafe'", 1);
+        std::fs::write("/root/edited.xml", edited).unwrap();
+        virsh(["define", "/root/edited.xml"]);
+        let started = libvirt.act(vm.uuid, Action::Start(Start::Running), Attempt::First).await.unwrap();
+        assert_eq!(modes(&started)[0], (CacheChoice::Unsafe, CacheMode::Unsafe));
+        assert!(started.disks[0].cache.reason.starts_with("asked for `unsafe`; "));
+        assert_eq!(modes(&started)[1..], expected[1..]);
+        nothing_left();
     });
 }
 
@@ -98,7 +205,12 @@ fn a_disk_attached_from_ramfs_obeys_its_mode_too() {
     room::run("a_disk_attached_from_ramfs_obeys_its_mode_too", &ram(), async || {
         let libvirt = room::libvirt();
         let vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), CacheMode::None));
-        holds(&start(&libvirt, &vm).await.unwrap().disks[0].cache, CacheMode::None, &vm.disks[0].source);
+        holds(
+            &start(&libvirt, &vm).await.unwrap().disks[0].cache,
+            CacheMode::None,
+            CacheMode::None,
+            &vm.disks[0].source,
+        );
         for mode in CacheMode::ALL.iter().copied() {
             let path = guest(RAM, mode.as_str(), Kind::Answering);
             let attached = libvirt.attach_disk(vm.uuid, &disk(&path, mode), Attempt::First).await;
@@ -108,7 +220,12 @@ fn a_disk_attached_from_ramfs_obeys_its_mode_too() {
                 assert!(paths.iter().all(|disk| disk.source != path), "half attached");
             } else {
                 let attached = attached.unwrap();
-                holds(&attached.disks.iter().find(|disk| disk.source == path).unwrap().cache, mode, &path);
+                holds(
+                    &attached.disks.iter().find(|disk| disk.source == path).unwrap().cache,
+                    mode,
+                    mode,
+                    &path,
+                );
             }
         }
         // And still after QEMU has been started anew.
@@ -116,8 +233,8 @@ fn a_disk_attached_from_ramfs_obeys_its_mode_too() {
         let again = libvirt.act(vm.uuid, Action::Start(Start::Running), Attempt::First).await.unwrap();
         assert_eq!(again.disks.len(), 4);
         for disk in &again.disks {
-            let mode = disk.cache.requested;
-            holds(&disk.cache, mode, &disk.source);
+            let mode = disk.cache.mode;
+            holds(&disk.cache, mode, mode, &disk.source);
             assert!(disk.source == vm.disks[0].source || disk.source.ends_with(format!("{mode}.raw")));
         }
         assert_eq!(again.taints, [] as [String; 0]);
@@ -131,22 +248,22 @@ fn every_way_to_a_disk_carries_its_mode() {
         for mode in CacheMode::ALL.iter().copied() {
             let mut vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), mode));
             vm.disks.push(disk(&guest(DIRECT, "data", Kind::Answering), mode));
-            vm.cdroms = vec![CdromDrive { cache: mode, media: Some(guest(DIRECT, "cd", Kind::Answering)) }];
+            vm.cdroms = vec![CdromDrive::with(mode.into(), guest(DIRECT, "cd", Kind::Answering))];
             let mut now = start(&libvirt, &vm).await.unwrap();
             let hot = disk(&guest(DIRECT, "hot", Kind::Answering), mode);
             let check = |now: &Domain, disks: usize| {
                 assert_eq!(now.disks.len(), disks);
                 for disk in &now.disks {
-                    holds(&disk.cache, mode, &disk.source);
+                    holds(&disk.cache, mode, mode, &disk.source);
                 }
                 let media = now.cdroms[0].media.as_ref().unwrap();
-                holds(&media.cache, mode, &media.source);
+                holds(&media.cache, mode, mode, &media.source);
             };
             check(&now, 2);
             now = libvirt.attach_disk(vm.uuid, &hot, Attempt::First).await.unwrap();
             check(&now, 3);
             libvirt.eject_media(vm.uuid, 0, Attempt::First).await.unwrap();
-            let other = Media { source: guest(DIRECT, "cd2", Kind::Answering), cache: mode };
+            let other = guest(DIRECT, "cd2", Kind::Answering);
             now = libvirt.insert_media(vm.uuid, 0, &other, Attempt::First).await.unwrap();
             check(&now, 3);
             now = libvirt.act(vm.uuid, Action::Reset, Attempt::First).await.unwrap();
@@ -190,7 +307,7 @@ fn a_mode_changed_behind_the_agent_is_told_as_it_is() {
         let cache = &libvirt.domain(vm.uuid).await.unwrap().disks[0].cache;
         assert_eq!(
             (cache.requested, cache.mode, cache.direct),
-            (CacheMode::None, CacheMode::Writeback, Some(false))
+            (CacheChoice::None, CacheMode::Writeback, Some(false))
         );
         assert!(cache.reason.contains("changed while the domain ran"), "{}", cache.reason);
     });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent_hypervisor::libvirt::{Libvirt, Options};
 use agent_hypervisor::spec::{
-    AccelChoice, BootDevice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format, Guest, Machine,
+    AccelChoice, BootDevice, CacheChoice, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format, Guest, Machine,
 };
 use agent_hypervisor::{Attempt, Domains, Error};
 use tokio::sync::broadcast;
@@ -53,8 +53,8 @@ pub fn guest(folder: &str, name: &str, kind: Kind) -> PathBuf {
 }
 
 /// A disk on a raw file.
-pub fn disk(source: &Path, cache: CacheMode) -> Disk {
-    let id = DiskId(Uuid::new_v4());
+pub fn disk(source: &Path, cache: impl Into<CacheChoice>) -> Disk {
+    let (id, cache) = (DiskId(Uuid::new_v4()), cache.into());
     Disk { id, source: source.to_owned(), format: Format::Raw, bus: DiskBus::Virtio, cache }
 }
 

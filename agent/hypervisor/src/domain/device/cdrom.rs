@@ -16,7 +16,7 @@ pub(in crate::domain) fn add(plan: &Plan<'_>, devices: &mut Devices) {
 
 pub(in crate::domain) fn element(drive: &DriveAt) -> Element {
     // An empty drive has a mode, too: it cannot be given one while a guest has the drive.
-    let driver = Element::new("driver").with("name", "qemu").with("type", "raw").with("cache", drive.cache);
+    let driver = Element::new("driver").with("name", "qemu").with("type", "raw").with("cache", drive.mode());
     let disk = Element::new("disk").with("type", "file").with("device", "cdrom").child(driver);
     let disk = match &drive.media {
         None => disk,
@@ -30,12 +30,12 @@ pub(in crate::domain) fn element(drive: &DriveAt) -> Element {
 #[cfg(test)]
 mod tests {
     use crate::domain::sample::device;
-    use crate::spec::{CacheMode, CdromDrive, Machine, Media};
+    use crate::spec::{CacheChoice, CdromDrive, Machine};
 
     #[test]
     fn an_empty_drive_has_no_source() {
         let (shown, slots) =
-            device(super::add, |spec, _| spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback)]);
+            device(super::add, |spec, _| spec.cdroms = vec![CdromDrive::empty(CacheChoice::Writeback)]);
         assert_eq!(
             shown,
             "<disk type=\"file\" device=\"cdrom\"><driver name=\"qemu\" type=\"raw\" cache=\"writeback\"/>\
@@ -48,8 +48,8 @@ mod tests {
     fn what_lies_in_a_drive_has_a_cache_mode_of_its_own() {
         let (shown, _) = device(super::add, |spec, _| {
             spec.machine = Machine::I440fx;
-            let media = Media { source: "/a.iso".into(), cache: CacheMode::Directsync };
-            spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback), CdromDrive::with(media)];
+            let full = CdromDrive::with(CacheChoice::Directsync, "/a.iso");
+            spec.cdroms = vec![CdromDrive::empty(CacheChoice::Writeback), full];
         });
         assert_eq!(
             shown.lines().nth(1).unwrap(),

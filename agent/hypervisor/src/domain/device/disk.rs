@@ -2,7 +2,7 @@
 
 use super::Devices;
 use crate::domain::element::Element;
-use crate::domain::{Plan, target};
+use crate::domain::{DiskAt, Plan, target};
 use crate::spec::{Disk, DiskBus, DiskId};
 
 /// What the alias of one of our disks starts with. libvirt keeps aliases that start with `ua-`, and names them in events.
@@ -10,7 +10,7 @@ pub(in crate::domain) const ALIAS: &str = "ua-volume-";
 
 pub(in crate::domain) fn add(plan: &Plan<'_>, devices: &mut Devices) {
     for disk in &plan.disks {
-        let element = element(&disk.disk, &disk.target);
+        let element = element(disk);
         match disk.disk.bus {
             DiskBus::Virtio => devices.add_in_slot(element),
             DiskBus::Scsi | DiskBus::Sata => devices.add(element),
@@ -18,16 +18,16 @@ pub(in crate::domain) fn add(plan: &Plan<'_>, devices: &mut Devices) {
     }
 }
 
-/// A disk that is called `target` in its domain.
-pub(in crate::domain) fn element(disk: &Disk, target: &str) -> Element {
-    let Disk { id: DiskId(id), source, format, bus, cache } = disk;
+pub(in crate::domain) fn element(at: &DiskAt) -> Element {
+    let DiskAt { disk, target, readonly: _, decided } = at;
+    let Disk { id: DiskId(id), source, format, bus, cache: _ } = disk;
     // The cache mode is always said, so that no default decides. `io` never is: `native` works with O_DIRECT alone, and
     // a running disk could then not be taken through the page cache. No `backingStore` either: libvirt looks what is
     // under an image, whose format stands in the image above it.
     let driver = Element::new("driver")
         .with("name", "qemu")
         .with("type", format)
-        .with("cache", cache)
+        .with("cache", decided.mode)
         .with("discard", "unmap");
     let mut disk = Element::new("disk")
         .with("type", "file")
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn the_cache_mode_is_always_said() {
         for cache in CacheMode::ALL {
-            let (shown, _) = device(super::add, |spec, _| spec.disks[0].cache = *cache);
+            let (shown, _) = device(super::add, |spec, _| spec.disks[0].cache = (*cache).into());
             assert!(shown.contains(&format!(" cache=\"{cache}\" ")), "{shown}");
         }
     }

@@ -5,42 +5,54 @@ use std::path::PathBuf;
 use roxmltree::Node;
 use uuid::Uuid;
 
+use super::Records;
 use super::node::{attribute, child, children, word};
+use crate::cache::Decision;
 use crate::domain::described::{DiskAt, DriveAt};
 use crate::domain::device;
 use crate::spec::{CacheMode, Disk, DiskBus, DiskId, Format};
 
-pub(super) fn read(domain: Uuid, devices: Node<'_, '_>) -> (Vec<DiskAt>, Vec<DriveAt>) {
+/// Disks and drives, each with the element that it was read from.
+pub(super) type Found<'a, 'input> = (Vec<(DiskAt, Node<'a, 'input>)>, Vec<(DriveAt, Node<'a, 'input>)>);
+
+pub(super) fn read<'a, 'input>(
+    domain: Uuid,
+    devices: Node<'a, 'input>,
+    records: &Records,
+) -> Found<'a, 'input> {
     let mut disks = Vec::new();
     let mut cdroms = Vec::new();
     for node in children(devices, "disk") {
         match attribute(node, "device").unwrap_or("disk") {
-            "disk" | "lun" => disks.extend(disk(domain, node)),
+            "disk" | "lun" => disks.extend(disk(domain, node, records).map(|disk| (disk, node))),
             "cdrom" => cdroms.push(node),
             _ => {}
         }
     }
-    (disks, drives(&cdroms))
+    (disks, drives(&cdroms, records))
 }
 
-fn disk(domain: Uuid, node: Node<'_, '_>) -> Option<DiskAt> {
+fn disk(domain: Uuid, node: Node<'_, '_>, records: &Records) -> Option<DiskAt> {
     let (target, bus) = target(node)?;
     let driver = child(node, "driver");
     let ours = alias(node, device::disk::ALIAS).and_then(|id| Uuid::parse_str(id).ok());
+    let id = ours.unwrap_or_else(|| Uuid::new_v5(&domain, target.as_bytes()));
+    let decided = decided(node, records.disks.get(&id));
     let disk = Disk {
-        id: DiskId(ours.unwrap_or_else(|| Uuid::new_v5(&domain, target.as_bytes()))),
+        id: DiskId(id),
         source: source(node).unwrap_or_default(),
         format: driver.and_then(|driver| word(driver, "type")).unwrap_or(Format::Raw),
         bus: bus.parse().unwrap_or(DiskBus::Sata),
-        cache: cache(node),
+        cache: decided.choice,
     };
-    Some(DiskAt { disk, target: target.to_owned(), readonly: child(node, "readonly").is_some() })
+    let readonly = child(node, "readonly").is_some();
+    Some(DiskAt { disk, target: target.to_owned(), readonly, decided })
 }
 
-fn drives(cdroms: &[Node<'_, '_>]) -> Vec<DriveAt> {
+fn drives<'a, 'input>(cdroms: &[Node<'a, 'input>], records: &Records) -> Vec<(DriveAt, Node<'a, 'input>)> {
     let number = |node: &Node<'_, '_>| alias(*node, device::cdrom::ALIAS)?.parse::<u8>().ok();
     let mut taken: Vec<u8> = cdroms.iter().filter_map(number).collect();
-    let mut drives: Vec<DriveAt> = Vec::new();
+    let mut drives = Vec::new();
     for node in cdroms {
         let free = || (0..=u8::MAX).find(|number| !taken.contains(number));
         let (Some(drive), Some((target, bus))) = (number(node).or_else(free), target(*node)) else {
@@ -48,9 +60,11 @@ fn drives(cdroms: &[Node<'_, '_>]) -> Vec<DriveAt> {
         };
         taken.push(drive);
         let (target, bus) = (target.to_owned(), bus.to_owned());
-        drives.push(DriveAt { drive, target, bus, cache: cache(*node), media: source(*node) });
+        let decided = decided(*node, records.drives.get(&drive));
+        let drive = DriveAt { drive, target, bus, decided, media: source(*node) };
+        drives.push((drive, *node));
     }
-    drives.sort_by_key(|drive| drive.drive);
+    drives.sort_by_key(|(at, _): &(DriveAt, _)| at.drive);
     drives
 }
 
@@ -61,6 +75,12 @@ fn target<'a>(node: Node<'a, '_>) -> Option<(&'a str, &'a str)> {
 
 fn alias<'a>(node: Node<'a, '_>, prefix: &str) -> Option<&'a str> {
     attribute(child(node, "alias")?, "name")?.strip_prefix(prefix)
+}
+
+/// The mode, and what was asked for. What is written where QEMU reads it is what counts.
+fn decided(node: Node<'_, '_>, record: Option<&Decision>) -> Decision {
+    let mode = cache(node);
+    record.filter(|record| record.mode == mode).cloned().unwrap_or_else(|| Decision::explicit(mode))
 }
 
 /// libvirt leaves the mode to QEMU where none is said, and QEMU chooses `writeback`.

@@ -9,6 +9,8 @@
 //! - a format other than qcow2 is told as raw, a bus other than virtio and scsi as sata, a card of another model as e1000:
 //!   those of which least is expected;
 //! - a source that is no file is told as libvirt names it, which is no absolute path unless it is a block device;
+//! - what was asked of a cache mode is told as our mark keeps it, unless an operator has changed the mode since: then the
+//!   mode is what is asked for;
 //! - floppies, shared folders and other devices are left out.
 
 mod disks;
@@ -16,13 +18,15 @@ mod node;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use roxmltree::{Document, Node};
 use uuid::Uuid;
 
-use super::described::{Described, Mark};
+use super::described::{Described, DiskAt, DriveAt, Mark};
 use super::head;
+use crate::cache::Decision;
 use crate::error::Error;
 use crate::spec::{Accel, BootDevice, Firmware, Guest, Interface, InterfaceModel, Mac, Machine};
 use node::{attribute, child, children, word};
@@ -54,7 +58,7 @@ fn domain(domain: Node<'_, '_>) -> Result<Described, Missing> {
     let accel = if attribute(domain, "type") == Some("kvm") { Accel::Kvm } else { Accel::Tcg };
     let os = child(domain, "os").ok_or(Missing("os"))?;
     let machine = child(os, "type").and_then(|node| attribute(node, "machine")).unwrap_or_default();
-    let (disks, drives) = disks::read(uuid, devices);
+    let (disks, drives) = disks::read(uuid, devices, &Records::of(domain));
     Ok(Described {
         uuid,
         name: text("name")?.to_owned(),
@@ -65,17 +69,65 @@ fn domain(domain: Node<'_, '_>) -> Result<Described, Missing> {
         firmware: firmware(os),
         accel,
         boot: children(os, "boot").filter_map(|boot| word::<BootDevice>(boot, "dev")).collect(),
-        disks,
-        drives,
+        disks: disks.into_iter().map(|(at, _)| at).collect(),
+        drives: drives.into_iter().map(|(at, _)| at).collect(),
         interfaces: children(devices, "interface").filter_map(interface).collect(),
         console_log: console_log(devices),
         vnc_socket: vnc_socket(devices),
     })
 }
 
-fn mark(domain: Node<'_, '_>) -> Option<Mark> {
+/// The elements in a description that tell of cache modes.
+pub(super) struct Places<'a, 'input> {
+    /// Our mark.
+    pub(super) mark: Node<'a, 'input>,
+    /// Every disk as it reads.
+    pub(super) disks: Vec<(DiskAt, Node<'a, 'input>)>,
+    /// Every drive.
+    pub(super) drives: Vec<(DriveAt, Node<'a, 'input>)>,
+}
+
+/// None: the domain is not ours.
+pub(super) fn places<'a, 'input>(domain: Node<'a, 'input>) -> Option<Places<'a, 'input>> {
+    let mark = mark_node(domain)?;
+    let uuid = child(domain, "uuid")?.text()?.trim().parse().ok()?;
+    let (disks, drives) = disks::read(uuid, child(domain, "devices")?, &Records::of(domain));
+    Some(Places { mark, disks, drives })
+}
+
+/// The element that is our mark.
+fn mark_node<'a, 'input>(domain: Node<'a, 'input>) -> Option<Node<'a, 'input>> {
     let metadata = child(domain, "metadata")?;
-    let mark = metadata.children().find(|node| node.has_tag_name((head::NAMESPACE, head::MARK)))?;
+    metadata.children().find(|node| node.has_tag_name((head::NAMESPACE, head::MARK)))
+}
+
+/// What the mark tells of cache modes.
+#[derive(Default)]
+struct Records {
+    disks: HashMap<Uuid, Decision>,
+    drives: HashMap<u8, Decision>,
+}
+
+impl Records {
+    fn of(domain: Node<'_, '_>) -> Self {
+        let mut records = Self::default();
+        for node in mark_node(domain).iter().flat_map(Node::children) {
+            let decided = || {
+                let (choice, mode) = (word(node, "cache")?, word(node, "mode")?);
+                Some(Decision { choice, mode, why: attribute(node, "why")?.to_owned() })
+            };
+            if node.has_tag_name((head::NAMESPACE, head::DISK)) {
+                records.disks.extend(word(node, "volume").zip(decided()));
+            } else if node.has_tag_name((head::NAMESPACE, head::CDROM)) {
+                records.drives.extend(word(node, "drive").zip(decided()));
+            }
+        }
+        records
+    }
+}
+
+fn mark(domain: Node<'_, '_>) -> Option<Mark> {
+    let mark = mark_node(domain)?;
     // The mark says whose the domain is; what stands in it may come from an agent that knows other words.
     let accel = word(mark, "accel").unwrap_or(crate::spec::AccelChoice::Auto);
     Some(Mark { accel, guest: word(mark, "guest").unwrap_or(Guest::Linux) })

@@ -1,8 +1,9 @@
 //! What others write: libvirt while a domain runs, operators, other products.
 
 use super::*;
-use crate::domain::{DriveAt, sample, xml};
-use crate::spec::{AccelChoice, CacheMode, CdromDrive, DiskBus, Format};
+use crate::cache::Decision;
+use crate::domain::{DriveAt, Surroundings, sample, xml};
+use crate::spec::{AccelChoice, CacheChoice, CacheMode, CdromDrive, DiskBus, Format};
 
 const HEAD: &str = "<domain type='qemu'><name>n</name><uuid>00000000-0000-0000-0000-0000000000d0</uuid>\
     <memory>2048</memory><vcpu>2</vcpu><os><type>hvm</type></os>";
@@ -14,8 +15,8 @@ fn devices(devices: &str) -> Described {
 #[test]
 fn what_was_built_is_read_back() {
     let mut spec = sample::spec();
-    spec.cdroms = vec![CdromDrive::empty(CacheMode::Writeback)];
-    let host = sample::surroundings();
+    spec.cdroms = vec![CdromDrive::empty(CacheChoice::Writeback)];
+    let host = Surroundings { cache: sample::decisions(&spec), ..sample::surroundings() };
     let read = read(&xml(&spec, &host).unwrap()).unwrap();
     assert_eq!(read.mark, Some(Mark { accel: AccelChoice::Auto, guest: Guest::Linux }));
     assert_eq!((read.memory_bytes, read.vcpus, read.accel), (spec.memory_bytes, spec.vcpus, host.accel));
@@ -25,7 +26,7 @@ fn what_was_built_is_read_back() {
         drive: 0,
         target: "sda".to_owned(),
         bus: "sata".to_owned(),
-        cache: CacheMode::Writeback,
+        decided: Decision::explicit(CacheMode::Writeback),
         media: None,
     };
     assert_eq!(read.drives, [drive]);
@@ -58,7 +59,7 @@ fn a_running_domain_shows_its_socket_and_chains() {
     );
     assert_eq!(read.vnc_socket, Some("/run/a/vnc.sock".into()));
     let disk = &read.disks[0].disk;
-    assert_eq!((disk.id.0.as_u128(), disk.cache), (1, CacheMode::None));
+    assert_eq!((disk.id.0.as_u128(), disk.cache), (1, CacheChoice::None));
     assert_eq!(disk.source.to_str(), Some("/v/top.qcow2"));
     assert_eq!(read.drives[0].media, None);
     assert_eq!(devices("<graphics type='vnc' port='-1'/>").vnc_socket, None);
@@ -82,7 +83,7 @@ fn disks_of_an_operator_are_seen_and_keep_their_identity() {
     let buses: Vec<DiskBus> = read.disks.iter().map(|at| at.disk.bus).collect();
     assert_eq!(buses, [DiskBus::Virtio, DiskBus::Sata, DiskBus::Scsi]);
     for at in &read.disks {
-        assert_eq!((at.disk.format, at.disk.cache), (Format::Raw, CacheMode::Writeback));
+        assert_eq!((at.disk.format, at.decided.mode), (Format::Raw, CacheMode::Writeback));
         assert_eq!(at.disk.id.0.get_version_num(), 5);
     }
     assert_ne!(read.disks[0].disk.id, read.disks[1].disk.id);
@@ -100,8 +101,8 @@ fn drives_of_an_operator_get_numbers_that_are_free() {
     let read = devices(&[drive("sda", "sata0-0-0"), drive("sdb", "ua-cdrom-0"), drive("sdc", "")].concat());
     let seen: Vec<_> = read.drives.iter().map(|at| (at.drive, at.target.as_str(), at.bus.as_str())).collect();
     assert_eq!(seen, [(0, "sdb", "scsi"), (1, "sda", "scsi"), (2, "sdc", "scsi")]);
-    let media = read.drives[1].media().unwrap();
-    assert_eq!((media.source.to_str(), media.cache), (Some("/sda.iso"), CacheMode::Writeback));
+    let media = read.drives[1].media.as_ref().unwrap();
+    assert_eq!((media.to_str(), read.drives[1].mode()), (Some("/sda.iso"), CacheMode::Writeback));
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! Changes the cache modes in a description that others have written into, and nothing else of it: what an operator put there
+//! stays as it stands, letter for letter.
+
+use std::ops::Range;
+
+use roxmltree::{Document, Node};
+
+use super::described::{Described, DriveAt};
+use super::head;
+use super::read::{Places, places};
+use crate::error::Error;
+use crate::spec::CacheMode;
+
+/// A description with the cache modes of `after` in place of its own, and what was asked for them in our mark.
+///
+/// # Errors
+/// [`Error::Failed`] if it is no description of a domain of ours.
+pub fn rewrite(xml: &str, after: &Described) -> Result<String, Error> {
+    let failed = |cause: String| Error::Failed {
+        what: format!("change the description of `{}`", after.name),
+        cause,
+        remedy: "look at it with `virsh dumpxml --inactive`".to_owned(),
+    };
+    let document = Document::parse(xml).map_err(|error| failed(error.to_string()))?;
+    let found = places(document.root_element()).ok_or_else(|| failed("it is not ours".to_owned()))?;
+    let Some(mark) = after.mark else { return Err(failed("it is not ours".to_owned())) };
+    let mut edits = Vec::new();
+    let Places { mark: mark_node, disks, drives } = found;
+    let kept = head::prefixed(mark, &after.disks, &after.drives).xml()?;
+    edits.push((mark_node.range(), kept.trim_end().to_owned()));
+    for (before, node) in disks {
+        let after = after.disks.iter().find(|at| at.disk.id == before.disk.id);
+        let mode = after.map(|at| at.decided.mode).filter(|mode| *mode != before.decided.mode);
+        edits.extend(mode.and_then(|mode| edit(node, mode)));
+    }
+    for (before, node) in drives {
+        let after = after.drives.iter().find(|at| at.drive == before.drive);
+        let mode = after.map(DriveAt::mode).filter(|mode| *mode != before.mode());
+        edits.extend(mode.and_then(|mode| edit(node, mode)));
+    }
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut text = String::with_capacity(xml.len());
+    let mut from = 0;
+    for (range, new) in edits {
+        text.push_str(&xml[from..range.start]);
+        text.push_str(&new);
+        from = range.end;
+    }
+    text.push_str(&xml[from..]);
+    Ok(text)
+}
+
+/// What sets the cache mode of a disk or a drive. Each has at least a target in it.
+fn edit(device: Node<'_, '_>, mode: CacheMode) -> Option<(Range<usize>, String)> {
+    let named = |node: &Node<'_, '_>, name: &str| node.is_element() && node.tag_name().name() == name;
+    let Some(driver) = device.children().find(|node| named(node, "driver")) else {
+        let first = device.first_child()?.range().start;
+        return Some((first..first, format!("<driver name='qemu' cache='{mode}'/>")));
+    };
+    Some(match driver.attribute_node("cache") {
+        Some(cache) => (cache.range_value(), mode.to_string()),
+        None => {
+            // Behind the name of a tag there is room for an attribute.
+            let end = driver.range().start + "<driver".len();
+            (end..end, format!(" cache='{mode}'"))
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Decision;
+    use crate::domain::read;
+    use crate::spec::CacheChoice;
+
+    /// As an operator has left it.
+    const XML: &str = "<domain type='kvm'>\n  <name>n</name><uuid>00000000-0000-0000-0000-0000000000d0</uuid>\n  \
+        <metadata>\n    <other:app xmlns:other=\"urn:other\"/>\n    \
+        <cairn:vm xmlns:cairn=\"urn:cairn:vm:1\" accel=\"auto\" guest=\"windows\"/>\n  </metadata>\n  \
+        <!-- mine --><memory>2048</memory><vcpu>2</vcpu><os><type>hvm</type></os>\n  <devices>\n    \
+        <disk type='file' device='disk'>\n      <driver name='qemu' type='raw' cache='none' io='threads'/>\n      \
+        <source file='/a'/><target dev='vda' bus='virtio'/><serial>1</serial>\n      \
+        <alias name='ua-volume-00000000-0000-0000-0000-000000000001'/>\n    </disk>\n    \
+        <disk type='file'><driver type=\"qcow2\"/><source file='/b'/><target dev='vdb' bus='virtio'/>\
+        <alias name='ua-volume-00000000-0000-0000-0000-000000000002'/></disk>\n    \
+        <disk type='block'><source dev='/dev/sdx'/><target dev='vdc' bus='virtio'/></disk>\n    \
+        <disk type='file' device='cdrom'><target dev='sda' bus='sata'/><alias name='ua-cdrom-0'/></disk>\n  \
+        </devices>\n</domain>\n";
+
+    fn automatic(mode: CacheMode) -> Decision {
+        Decision { choice: CacheChoice::Auto, mode, why: format!("asked for `auto`: <{mode}> & \"why\"") }
+    }
+
+    #[test]
+    fn modes_change_and_everything_else_stays() {
+        let mut after = read(XML).unwrap();
+        after.disks[0].decide(automatic(CacheMode::Writeback));
+        after.disks[1].decide(Decision::explicit(CacheMode::Unsafe));
+        after.drives[0].decided = Decision::explicit(CacheMode::None);
+        let text = rewrite(XML, &after).unwrap();
+        assert_eq!(read(&text).unwrap(), after);
+        let start = text.find("<cairn:vm").unwrap();
+        let end = text.find("</cairn:vm>").unwrap() + "</cairn:vm>".len();
+        let mark = "<cairn:vm xmlns:cairn=\"urn:cairn:vm:1\" accel=\"auto\" guest=\"windows\"/>";
+        let others = format!("{}{mark}{}", &text[..start], &text[end..]);
+        let expected = XML
+            .replace("cache='none'", "cache='writeback'")
+            .replace("<driver type=\"qcow2\"", "<driver cache='unsafe' type=\"qcow2\"")
+            .replace("device='cdrom'>", "device='cdrom'><driver name='qemu' cache='none'/>");
+        assert_eq!(others, expected);
+        // Once more changes nothing, and what is asked for in as many words needs no record.
+        assert_eq!(rewrite(&text, &after).unwrap(), text);
+        after.disks[0].decide(Decision::explicit(CacheMode::None));
+        after.drives[0].decided = automatic(CacheMode::Writeback);
+        let text = rewrite(&text, &after).unwrap();
+        assert_eq!(read(&text).unwrap(), after);
+        assert!(text.contains("<cairn:cdrom drive=\"0\"") && !text.contains("<cairn:disk"), "{text}");
+    }
+
+    #[test]
+    fn what_an_operator_changed_counts() {
+        let mut after = read(XML).unwrap();
+        after.disks[0].decide(automatic(CacheMode::None));
+        let text = rewrite(XML, &after).unwrap();
+        assert_eq!(read(&text).unwrap().disks[0].disk.cache, CacheChoice::Auto);
+        let edited = text.replace("type='raw' cache='none'", "type='raw' cache='directsync'");
+        let disk = &read(&edited).unwrap().disks[0];
+        assert_eq!(
+            (disk.disk.cache, &disk.decided),
+            (CacheChoice::Directsync, &Decision::explicit(CacheMode::Directsync))
+        );
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_alone() {
+        let after = read(XML).unwrap();
+        let error = rewrite(&XML.replace("urn:cairn:vm:1", "urn:else"), &after).unwrap_err();
+        assert!(error.to_string().contains("it is not ours"), "{error}");
+    }
+}

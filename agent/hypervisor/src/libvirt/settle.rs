@@ -1,0 +1,48 @@
+//! Settling the cache modes of a domain's next start.
+
+use agent_libvirt::{Connection, DefineFlags, XmlFlags};
+use uuid::Uuid;
+
+use super::{Libvirt, refusal};
+use crate::cache::{self, CachePlan, Device};
+use crate::domain;
+use crate::error::Error;
+use crate::state::Domain;
+
+impl Libvirt {
+    /// Decides first, and changes the configuration in one piece then: nothing is half settled, whenever it ends.
+    pub(super) async fn settle(&self, uuid: Uuid, plan: &CachePlan) -> Result<Domain, Error> {
+        let connection = self.connection().await?;
+        let handle = self.ours(&connection, uuid).await?;
+        let xml = self.configuration(&connection, &handle).await?;
+        let before = self.read(&handle, &xml)?;
+        let mut after = before.clone();
+        for (id, choice) in &plan.disks {
+            if let Some(at) = after.disks.iter_mut().find(|at| at.disk.id == *id) {
+                let decided = cache::settle(*choice, Device::Disk(&at.disk.source)).await?;
+                at.decide(decided);
+            }
+        }
+        for at in &mut after.drives {
+            at.decided = cache::settle(plan.cdroms, Device::Drive(at.media.as_deref())).await?;
+        }
+        if after != before {
+            let text = domain::rewrite(&xml, &after)?;
+            let defined = connection.domain_define_xml(&text, DefineFlags::empty()).await;
+            let what = || format!("settle the cache modes of `{}`", handle.name);
+            defined.map_err(|error| refusal::plain(&error, uuid, what()))?;
+        }
+        self.looked_at(&connection, &handle).await
+    }
+
+    /// What a domain is started from, with its passwords: it is given back.
+    async fn configuration(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+    ) -> Result<String, Error> {
+        let xml = connection.domain_xml_desc(handle, XmlFlags::INACTIVE | XmlFlags::SECURE).await;
+        let what = || format!("read the description of `{}`", handle.name);
+        xml.map_err(|error| refusal::plain(&error, handle.uuid, what()))
+    }
+}
