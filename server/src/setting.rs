@@ -4,9 +4,24 @@
 use std::time::Duration;
 
 use server_api::config::SettingType;
+use server_api::vm::CacheChoice;
 use thiserror::Error;
 
 use crate::store::{Connection, StoreError, setting};
+
+/// How QEMU opens the files of disks and CD-ROMs.
+pub const VM_CACHE_MODE: Key<CacheChoice> = Key {
+    definition: &Definition {
+        category: "kvm",
+        key: "vm.cacheMode",
+        values: Values::Choice(CacheChoice::WORDS),
+        default: "auto",
+        description: "how disks and CD-ROMs are opened: `auto` goes past the host's page cache where the file system can do \
+                      that (`none`), and through it elsewhere (`writeback`)",
+        takes_effect: "when a virtual machine is started or rebooted; at once for a volume that is attached",
+    },
+    read: |text| text.parse().ok(),
+};
 
 /// How long a guest has to react to its power button.
 pub const VM_SHUTDOWN_PATIENCE: Key<Duration> = Key {
@@ -51,8 +66,12 @@ pub const TASK_RETENTION: Key<Duration> = Key {
 };
 
 /// All, by key. A new one is a constant above and a line here.
-pub const ALL: &[&Definition] =
-    &[TASK_AGENT_PATIENCE.definition, TASK_RETENTION.definition, VM_SHUTDOWN_PATIENCE.definition];
+pub const ALL: &[&Definition] = &[
+    TASK_AGENT_PATIENCE.definition,
+    TASK_RETENTION.definition,
+    VM_CACHE_MODE.definition,
+    VM_SHUTDOWN_PATIENCE.definition,
+];
 
 /// How alike two keys are, from 0 to 1, for one to be taken for a misspelling of the other.
 const NEAR: f64 = 0.6;
@@ -238,6 +257,9 @@ mod tests {
         }
         for key in [VM_SHUTDOWN_PATIENCE, TASK_AGENT_PATIENCE, TASK_RETENTION] {
             assert!((key.read)(key.definition.default).is_some());
+        }
+        for word in CacheChoice::WORDS {
+            assert_eq!((VM_CACHE_MODE.read)(word).unwrap().to_string(), *word);
         }
     }
 

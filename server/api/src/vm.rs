@@ -97,8 +97,8 @@ pub struct VmCdrom {
 /// The cache mode of a disk, and how it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EffectiveCache {
-    /// The mode that was asked for.
-    pub requested: CacheMode,
+    /// What was asked for.
+    pub requested: CacheChoice,
     /// The mode that QEMU works in; while the virtual machine is off, the one that it will be started in.
     pub mode: CacheMode,
     /// Whether QEMU has the file open with O_DIRECT. Absent while it is off, or if that could not be seen.
@@ -230,6 +230,13 @@ pub struct ConsoleReply {
     pub size_bytes: u64,
 }
 
+/// What holds where nobody says anything else.
+impl Default for CacheChoice {
+    fn default() -> Self {
+        Self::Auto
+    }
+}
+
 words! {
     /// What a virtual machine does.
     VmState {
@@ -306,6 +313,21 @@ words! {
         E1000e = "e1000e",
         /// Intel's older one.
         E1000 = "e1000",
+    }
+    /// What can be asked of a disk.
+    CacheChoice {
+        /// O_DIRECT where the file system takes it, else the page cache.
+        Auto = "auto",
+        /// O_DIRECT; flushes are honoured.
+        None = "none",
+        /// Page cache; flushes are honoured.
+        Writeback = "writeback",
+        /// Page cache; every write is flushed.
+        Writethrough = "writethrough",
+        /// O_DIRECT; every write is flushed.
+        Directsync = "directsync",
+        /// Page cache; flushes are ignored.
+        Unsafe = "unsafe",
     }
     /// QEMU's cache modes.
     CacheMode {

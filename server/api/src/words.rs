@@ -8,6 +8,11 @@ macro_rules! words {
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
             pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+ }
 
+            impl $name {
+                /// All words.
+                pub const WORDS: &'static [&'static str] = &[$($text),+];
+            }
+
             /// The word that stands in JSON.
             impl std::fmt::Display for $name {
                 fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -22,7 +27,7 @@ macro_rules! words {
                 fn from_str(text: &str) -> Result<Self, String> {
                     match text {
                         $($text => Ok(Self::$variant),)+
-                        _ => Err(format!("`{text}` is none of `{}`", [$($text),+].join("`, `"))),
+                        _ => Err(format!("`{text}` is none of `{}`", Self::WORDS.join("`, `"))),
                     }
                 }
             }

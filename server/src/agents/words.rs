@@ -41,6 +41,9 @@ macro_rules! to_agent {
 }
 
 same!(format_to_agent, format: volume::Format => agent::Format { Raw, Qcow2 });
+same!(choice_to_agent, choice: vm::CacheChoice => agent::CacheChoice {
+    Auto, None, Writeback, Writethrough, Directsync, Unsafe
+});
 same!(cache: agent::CacheMode => vm::CacheMode { None, Writeback, Writethrough, Directsync, Unsafe });
 same!(accel: agent::Accel => vm::AccelChoice { Kvm, Tcg });
 same!(state: agent::State => vm::VmState { Shutoff, Running, Paused, Shutdown, Crashed, Pmsuspended });
@@ -52,14 +55,15 @@ to_agent!(boot: vm::BootDevice => agent::BootDevice { Hd, Cdrom, Network });
 to_agent!(bus: vm::DiskBus => agent::DiskBus { Virtio, Scsi, Sata });
 to_agent!(model: vm::NicModel => agent::InterfaceModel { Virtio, E1000e, E1000 });
 
-/// How a file is opened, as the public hears it.
+/// How a file is opened, as the public hears it, while the setting is `now`.
 #[must_use]
-pub fn effective(cache: &agent::EffectiveCache) -> vm::EffectiveCache {
+pub fn effective(cache: &agent::EffectiveCache, now: vm::CacheChoice) -> vm::EffectiveCache {
+    let requested = choice(cache.requested);
     vm::EffectiveCache {
-        requested: self::cache(cache.requested),
+        requested,
         mode: self::cache(cache.mode),
         direct: cache.direct,
-        reason: crate::cache::reason(&cache.reason),
+        reason: crate::cache::reason(requested, now, &cache.reason),
     }
 }
 

@@ -9,7 +9,8 @@ use server_api::event::Kind;
 use server_api::host::LinkState;
 use server_api::task::{Action, Task};
 use server_api::vm::{
-    AttachRequest, ConsoleReply, DiskBus, InsertRequest, Nic, Vm, VmCdrom, VmDisk, VmList, VmState, VmTask,
+    AttachRequest, CacheChoice, ConsoleReply, DiskBus, InsertRequest, Nic, Vm, VmCdrom, VmDisk, VmList,
+    VmState, VmTask,
 };
 use server_api::volume::Phase;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::host::QUESTION;
 use super::{Begun, Cloud, CloudError, Order, Plan, find, free, image, of_host, volume};
 use crate::agents::words;
+use crate::cache;
 use crate::setting::VM_SHUTDOWN_PATIENCE;
 use crate::store::{self, Connection, Id, Write};
 use crate::task::step::Step;
@@ -55,14 +57,14 @@ impl Button {
         }
     }
 
-    /// `patience` is how long a guest has for it.
-    fn step(self, vm: Id, patience: Duration, may_be_off: bool) -> Step {
+    /// `patience` is how long a guest has for it, `cache` how disks are to be opened.
+    fn step(self, vm: Id, patience: Duration, cache: CacheChoice, may_be_off: bool) -> Step {
         let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         match self {
-            Self::Start => Step::StartVm { vm },
+            Self::Start => Step::StartVm { vm, cache },
             Self::Shutdown => Step::ShutdownVm { vm, patience_ms },
             Self::ForceOff => Step::DestroyVm { vm, may_be_off },
-            Self::Reboot => Step::RebootVm { vm, patience_ms },
+            Self::Reboot => Step::RebootVm { vm, patience_ms, cache },
             Self::Reset => Step::ResetVm { vm },
             Self::Pause => Step::SuspendVm { vm },
             Self::Resume => Step::ResumeVm { vm },
@@ -107,8 +109,9 @@ impl Cloud {
         }
         present(&mut db, &vm).await?;
         let patience = VM_SHUTDOWN_PATIENCE.value(&mut db).await?;
+        let cache = cache::requested(&mut db).await?;
         // The guest may have turned it off in the last moment: that is what was waited for.
-        let step = button.step(vm.id, patience, ended.is_some());
+        let step = button.step(vm.id, patience, cache, ended.is_some());
         let plan = plan(button.action(), vm.id, vm.name, vec![step]);
         let task = self.plan(db, order, plan).await?;
         if let Some(ended) = ended {
@@ -171,7 +174,8 @@ impl Cloud {
             return Err(CloudError::invalid(message, "choose one in a storage of that host"));
         }
         let bus = request.bus.unwrap_or(DiskBus::Virtio);
-        let step = Step::AttachVolume { vm: vm.id, volume: volume.id, bus };
+        let cache = cache::requested(&mut db).await?;
+        let step = Step::AttachVolume { vm: vm.id, volume: volume.id, bus, cache };
         let mut plan = plan(Action::VmAttachVolume, vm.id, vm.name, vec![step]);
         plan.holds.push((Kind::Volume, volume.id, volume.name));
         self.plan(db, order, plan).await
@@ -321,6 +325,7 @@ async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> 
         }
         (None, _) => (VmState::Unknown, None),
     };
+    let now = cache::requested(db).await?;
     let mut disks = Vec::new();
     for volume in store::volume::of_vm(db, vm.id).await? {
         let disk = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
@@ -330,7 +335,7 @@ async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> 
             target: disk.map(|disk| disk.target.clone()),
             bus: volume.bus.map_or(DiskBus::Virtio, |bus| bus.0),
             size_bytes: volume.size_bytes.map(i64::cast_unsigned),
-            cache: disk.map(|disk| words::effective(&disk.cache)),
+            cache: disk.map(|disk| words::effective(&disk.cache, now)),
         });
     }
     let mut cdroms = Vec::new();
@@ -342,7 +347,7 @@ async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> 
             drive,
             image: cdrom.image_id.map(|id| id.0),
             image_name: cdrom.image_name,
-            cache: media.map(|media| words::effective(&media.cache)),
+            cache: media.map(|media| words::effective(&media.cache, now)),
         });
     }
     let nics = store::vm::nics(db, vm.id).await?;

@@ -10,6 +10,7 @@ use server_api::vm::{
 
 use super::volume::{Wish, design};
 use super::{Begun, Cloud, CloudError, Order, image, names, vm};
+use crate::cache;
 use crate::store::vm::{NewVm, Nic};
 use crate::store::{self, Connection, Id, Word, now_ms};
 use crate::task::step::Step;
@@ -90,9 +91,10 @@ impl Cloud {
             steps.push(Step::CreateVolume { volume: volume.id });
             holds.push((Kind::Volume, volume.id, volume.name.clone()));
         }
-        steps.push(Step::DefineVm { vm: id });
+        let cache = cache::requested(&mut db).await?;
+        steps.push(Step::DefineVm { vm: id, cache });
         if request.start {
-            steps.push(Step::StartVm { vm: id });
+            steps.push(Step::StartVm { vm: id, cache });
         }
         let mut plan = vm::plan(Action::VmCreate, id, request.name, steps);
         plan.holds = holds;

@@ -27,9 +27,9 @@ pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), S
     match *step {
         Step::DeleteImage { image, .. } => store::image::delete(db, image).await?,
         Step::DeleteVolume { volume, .. } => store::volume::delete(db, volume).await?,
-        Step::DefineVm { vm } => store::vm::stands(db, vm, Phase::Ready).await?,
+        Step::DefineVm { vm, .. } => store::vm::stands(db, vm, Phase::Ready).await?,
         Step::UndefineVm { vm, .. } => store::vm::delete(db, vm).await?,
-        Step::AttachVolume { vm, volume, bus } => store::volume::attach(db, volume, vm, bus).await?,
+        Step::AttachVolume { vm, volume, bus, .. } => store::volume::attach(db, volume, vm, bus).await?,
         Step::DetachVolume { volume, .. } => store::volume::detach(db, volume).await?,
         Step::InsertMedia { vm, drive, image } => store::vm::load(db, vm, drive, Some(image)).await?,
         Step::EjectMedia { vm, drive, .. } => store::vm::load(db, vm, drive, None).await?,
@@ -45,7 +45,7 @@ pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), S
         | Step::ResumeVm { .. } => {}
     }
     // One that was just defined is known by what was said of it until its agent is asked.
-    if let (Step::DefineVm { vm }, Answer::Vm(state)) = (step, answer) {
+    if let (Step::DefineVm { vm, .. }, Answer::Vm(state)) = (step, answer) {
         let row = store::vm::by_id(db, *vm).await?;
         if row.is_some_and(|row| row.observed().is_none()) {
             store::vm::observed(db, *vm, Some(state)).await?;

@@ -1,19 +1,23 @@
-//! A virtual machine as its agent is told of it, made from what is stored.
+//! A virtual machine, and how its disks are to be opened, as its agent is told of it: made from what is stored.
 
-use agent_protocol::vm::{CdromDrive, Disk, Interface, Vm};
-use server_api::vm::DiskBus;
+use agent_protocol::vm::{CachePlan, CdromDrive, Disk, DiskCache, Interface, Vm};
+use server_api::vm::{CacheChoice, DiskBus};
 
 use crate::agents::words;
-use crate::cache;
-use crate::store::{self, Connection, StoreError};
+use crate::store::{self, Connection, Id, StoreError};
 
 /// The whole machine. None if a disk of it has no place, which is never written.
-pub async fn vm(db: &mut Connection, row: &store::vm::Vm) -> Result<Option<Vm>, StoreError> {
+pub async fn vm(
+    db: &mut Connection,
+    row: &store::vm::Vm,
+    cache: CacheChoice,
+) -> Result<Option<Vm>, StoreError> {
     let volumes = store::volume::of_vm(db, row.id).await?;
     let disks: Option<Vec<_>> =
-        volumes.iter().map(|volume| Some(self::disk(volume, volume.bus?.0))).collect();
+        volumes.iter().map(|volume| Some(self::disk(volume, volume.bus?.0, cache))).collect();
     let Some(disks) = disks else { return Ok(None) };
-    let drive = |drive: store::vm::Cdrom| CdromDrive { cache: cache::requested(), media: drive.image_path };
+    let choice = words::choice_to_agent(cache);
+    let drive = |drive: store::vm::Cdrom| CdromDrive { cache: choice, media: drive.image_path };
     let cdroms = store::vm::cdroms(db, row.id).await?;
     let nics = store::vm::nics(db, row.id).await?;
     Ok(Some(Vm {
@@ -36,12 +40,21 @@ pub async fn vm(db: &mut Connection, row: &store::vm::Vm) -> Result<Option<Vm>, 
 }
 
 /// A disk.
-pub fn disk(volume: &store::volume::Volume, bus: DiskBus) -> Disk {
+pub fn disk(volume: &store::volume::Volume, bus: DiskBus, cache: CacheChoice) -> Disk {
     Disk {
         volume: volume.id.0,
         path: volume.path.clone(),
         format: words::format_to_agent(volume.format.0),
         bus: words::bus(bus),
-        cache: cache::requested(),
+        cache: words::choice_to_agent(cache),
     }
+}
+
+/// What is asked of all disks of a virtual machine when it is turned on, also of those that an earlier choice made. The
+/// task holds it: nobody adds a disk or takes one before it ends.
+pub async fn plan(db: &mut Connection, vm: Id, cache: CacheChoice) -> Result<CachePlan, StoreError> {
+    let cache = words::choice_to_agent(cache);
+    let volumes = store::volume::of_vm(db, vm).await?;
+    let disks = volumes.iter().map(|volume| DiskCache { volume: volume.id.0, cache }).collect();
+    Ok(CachePlan { disks, cdroms: cache })
 }

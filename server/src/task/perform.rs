@@ -197,8 +197,8 @@ pub async fn perform(cloud: &Cloud, step: &Step, order: Asked) -> Result<Answer,
             };
             Ok(Answer::Volume(reach.call::<VolumeCreate>(request).await?))
         }
-        Step::DefineVm { vm }
-        | Step::StartVm { vm }
+        Step::DefineVm { vm, .. }
+        | Step::StartVm { vm, .. }
         | Step::ShutdownVm { vm, .. }
         | Step::DestroyVm { vm, .. }
         | Step::RebootVm { vm, .. }

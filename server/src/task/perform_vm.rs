@@ -6,7 +6,7 @@ use agent_protocol::call::{
 };
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::{
-    AttachRequest, ButtonRequest, DefineRequest, DetachRequest, EjectRequest, InsertRequest, Media,
+    AttachRequest, ButtonRequest, DefineRequest, DetachRequest, EjectRequest, InsertRequest, RebootRequest,
     StartMode, StartRequest, VmRequest,
 };
 use uuid::Uuid;
@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::define;
 use super::perform::{Answer, Reach, StepError, not_there};
 use super::step::Step;
-use crate::cache;
 use crate::store::{self, Reader};
 
 /// Makes the call of a step about a virtual machine. Gives `db` back before it does: the agent may wait for a guest.
@@ -26,27 +25,34 @@ pub async fn perform(
 ) -> Result<Answer, StepError> {
     let uuid = row.id.0;
     let state = match *step {
-        Step::DefineVm { .. } => {
-            let vm = define::vm(&mut db, &row).await?.ok_or(StepError::Gone)?;
+        Step::DefineVm { cache, .. } => {
+            let vm = define::vm(&mut db, &row, cache).await?.ok_or(StepError::Gone)?;
             drop(db);
             reach.call::<VmDefine>(DefineRequest { vm }).await
         }
-        Step::AttachVolume { volume, bus, .. } => {
+        Step::StartVm { cache, .. } => {
+            let cache = define::plan(&mut db, row.id, cache).await?;
+            drop(db);
+            reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running, cache }).await
+        }
+        Step::RebootVm { patience_ms, cache, .. } => {
+            let cache = define::plan(&mut db, row.id, cache).await?;
+            drop(db);
+            reach.call::<VmReboot>(RebootRequest { vm: uuid, patience_ms, cache }).await
+        }
+        Step::AttachVolume { volume, bus, cache, .. } => {
             let volume = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
             drop(db);
-            let disk = define::disk(&volume, bus);
+            let disk = define::disk(&volume, bus, cache);
             reach.call::<VmAttachDisk>(AttachRequest { vm: uuid, disk }).await
         }
         Step::InsertMedia { drive, image, .. } => {
             let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
             drop(db);
-            let media = Media { path: image.path, cache: cache::requested() };
-            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media }).await
+            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media: image.path }).await
         }
-        Step::StartVm { .. }
-        | Step::ShutdownVm { .. }
+        Step::ShutdownVm { .. }
         | Step::DestroyVm { .. }
-        | Step::RebootVm { .. }
         | Step::ResetVm { .. }
         | Step::SuspendVm { .. }
         | Step::ResumeVm { .. }
@@ -69,9 +75,6 @@ pub async fn perform(
 async fn plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepError> {
     let vm = VmRequest { vm: uuid };
     let state = match *step {
-        Step::StartVm { .. } => {
-            reach.call::<VmStart>(StartRequest { vm: uuid, mode: StartMode::Running }).await
-        }
         Step::ShutdownVm { patience_ms, .. } => {
             reach.call::<VmShutdown>(ButtonRequest { vm: uuid, patience_ms }).await
         }
@@ -81,9 +84,6 @@ async fn plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepErr
                 Some(FailureCode::Conflict | FailureCode::NotFound) if may_be_off => return Ok(Answer::Done),
                 Some(_) | None => destroyed,
             }
-        }
-        Step::RebootVm { patience_ms, .. } => {
-            reach.call::<VmReboot>(ButtonRequest { vm: uuid, patience_ms }).await
         }
         Step::ResetVm { .. } => reach.call::<VmReset>(vm).await,
         Step::SuspendVm { .. } => reach.call::<VmSuspend>(vm).await,
@@ -104,6 +104,8 @@ async fn plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepErr
         }
         // The others are not about a virtual machine, or are done above.
         Step::DefineVm { .. }
+        | Step::StartVm { .. }
+        | Step::RebootVm { .. }
         | Step::AttachVolume { .. }
         | Step::InsertMedia { .. }
         | Step::ImportImage { .. }

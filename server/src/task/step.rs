@@ -3,9 +3,10 @@
 //! read by later versions: words are added, never changed.
 
 use serde::{Deserialize, Serialize};
-use server_api::vm::DiskBus;
+use server_api::vm::{CacheChoice, DiskBus};
 use server_api::volume::Phase;
 
+use crate::cache::unsaid;
 use crate::store::Id;
 
 /// A step.
@@ -34,9 +35,19 @@ pub enum Step {
         was: Phase,
     },
     /// Define a virtual machine on its host.
-    DefineVm { vm: Id },
+    DefineVm {
+        vm: Id,
+        /// How its disks are to be opened: settled once, as in all steps.
+        #[serde(default = "unsaid")]
+        cache: CacheChoice,
+    },
     /// Turn it on.
-    StartVm { vm: Id },
+    StartVm {
+        vm: Id,
+        /// How its disks are to be opened.
+        #[serde(default = "unsaid")]
+        cache: CacheChoice,
+    },
     /// Press its power button and wait until it is off.
     ShutdownVm {
         vm: Id,
@@ -57,6 +68,9 @@ pub enum Step {
         /// How long its guest has: settled once, so that a repeat is the same order.
         #[serde(default = "patience_ms")]
         patience_ms: u64,
+        /// How its disks are to be opened when it is turned on again.
+        #[serde(default = "unsaid")]
+        cache: CacheChoice,
     },
     /// Press its reset button.
     ResetVm { vm: Id },
@@ -72,7 +86,14 @@ pub enum Step {
         was: Phase,
     },
     /// Add a volume to it.
-    AttachVolume { vm: Id, volume: Id, bus: DiskBus },
+    AttachVolume {
+        vm: Id,
+        volume: Id,
+        bus: DiskBus,
+        /// How it is to be opened.
+        #[serde(default = "unsaid")]
+        cache: CacheChoice,
+    },
     /// Take a volume from it.
     DetachVolume { vm: Id, volume: Id },
     /// Lay an image into its CD-ROM drive.
@@ -133,5 +154,32 @@ impl Step {
     #[must_use]
     pub fn removes(&self) -> bool {
         matches!(self, Self::DeleteImage { .. } | Self::DeleteVolume { .. } | Self::UndefineVm { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_of_release_0_9_ask_for_what_that_asked_for() {
+        let id = Id(uuid::Uuid::nil());
+        let (vm, volume, cache) = (id, id, CacheChoice::None);
+        let (bus, patience_ms) = (DiskBus::Scsi, 5000);
+        for (stored, step) in [
+            (r#"{"step":"define_vm","vm":"ID"}"#, Step::DefineVm { vm, cache }),
+            (r#"{"step":"start_vm","vm":"ID"}"#, Step::StartVm { vm, cache }),
+            (
+                r#"{"step":"reboot_vm","vm":"ID","patience_ms":5000}"#,
+                Step::RebootVm { vm, patience_ms, cache },
+            ),
+            (
+                r#"{"step":"attach_volume","vm":"ID","volume":"ID","bus":"scsi"}"#,
+                Step::AttachVolume { vm, volume, bus, cache },
+            ),
+        ] {
+            let stored = stored.replace("ID", &id.to_string());
+            assert_eq!(serde_json::from_str::<Step>(&stored).unwrap(), step);
+        }
     }
 }

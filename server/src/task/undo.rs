@@ -30,13 +30,13 @@ pub async fn call(cloud: &Cloud, action: Action, step: &Step, order: Asked) -> R
             drop(db);
             delete_file(&reach, volume.path).await.map(drop)
         }
-        Step::DefineVm { vm } => {
+        Step::DefineVm { vm, .. } => {
             let Some(row) = store::vm::by_id(&mut db, vm).await? else { return Ok(()) };
             let reach = Reach::to(cloud, &mut db, row.host_id, order).await?;
             drop(db);
             reach.call::<VmUndefine>(VmRequest { vm: vm.0 }).await.map(drop).or_else(not_there)
         }
-        Step::StartVm { vm } if action == Action::VmCreate => {
+        Step::StartVm { vm, .. } if action == Action::VmCreate => {
             let Some(row) = store::vm::by_id(&mut db, vm).await? else { return Ok(()) };
             let reach = Reach::to(cloud, &mut db, row.host_id, order).await?;
             drop(db);
@@ -80,8 +80,8 @@ pub async fn apply(db: &mut Write, step: &Step, begun: bool, clean: bool) -> Res
         Step::ImportImage { image } => store::image::stands(db, image, Phase::Broken).await,
         Step::CreateVolume { volume } if clean => store::volume::delete(db, volume).await,
         Step::CreateVolume { volume } => store::volume::stands(db, volume, Phase::Broken).await,
-        Step::DefineVm { vm } if clean => store::vm::delete(db, vm).await,
-        Step::DefineVm { vm } => store::vm::stands(db, vm, Phase::Broken).await,
+        Step::DefineVm { vm, .. } if clean => store::vm::delete(db, vm).await,
+        Step::DefineVm { vm, .. } => store::vm::stands(db, vm, Phase::Broken).await,
         Step::DeleteImage { image, was } => store::image::stands(db, image, left(was)).await,
         Step::DeleteVolume { volume, was } => store::volume::stands(db, volume, left(was)).await,
         Step::UndefineVm { vm, was } => store::vm::stands(db, vm, left(was)).await,

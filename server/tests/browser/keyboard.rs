@@ -180,15 +180,14 @@ fn a_keyboard_is_enough_to_make_a_machine_and_to_change_a_setting() {
             (&json!("running"), &json!(512 << 20), &json!("tcg"), &json!("br0"))
         );
         assert!(!vm["disks"][0]["cache"].is_null(), "{vm}");
-        tab.see("#page .reason", "Fixed in this release; set to none; ").await;
+        tab.see("#page .reason", "vm.cacheMode is auto").await;
         on_to(tab, "Shut down").await;
         tab.picture("machine").await;
         // The button goes away with what it did; the focus does not go with it.
         tab.keys(ENTER).await;
         tab.see("#page [data-state]", "off").await;
         tab.see_no("#page .buttons", "Shut down").await;
-        tab.see("#page .reason", "Fixed in this release; set to none; takes effect when the domain starts")
-            .await;
+        tab.see("#page .reason", "vm.cacheMode is auto").await;
         tab.see_no("#page .cache small", "O_DIRECT").await;
         let kept = "document.querySelector('#page').contains(document.activeElement)";
         tab.until("something on the page has the focus", kept).await;

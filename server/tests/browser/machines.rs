@@ -127,6 +127,7 @@ fn a_file_system_without_o_direct_is_told_with_step_sentence_advice_and_command(
     in_a_browser(name, async |world, tab| {
         tab.log_in().await;
         world.host.refuse_direct_io("/srv/ram");
+        tab.ask("PUT", "config/vm.cacheMode", json!({"value": "none"})).await;
         add_storage(tab, "ram", "/srv/ram").await;
         let order = json!({
             "name": "old", "memory_bytes": 1 << 30, "vcpus": 1, "root": {"size_bytes": 1 << 30}, "start": true,

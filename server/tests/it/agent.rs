@@ -12,8 +12,8 @@ use agent_protocol::call::*;
 use agent_protocol::envelope::{Failure, FailureCode, Reply, Request};
 use agent_protocol::host::Facts;
 use agent_protocol::vm::{
-    Accel, AccelChoice, AttachRequest, CacheMode, CdromState, ConsoleReply, Cursor, Disk, DiskState, Done,
-    EffectiveCache, ListReply, Media, MediaState, State, Vm, VmState, WatchReply,
+    AttachRequest, CacheChoice, CachePlan, ConsoleReply, Cursor, Done, ListReply, MediaState, State, VmState,
+    WatchReply,
 };
 use agent_protocol::volume::{Folder, Image, Volume};
 use axum::body::Bytes;
@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::host::golden;
+use crate::machine::{cache, defined, disk_state, reopen};
 
 /// A running agent. It stops when it is dropped.
 pub struct Agent {
@@ -50,6 +51,8 @@ pub struct World {
 struct State_ {
     vms: BTreeMap<Uuid, VmState>,
     files: BTreeMap<String, Volume>,
+    /// What was asked of the CD-ROM drives of each virtual machine.
+    drives: HashMap<Uuid, CacheChoice>,
     answers: HashMap<Uuid, (String, Result<Value, FailureCode>)>,
     /// Every order that was carried out, by the name of its call.
     orders: Vec<(&'static str, Uuid)>,
@@ -64,7 +67,7 @@ struct State_ {
     history: Uuid,
 }
 
-type Outcome<T> = Result<T, FailureCode>;
+pub type Outcome<T> = Result<T, FailureCode>;
 
 impl Agent {
     /// An agent with the certificates of `layout`, where it listens if that is fixed.
@@ -130,6 +133,14 @@ impl World {
     /// How often an order for `call` was carried out.
     pub fn orders(&self, call: &str) -> usize {
         self.state().orders.iter().filter(|(name, _)| *name == call).count()
+    }
+
+    /// What each order for `call` that was carried out asked for.
+    pub fn asked<C: Call>(&self) -> Vec<C::Request> {
+        let state = self.state();
+        let orders = state.orders.iter().filter(|(name, _)| *name == C::NAME);
+        let arguments = orders.map(|(_, operation)| state.arguments[operation].clone());
+        arguments.map(|arguments| serde_json::from_value(arguments).unwrap()).collect()
     }
 
     pub fn files(&self) -> Vec<String> {
@@ -207,11 +218,17 @@ fn router(world: &Arc<World>) -> Router {
             if state.vms.contains_key(&request.vm.uuid) {
                 return Err(FailureCode::Exists);
             }
+            if let Some(drive) = request.vm.cdroms.first() {
+                state.drives.insert(request.vm.uuid, drive.cache);
+            }
             let vm = defined(request.vm);
             state.vms.insert(vm.uuid, vm.clone());
             Ok(vm)
         };
-        VmStart: |state, request| state.turn(request.vm, State::Running);
+        VmStart: |state, request| {
+            state.reopen(request.vm, &request.cache)?;
+            state.turn(request.vm, State::Running)
+        };
         VmShutdown: |state, request| state.turn(request.vm, State::Shutoff);
         VmDestroy: |state, request| {
             state.refuse_if_off(request.vm)?;
@@ -219,6 +236,7 @@ fn router(world: &Arc<World>) -> Router {
         };
         VmReboot: |state, request| {
             state.refuse_if_off(request.vm)?;
+            state.reopen(request.vm, &request.cache)?;
             state.turn(request.vm, State::Running)
         };
         VmReset: |state, request| state.turn(request.vm, State::Running);
@@ -243,12 +261,13 @@ fn router(world: &Arc<World>) -> Router {
             Ok(vm.clone())
         };
         VmInsertMedia: |state, request| {
+            let asked = state.drives.get(&request.vm).copied().ok_or(FailureCode::NotFound)?;
             let vm = state.vms.get_mut(&request.vm).ok_or(FailureCode::NotFound)?;
             let drive = &mut vm.cdroms[usize::from(request.drive)];
             if drive.media.is_some() {
                 return Err(FailureCode::Conflict);
             }
-            drive.media = Some(media_state(request.media));
+            drive.media = Some(MediaState { path: request.media, cache: cache(asked) });
             Ok(vm.clone())
         };
         VmEjectMedia: |state, request| {
@@ -313,54 +332,16 @@ impl State_ {
         (self.changes, self.history)
     }
 
+    /// Opens all that the plan names as it says, before the virtual machine is turned on.
+    fn reopen(&mut self, vm: Uuid, plan: &CachePlan) -> Outcome<()> {
+        self.drives.insert(vm, plan.cdroms);
+        reopen(self.vms.get_mut(&vm).ok_or(FailureCode::NotFound)?, plan)
+    }
+
     fn turn(&mut self, vm: Uuid, to: State) -> Outcome<VmState> {
         let vm = self.vms.get_mut(&vm).ok_or(FailureCode::NotFound)?;
         vm.state = to;
         Ok(vm.clone())
-    }
-}
-
-fn cache(requested: CacheMode) -> EffectiveCache {
-    let reason = "asked for, and `/srv` takes O_DIRECT".to_owned();
-    EffectiveCache { requested, mode: requested, direct: None, reason }
-}
-
-fn disk_state(number: usize, disk: Disk) -> DiskState {
-    DiskState {
-        volume: disk.volume,
-        target: format!("vd{}", char::from(b'a' + u8::try_from(number).unwrap())),
-        path: disk.path,
-        format: disk.format,
-        bus: disk.bus,
-        cache: cache(disk.cache),
-    }
-}
-
-fn media_state(media: Media) -> MediaState {
-    MediaState { path: media.path, cache: cache(media.cache) }
-}
-
-fn defined(vm: Vm) -> VmState {
-    let cdrom = |(drive, cdrom): (u8, agent_protocol::vm::CdromDrive)| CdromState {
-        drive,
-        target: "sda".into(),
-        cache: cdrom.cache,
-        media: cdrom.media.map(|path| media_state(Media { path, cache: cdrom.cache })),
-    };
-    VmState {
-        uuid: vm.uuid,
-        name: vm.name,
-        state: State::Shutoff,
-        memory_bytes: vm.memory_bytes,
-        vcpus: vm.vcpus,
-        machine: vm.machine,
-        firmware: vm.firmware,
-        accel: if vm.accel == AccelChoice::Kvm { Accel::Kvm } else { Accel::Tcg },
-        disks: vm.disks.into_iter().enumerate().map(|(number, disk)| disk_state(number, disk)).collect(),
-        cdroms: (0..).zip(vm.cdroms).map(cdrom).collect(),
-        interfaces: vm.interfaces,
-        vnc_socket: None,
-        taints: Vec::new(),
     }
 }
 

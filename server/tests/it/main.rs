@@ -5,10 +5,12 @@
 
 mod agent;
 mod bootstrap;
+mod cache;
 mod health;
 mod host;
 mod joining;
 mod login;
+mod machine;
 mod openapi;
 mod pages;
 mod process;

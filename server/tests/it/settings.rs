@@ -43,7 +43,7 @@ async fn a_setting_is_set_and_reset_and_remembers_by_whom() {
 
     let all = running.get_as(&token, "/api/v1/config").await.json();
     let keys: Vec<_> = all["settings"].as_array().unwrap().iter().map(|setting| &setting["key"]).collect();
-    assert_eq!(keys, ["task.agentPatience", "task.retention", "vm.shutdownPatience"]);
+    assert_eq!(keys, ["task.agentPatience", "task.retention", "vm.cacheMode", "vm.shutdownPatience"]);
     let unknown = running.get_as(&token, "/api/v1/config/vm.nothing").await;
     assert_eq!(unknown.error(), (404, "not_found".into()));
     assert_eq!(unknown.json()["message"], "there is no setting `vm.nothing`");
@@ -79,7 +79,7 @@ async fn several_settings_are_set_all_or_none() {
         {"key": "vm.shutdownPatience", "from": "90s", "to": "2m"},
     ]});
     assert_eq!((status, changed), (200, expected));
-    let now = json!({"task.agentPatience": "5m", "task.retention": "7d", "vm.shutdownPatience": "2m"});
+    let now = json!({"task.agentPatience": "5m", "task.retention": "7d", "vm.cacheMode": "auto", "vm.shutdownPatience": "2m"});
     assert_eq!(values(&running, &token).await, now);
 
     for (wrong, status, code, message) in [

@@ -38,9 +38,9 @@ async fn one_request_makes_a_machine_with_its_disks() {
     let cache = &disks[1]["cache"];
     assert_eq!(
         (&cache["requested"], &cache["mode"], &cache["direct"]),
-        (&json!("none"), &json!("none"), &Value::Null)
+        (&json!("auto"), &json!("none"), &Value::Null)
     );
-    assert_eq!(cache["reason"], "fixed in this release; asked for, and `/srv` takes O_DIRECT");
+    assert_eq!(cache["reason"], "`vm.cacheMode` is `auto`; `/srv` takes O_DIRECT");
     assert!(vm["nics"][0]["mac"].as_str().unwrap().starts_with("52:54:00:"));
 
     let told = scene.agent.world.vm(vm["id"].as_str().unwrap()).unwrap();
@@ -126,7 +126,7 @@ async fn a_drive_takes_raw_images() {
     scene.succeed(Method::PUT, drive, json!({"image": "debian"})).await;
     let cdrom = scene.get("/api/v1/vms/web").await["cdroms"][0].clone();
     assert_eq!((&cdrom["image_name"], &cdrom["cache"]["mode"]), (&json!("debian"), &json!("none")));
-    assert_eq!(cdrom["cache"]["reason"], "fixed in this release; asked for, and `/srv` takes O_DIRECT");
+    assert_eq!(cdrom["cache"]["reason"], "`vm.cacheMode` is `auto`; `/srv` takes O_DIRECT");
     // Whatever lies in it.
     scene.succeed(Method::PUT, drive, json!({"image": "debian"})).await;
     let media =

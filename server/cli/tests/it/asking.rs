@@ -10,6 +10,7 @@ use crate::scene::Scene;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_is_made_shown_turned_off_and_removed() {
     let scene = Scene::ready().await;
+    scene.run(&["config", "set", "vm.cacheMode", "none"]).await.ok();
     let made = scene
         .run(&[
             "vm", "create", "web", "--image", "debian", "--memory", "512M", "--data", "1G", "--start",
@@ -28,17 +29,18 @@ async fn a_machine_is_made_shown_turned_off_and_removed() {
     let id = shown["id"].as_str().unwrap();
     assert_eq!(scene.run(&["vm", "show", id, "--output", "json"]).await.json()["name"], "web");
     let text = scene.run(&["vm", "show", "web"]).await.ok();
-    assert!(text.contains("volume_name:") && text.contains("direct:"), "{text}");
-    let reason = shown["disks"][1]["cache"]["reason"].as_str().unwrap();
-    assert!(reason.starts_with("fixed in this release; set to `none`; "), "{reason}");
-    assert!(reason.contains(" has the file open with O_DIRECT") && text.contains(reason), "{text}");
+    assert!(text.contains("volume_name:"), "{text}");
+    let cache: Vec<_> =
+        text.lines().skip_while(|line| line.trim() != "cache:").skip(1).take(4).map(str::trim).collect();
+    assert_eq!(cache[..2], ["direct:    true", "mode:      none"], "{text}");
+    assert!(cache[2].starts_with("reason:    `vm.cacheMode` is `none`; "), "{text}");
+    assert_eq!(cache[3], "requested: none", "{text}");
 
     scene.run(&["vm", "shutdown", "web", "--wait"]).await.ok();
     assert_eq!(scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["state"], "shutoff");
     // While it is off no file is open: there is nothing to say of O_DIRECT, and it says so.
     let text = scene.run(&["vm", "show", "web"]).await.ok();
-    let reason = "fixed in this release; set to `none`; takes effect when the domain starts";
-    assert!(text.contains(reason) && !text.contains("direct:"), "{text}");
+    assert!(text.contains("`vm.cacheMode` is `none`; ") && !text.contains("direct:"), "{text}");
     scene.run(&["vm", "delete", "web", "--volumes", "--wait"]).await.ok();
     assert_eq!(scene.run(&["volume", "list", "--output", "json"]).await.json(), json!({"volumes": []}));
     let tasks = scene.run(&["task", "list"]).await.ok();
@@ -86,7 +88,8 @@ async fn settings_and_hosts_are_shown_and_changed() {
         .collect();
     assert_eq!(list[0], ["CATEGORY", "KEY", "VALUE", "DEFAULT", "DESCRIPTION"]);
     assert_eq!(list[1][..4], ["task", "task.agentPatience", "5m", "yes"]);
-    assert_eq!(list[3][..4], ["vm", "vm.shutdownPatience", "2m", "no, 90s"]);
+    assert_eq!(list[3][..4], ["kvm", "vm.cacheMode", "auto", "yes"]);
+    assert_eq!(list[4][..4], ["vm", "vm.shutdownPatience", "2m", "no, 90s"]);
     let misspelt = scene.run(&["config", "set", "vm.shutdwnPatience", "2m"]).await;
     assert_eq!((misspelt.code, misspelt.out.as_str()), (Some(1), ""));
     assert_eq!(
@@ -115,7 +118,8 @@ async fn settings_are_carried_from_one_server_to_another() {
     assert_eq!(export(&["--output", "json"]).await.json(), json!({"values": {"vm.shutdownPatience": "2m"}}));
     assert_eq!(
         export(&["--all"]).await.ok(),
-        "\"task.agentPatience\" = \"5m\"\n\"task.retention\" = \"30d\"\n\"vm.shutdownPatience\" = \"2m\"\n"
+        "\"task.agentPatience\" = \"5m\"\n\"task.retention\" = \"30d\"\n\"vm.cacheMode\" = \"auto\"\n\
+         \"vm.shutdownPatience\" = \"2m\"\n"
     );
 
     let file = scene.root.path().join("settings.toml");
@@ -153,6 +157,7 @@ async fn settings_are_carried_from_one_server_to_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_system_without_o_direct_is_told_with_step_sentence_advice_and_command() {
     let scene = Scene::ready().await;
+    scene.run(&["config", "set", "vm.cacheMode", "none"]).await.ok();
     scene.run(&["storage", "create", "ram", "--path", "/srv/ram/machines"]).await.ok();
     let ran =
         scene.run(&["vm", "create", "old", "--size", "1G", "--storage", "ram", "--start", "--wait"]).await;
@@ -196,13 +201,14 @@ async fn a_silent_guest_is_reported_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn disks_and_images_come_and_go_while_it_runs() {
     let scene = Scene::ready().await;
+    scene.run(&["config", "set", "vm.cacheMode", "writeback"]).await.ok();
     scene.run(&["vm", "create", "web", "--image", "debian", "--start", "--wait"]).await.ok();
     scene.run(&["volume", "create", "more", "--size", "1G", "--wait"]).await.ok();
     scene.run(&["vm", "attach", "web", "more", "--wait"]).await.ok();
     let vm = scene.run(&["vm", "show", "web", "--output", "json"]).await.json();
     assert_eq!(
         (&vm["disks"][1]["volume_name"], &vm["disks"][1]["cache"]["mode"]),
-        (&json!("more"), &json!("none"))
+        (&json!("more"), &json!("writeback"))
     );
     scene.run(&["vm", "detach", "web", "more", "--wait"]).await.ok();
     scene.run(&["volume", "resize", "more", "--size", "2G", "--wait"]).await.ok();

@@ -1,0 +1,75 @@
+//! What the virtual machines of the played agent look like.
+
+use agent_protocol::envelope::FailureCode;
+use agent_protocol::vm::{
+    Accel, AccelChoice, CacheChoice, CacheMode, CachePlan, CdromDrive, CdromState, Disk, DiskState,
+    EffectiveCache, MediaState, State, Vm, VmState,
+};
+
+use crate::agent::Outcome;
+
+/// What comes of a choice on a host whose file systems all take O_DIRECT.
+pub fn cache(requested: CacheChoice) -> EffectiveCache {
+    let reason = "`/srv` takes O_DIRECT".to_owned();
+    EffectiveCache { requested, mode: mode(requested), direct: None, reason }
+}
+
+fn mode(choice: CacheChoice) -> CacheMode {
+    match choice {
+        CacheChoice::Auto | CacheChoice::None => CacheMode::None,
+        CacheChoice::Writeback => CacheMode::Writeback,
+        CacheChoice::Writethrough => CacheMode::Writethrough,
+        CacheChoice::Directsync => CacheMode::Directsync,
+        CacheChoice::Unsafe => CacheMode::Unsafe,
+    }
+}
+
+pub fn disk_state(number: usize, disk: Disk) -> DiskState {
+    DiskState {
+        volume: disk.volume,
+        target: format!("vd{}", char::from(b'a' + u8::try_from(number).unwrap())),
+        path: disk.path,
+        format: disk.format,
+        bus: disk.bus,
+        cache: cache(disk.cache),
+    }
+}
+
+pub fn defined(vm: Vm) -> VmState {
+    let cdrom = |(drive, cdrom): (u8, CdromDrive)| CdromState {
+        drive,
+        target: "sda".into(),
+        cache: mode(cdrom.cache),
+        media: cdrom.media.map(|path| MediaState { path, cache: cache(cdrom.cache) }),
+    };
+    VmState {
+        uuid: vm.uuid,
+        name: vm.name,
+        state: State::Shutoff,
+        memory_bytes: vm.memory_bytes,
+        vcpus: vm.vcpus,
+        machine: vm.machine,
+        firmware: vm.firmware,
+        accel: if vm.accel == AccelChoice::Kvm { Accel::Kvm } else { Accel::Tcg },
+        disks: vm.disks.into_iter().enumerate().map(|(number, disk)| disk_state(number, disk)).collect(),
+        cdroms: (0..).zip(vm.cdroms).map(cdrom).collect(),
+        interfaces: vm.interfaces,
+        vnc_socket: None,
+        taints: Vec::new(),
+    }
+}
+
+/// Opens all that the plan names as it says.
+pub fn reopen(vm: &mut VmState, plan: &CachePlan) -> Outcome<()> {
+    for planned in &plan.disks {
+        let disk = vm.disks.iter_mut().find(|disk| disk.volume == planned.volume);
+        disk.ok_or(FailureCode::NotFound)?.cache = cache(planned.cache);
+    }
+    for drive in &mut vm.cdroms {
+        drive.cache = mode(plan.cdroms);
+        if let Some(media) = &mut drive.media {
+            media.cache = cache(plan.cdroms);
+        }
+    }
+    Ok(())
+}
