@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use agent_protocol::VERSION;
 use agent_protocol::envelope::{Failure, FailureCode};
 use packaging_service::client::ClientError;
 use server_api::error::{ErrorCode, ErrorReply};
@@ -38,6 +39,14 @@ pub enum AgentError {
         /// How long it had.
         limit: Duration,
     },
+    /// It speaks another version of the protocol, and did nothing.
+    #[error("the agent at `{address}` speaks version {theirs} of the protocol, this server version {VERSION}; {}", upgrade(*theirs))]
+    Version {
+        /// Where it is.
+        address: SocketAddr,
+        /// Its version.
+        theirs: u32,
+    },
     /// It answers that it did not do it.
     #[error("the agent at `{address}` refuses `{call}`: {}", failure.message)]
     Refused {
@@ -67,7 +76,7 @@ impl AgentError {
         match self {
             Self::Unreachable { .. } | Self::Slow { .. } => true,
             Self::Refused { failure, .. } => failure.code == FailureCode::Unavailable,
-            Self::None | Self::NoAddress { .. } | Self::Strange { .. } => false,
+            Self::None | Self::NoAddress { .. } | Self::Version { .. } | Self::Strange { .. } => false,
         }
     }
 
@@ -86,6 +95,7 @@ impl AgentError {
             | Self::NoAddress { .. }
             | Self::Unreachable { .. }
             | Self::Slow { .. }
+            | Self::Version { .. }
             | Self::Strange { .. } => None,
         }
     }
@@ -111,6 +121,11 @@ impl AgentError {
                 format!("the agent of {host} does not answer"),
                 &format!("run `cairn-agent health` on {host}"),
             ),
+            Self::Version { theirs, .. } => reply(
+                ErrorCode::AgentUnreachable,
+                format!("the agent of {host} and this server speak different versions of the protocol"),
+                upgrade(*theirs),
+            ),
             Self::Strange { .. } => reply(
                 ErrorCode::AgentUnreachable,
                 format!("the agent of {host} does not answer as it should"),
@@ -135,6 +150,15 @@ impl AgentError {
                 ),
             },
         }
+    }
+}
+
+/// What to do about an agent that speaks version `theirs`.
+fn upgrade(theirs: u32) -> &'static str {
+    if theirs < VERSION {
+        "upgrade its host: run the installer of this server's release there"
+    } else {
+        "upgrade this server: its agent is of a newer release"
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use agent_protocol::VERSION;
 use agent_protocol::call::Call;
-use agent_protocol::envelope::{OperationId, Reply, Request};
+use agent_protocol::envelope::{Failure, OperationId, Reply, Request};
 use hyper::StatusCode;
 use packaging_service::client::{self, ClientError};
 use packaging_service::layout::Layout;
@@ -90,7 +90,12 @@ impl Agent {
             .map_err(|_| AgentError::Slow { address, limit })?
             .map_err(|cause| AgentError::Unreachable { address, cause })?;
         if status != StatusCode::OK {
-            let failure = serde_json::from_slice(&body).map_err(|_| strange(format!("status {status}")))?;
+            let failure: Failure =
+                serde_json::from_slice(&body).map_err(|_| strange(format!("status {status}")))?;
+            // It has not understood the question: what it answers says nothing of what was asked.
+            if failure.protocol != VERSION {
+                return Err(AgentError::Version { address, theirs: failure.protocol });
+            }
             return Err(AgentError::Refused { address, call, failure });
         }
         let reply: Reply<C::Reply> =

@@ -87,7 +87,7 @@ impl StepError {
             Self::Gone => true,
             Self::Checksum { .. } | Self::Store(_) => false,
             Self::Agent { cause, .. } => match cause {
-                AgentError::None | AgentError::NoAddress { .. } => true,
+                AgentError::None | AgentError::NoAddress { .. } | AgentError::Version { .. } => true,
                 AgentError::Unreachable { .. } | AgentError::Slow { .. } | AgentError::Strange { .. } => {
                     false
                 }

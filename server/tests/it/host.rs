@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use agent_protocol::VERSION;
 use agent_protocol::call::{Call, HostFacts};
-use agent_protocol::envelope::{Reply, Request};
+use agent_protocol::envelope::{Failure, FailureCode, Reply, Request};
 use agent_protocol::host::{Facts, FactsRequest};
+use axum::http::{StatusCode, Uri};
 use axum::routing::post;
 use axum::{Json, Router};
 use packaging_service::layout::Layout;
@@ -98,4 +100,35 @@ async fn an_agent_without_the_call_is_told_from_a_dead_one() {
     assert_eq!(said["message"], "the agent of this host does not answer as it should");
     assert!(said["next"].as_str().unwrap().contains("same version"), "{said}");
     running.stop().await;
+}
+
+/// As release 0.9 answers: it knows no call by such a path.
+#[tokio::test]
+async fn an_agent_of_another_release_is_told_from_a_dead_one() {
+    for (theirs, remedy) in [
+        (1, "upgrade its host: run the installer of this server's release there"),
+        (VERSION + 1, "upgrade this server: its agent is of a newer release"),
+    ] {
+        let mut host = Host::new(Role::All);
+        let unknown = async move |uri: Uri| {
+            let message =
+                format!("this agent has no call `{}`; upgrade the older of server and agent", uri.path());
+            let failure = Failure { protocol: theirs, code: FailureCode::UnknownCall, message };
+            (StatusCode::NOT_FOUND, Json(failure))
+        };
+        let (address, _agent) = serve_agent(&host.layout, Router::new().fallback(unknown)).await;
+        host.config.local_agent = address;
+        let running = host.start().await;
+        let token = running.token().await;
+        let known = |hosts: &serde_json::Value| hosts["hosts"][0]["link"]["state"] == "disconnected";
+        let hosts = running.eventually(&token, "/api/v1/hosts", known).await;
+        let reason = format!(
+            "the agent at `{address}` speaks version {theirs} of the protocol, this server version {VERSION}; {remedy}"
+        );
+        assert_eq!(hosts["hosts"][0]["link"]["reason"], reason);
+        let answer = running.get_as(&token, "/api/v1/host/local").await;
+        assert_eq!(answer.error(), (502, "agent_unreachable".into()));
+        assert_eq!((&answer.json()["cause"], &answer.json()["next"]), (&reason.into(), &remedy.into()));
+        running.stop().await;
+    }
 }
