@@ -14,7 +14,9 @@ pub const VM_CACHE_MODE: Key<CacheChoice> = Key {
     definition: &Definition {
         category: "kvm",
         key: "vm.cacheMode",
+        formerly: &["vm.CacheMode"],
         values: Values::Choice(CacheChoice::WORDS),
+        old_values: &[("0", "none"), ("1", "writethrough"), ("2", "writeback")],
         default: "auto",
         description: "how disks and CD-ROMs are opened: `auto` goes past the host's page cache where the file system can do \
                       that (`none`), and through it elsewhere (`writeback`)",
@@ -28,7 +30,9 @@ pub const VM_SHUTDOWN_PATIENCE: Key<Duration> = Key {
     definition: &Definition {
         category: "vm",
         key: "vm.shutdownPatience",
+        formerly: &[],
         values: Values::Duration { least: Duration::from_secs(1), most: Duration::from_secs(60 * 60) },
+        old_values: &[],
         default: "90s",
         description: "how long a guest has to turn itself off once its power button was pressed",
         takes_effect: "with the next shutdown or reboot",
@@ -41,7 +45,9 @@ pub const TASK_AGENT_PATIENCE: Key<Duration> = Key {
     definition: &Definition {
         category: "task",
         key: "task.agentPatience",
+        formerly: &[],
         values: Values::Duration { least: Duration::from_secs(1), most: Duration::from_secs(24 * 60 * 60) },
+        old_values: &[],
         default: "5m",
         description: "how long a task waits for an agent that does not answer before it fails",
         takes_effect: "with the next step of every task",
@@ -54,10 +60,12 @@ pub const TASK_RETENTION: Key<Duration> = Key {
     definition: &Definition {
         category: "task",
         key: "task.retention",
+        formerly: &[],
         values: Values::Duration {
             least: Duration::from_secs(60),
             most: Duration::from_secs(3650 * 24 * 60 * 60),
         },
+        old_values: &[],
         default: "30d",
         description: "how long tasks that ended are remembered",
         takes_effect: "within an hour",
@@ -91,7 +99,9 @@ pub struct Unknown {
 /// # Errors
 /// If there is none, with the one that may be meant.
 pub fn find(key: &str) -> Result<&'static Definition, Unknown> {
-    if let Some(found) = ALL.iter().find(|definition| definition.key == key) {
+    if let Some(found) =
+        ALL.iter().find(|definition| definition.key == key || definition.formerly.contains(&key))
+    {
         return Ok(found);
     }
     let like = |definition: &&Definition| {
@@ -117,8 +127,12 @@ pub struct Definition {
     pub category: &'static str,
     /// Its whole name.
     pub key: &'static str,
+    /// Names that it had before: understood wherever a key comes in, and never shown.
+    pub formerly: &'static [&'static str],
     /// The values that it takes.
     pub values: Values,
+    /// How values were spelt before, and what they are now: understood wherever a value comes in, and never shown.
+    pub old_values: &'static [(&'static str, &'static str)],
     /// The value that holds unless somebody sets another.
     pub default: &'static str,
     /// What it is for.
@@ -156,8 +170,7 @@ impl<T: Default> Key<T> {
     pub async fn value(&self, db: &mut Connection) -> Result<T, StoreError> {
         let stored = setting::value(db, self.definition.key).await?;
         // What an older server allowed may not be allowed now: then the default holds.
-        let read =
-            stored.filter(|text| self.definition.check(text).is_ok()).and_then(|text| (self.read)(&text));
+        let read = stored.and_then(|text| (self.read)(self.definition.understand(&text).ok()?));
         // Every default can be read: a test does.
         Ok(read.or_else(|| (self.read)(self.definition.default)).unwrap_or_default())
     }
@@ -166,15 +179,18 @@ impl<T: Default> Key<T> {
 impl Definition {
     /// The value that holds, given what is stored.
     #[must_use]
-    pub fn effective(&self, stored: Option<String>) -> String {
-        stored.filter(|text| self.check(text).is_ok()).unwrap_or(self.default.to_owned())
+    pub fn effective(&self, stored: Option<&str>) -> String {
+        let value = stored.and_then(|text| self.understand(text).ok());
+        value.unwrap_or(self.default).to_owned()
     }
 
-    /// Refuses a value that the setting does not take.
+    /// The value that `text` means, as it is spelt now.
     ///
     /// # Errors
-    /// With what it takes, in words.
-    pub fn check(&self, text: &str) -> Result<(), String> {
+    /// If the setting does not take it: with what it takes, in words.
+    pub fn understand<'a>(&self, text: &'a str) -> Result<&'a str, String> {
+        let old = self.old_values.iter().find(|(old, _)| *old == text);
+        let text = old.map_or(text, |(_, now)| now);
         let fits = match &self.values {
             Values::Duration { least, most } => {
                 duration(text).is_some_and(|value| (*least..=*most).contains(&value))
@@ -184,7 +200,7 @@ impl Definition {
             }
             Values::Choice(words) => words.contains(&text),
         };
-        if fits { Ok(()) } else { Err(self.values.to_string()) }
+        if fits { Ok(text) } else { Err(self.values.to_string()) }
     }
 }
 
@@ -253,7 +269,13 @@ mod tests {
         keys.dedup();
         assert_eq!(keys.len(), ALL.len());
         for definition in ALL {
-            definition.check(definition.default).unwrap();
+            assert_eq!(definition.understand(definition.default), Ok(definition.default));
+            for (old, now) in definition.old_values {
+                assert_eq!(definition.understand(old), Ok(*now));
+            }
+            for old in definition.formerly {
+                assert_eq!(find(old).unwrap().key, definition.key);
+            }
         }
         for key in [VM_SHUTDOWN_PATIENCE, TASK_AGENT_PATIENCE, TASK_RETENTION] {
             assert!((key.read)(key.definition.default).is_some());
@@ -279,6 +301,18 @@ mod tests {
     }
 
     #[test]
+    fn old_spellings_mean_what_they_meant() {
+        let definition = find("vm.CacheMode").unwrap();
+        assert_eq!(definition.key, "vm.cacheMode");
+        assert_eq!(definition.effective(Some("2")), "writeback");
+        for wrong in ["", "3", "02", "Writeback", "default"] {
+            let allowed = "`auto`, `none`, `writeback`, `writethrough`, `directsync`, `unsafe`";
+            assert_eq!(definition.understand(wrong).unwrap_err(), allowed, "{wrong}");
+        }
+        assert_eq!(find("vm.cachemode").unwrap_err().nearest, Some("vm.cacheMode"));
+    }
+
+    #[test]
     fn durations_have_a_unit_and_bounds() {
         assert_eq!(duration("90s"), Some(Duration::from_secs(90)));
         assert_eq!(duration("2h"), Some(Duration::from_secs(7200)));
@@ -286,9 +320,9 @@ mod tests {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
         let definition = VM_SHUTDOWN_PATIENCE.definition;
-        assert!(definition.check("1h").is_ok());
-        let error = definition.check("61m").unwrap_err();
+        assert!(definition.understand("1h").is_ok());
+        let error = definition.understand("61m").unwrap_err();
         assert_eq!(error, "1s to 1h, as a number and one of `s`, `m`, `h`, `d`");
-        assert_eq!(definition.effective(Some("61m".into())), "90s");
+        assert_eq!(definition.effective(Some("61m")), "90s");
     }
 }

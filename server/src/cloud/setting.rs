@@ -66,6 +66,14 @@ impl Cloud {
             Ok((definition, judge(definition, value)?))
         });
         let judged: Vec<_> = judged.collect::<Result<_, CloudError>>()?;
+        // Two keys may mean one setting.
+        for (at, (definition, _)) in judged.iter().enumerate() {
+            if judged[..at].iter().any(|(other, _)| other.key == definition.key) {
+                let message =
+                    format!("`{}` is there twice, once under a key that it had before", definition.key);
+                return Err(CloudError::invalid(message, "remove one"));
+            }
+        }
         let mut db = match self.begin(order).await? {
             Begun::Answered(reply) => return Ok(reply),
             Begun::Fresh(db) => db,
@@ -80,9 +88,9 @@ impl Cloud {
     }
 }
 
-/// The value, if the setting takes it.
+/// The value as it is spelt now, if the setting takes it.
 fn judge<'a>(definition: &Definition, value: &'a str) -> Result<&'a str, CloudError> {
-    definition.check(value).map(|()| value).map_err(|allowed| {
+    definition.understand(value).map_err(|allowed| {
         let message = format!("`{}` does not take `{value}`", definition.key);
         CloudError::invalid(message, format!("give {allowed}"))
     })
@@ -96,7 +104,7 @@ async fn change(
     to: &str,
 ) -> Result<Option<SettingDifference>, CloudError> {
     let key = definition.key;
-    let from = definition.effective(store::setting::value(db, key).await?);
+    let from = definition.effective(store::setting::value(db, key).await?.as_deref());
     if from == to {
         return Ok(None);
     }
@@ -108,7 +116,7 @@ async fn change(
 }
 
 async fn show(db: &mut Connection, definition: &Definition) -> Result<Setting, CloudError> {
-    let value = definition.effective(store::setting::value(db, definition.key).await?);
+    let value = definition.effective(store::setting::value(db, definition.key).await?.as_deref());
     Ok(Setting {
         key: definition.key.to_owned(),
         category: definition.category.to_owned(),

@@ -182,3 +182,60 @@ async fn who_is_not_in_any_more_hears_of_nothing() {
     }
     running.stop().await;
 }
+
+/// A script for another release goes on working, and leaves no trace of how it spells.
+#[tokio::test]
+async fn old_spellings_are_understood_and_never_shown() {
+    const OLD: &str = "/api/v1/config/vm.CacheMode";
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let token = running.token().await;
+    let ask = async |method: Method, path: &str, body: Value| {
+        let answer = running.ask(&token, method, path, &body).await;
+        (answer.status.as_u16(), answer.json())
+    };
+    let (_, first) = ask(Method::GET, OLD, Value::Null).await;
+    let words = ["auto", "none", "writeback", "writethrough", "directsync", "unsafe"];
+    assert_eq!((&first["key"], &first["category"]), (&json!("vm.cacheMode"), &json!("kvm")));
+    assert_eq!((&first["value"], &first["choices"]), (&json!("auto"), &json!(words)));
+    let expected = "when a virtual machine is started or rebooted; at once for a volume that is attached";
+    assert_eq!(first["takes_effect"], expected);
+
+    for (old, word) in [("2", "writeback"), ("0", "none"), ("1", "writethrough"), ("unsafe", "unsafe")] {
+        let (status, set) = ask(Method::PUT, OLD, json!({"value": old})).await;
+        assert_eq!((status, &set["key"], &set["value"]), (200, &json!("vm.cacheMode"), &json!(word)));
+    }
+    for wrong in ["3", "-1", "Writeback", ""] {
+        let (status, refused) = ask(Method::PUT, OLD, json!({"value": wrong})).await;
+        assert_eq!((status, &refused["code"]), (422, &json!("invalid")));
+        assert_eq!(refused["message"], format!("`vm.cacheMode` does not take `{wrong}`"));
+        assert_eq!(refused["next"], format!("give `{}`", words.join("`, `")));
+    }
+    let (_, changed) =
+        ask(Method::PUT, "/api/v1/config", json!({"values": {"vm.CacheMode": "0", "task.retention": "7d"}}))
+            .await;
+    assert_eq!(changed["changes"][1], json!({"key": "vm.cacheMode", "from": "unsafe", "to": "none"}));
+    let twice = json!({"values": {"vm.CacheMode": "0", "vm.cacheMode": "unsafe", "task.retention": "8d"}});
+    let (status, refused) = ask(Method::PUT, "/api/v1/config", twice).await;
+    assert_eq!((status, &refused["code"]), (422, &json!("invalid")));
+    // What is the same under another name is no change.
+    ask(Method::PUT, "/api/v1/config/vm.cacheMode", json!({"value": "0"})).await;
+    let (status, reset) = ask(Method::DELETE, OLD, Value::Null).await;
+    assert_eq!((status, &reset["value"], &reset["is_default"]), (200, &json!("auto"), &json!(true)));
+
+    let (_, history) = ask(Method::GET, &format!("{OLD}/history"), Value::Null).await;
+    assert_eq!(history, ask(Method::GET, "/api/v1/config/vm.cacheMode/history", Value::Null).await.1);
+    let changes = history["changes"].as_array().unwrap().iter();
+    let changes: Vec<_> =
+        changes.map(|change| (change["from"].as_str().unwrap(), change["to"].as_str().unwrap())).collect();
+    let expected = [
+        ("none", "auto"),
+        ("unsafe", "none"),
+        ("writethrough", "unsafe"),
+        ("none", "writethrough"),
+        ("writeback", "none"),
+        ("auto", "writeback"),
+    ];
+    assert_eq!(changes, expected);
+    running.stop().await;
+}

@@ -131,6 +131,25 @@ async fn settings_are_carried_from_one_server_to_another() {
     assert_eq!(changed, "KEY                  FROM  TO\nvm.shutdownPatience  90s   2m\n");
     assert_eq!(export(&[]).await.ok(), exported);
 
+    // As another release wrote it.
+    let given = "[vm]\nCacheMode = 2";
+    let changed = scene.run_with(&["config", "import", "-"], given).await.ok();
+    assert_eq!(changed, "KEY           FROM  TO\nvm.cacheMode  auto  writeback\n");
+    let set = scene.run(&["config", "set", "vm.CacheMode", "0", "--output", "json"]).await.json();
+    assert_eq!((&set["key"], &set["value"]), (&json!("vm.cacheMode"), &json!("none")));
+    let wrong = scene.run(&["config", "set", "vm.CacheMode", "3"]).await;
+    assert_eq!(
+        (wrong.code, wrong.err.as_str()),
+        (
+            Some(1),
+            "cairn: `vm.cacheMode` does not take `3`; give `auto`, `none`, `writeback`, `writethrough`, `directsync`, \
+             `unsafe`\n"
+        )
+    );
+    let history = scene.run(&["config", "history", "vm.CacheMode"]).await.ok();
+    assert!(history.lines().nth(1).unwrap().starts_with("admin  writeback  none"), "{history}");
+    assert!(scene.run(&["config", "reset", "vm.CacheMode"]).await.ok().contains("vm.cacheMode"));
+
     let given = "task.retention = \"7d\"\n[vm]\nshutdownPatience = \"3m\"";
     let changed = scene.run_with(&["config", "import", "-", "--output", "json"], given).await.json();
     assert_eq!(changed["changes"][1], json!({"key": "vm.shutdownPatience", "from": "2m", "to": "3m"}));
