@@ -9,8 +9,6 @@ use packaging_service::client::ClientError;
 use server_api::error::{ErrorCode, ErrorReply};
 use thiserror::Error;
 
-use crate::cache;
-
 /// Why a call has no answer.
 #[derive(Debug, Error)]
 pub enum AgentError {
@@ -138,9 +136,6 @@ impl AgentError {
                         Some((message, next)) => (message.to_owned(), Some(next.to_owned())),
                         None => (failure.message.clone(), None),
                     };
-                    // An agent knows all modes, and not which of them this server can ask for.
-                    let next =
-                        if code == ErrorCode::DirectIo { Some(cache::REFUSED.to_owned()) } else { next };
                     ErrorReply { code, message, cause: Some(format!("{host} refused `{call}`")), next }
                 }
                 None => reply(

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::perform::{self, Answer, Asked, StepError};
 use super::{apply, undo};
+use crate::cache;
 use crate::cloud::Cloud;
 use crate::setting::TASK_AGENT_PATIENCE;
 use crate::store::task::{self, TaskStep};
@@ -96,7 +97,9 @@ async fn advance(cloud: &Cloud, id: Id, cancelled: &mut watch::Receiver<bool>) -
                     let foreign = at.filter(|_| error.refusal() == Some(FailureCode::Exists));
                     tracing::warn!("task {id} ({}) failed: {error}", task.action.0);
                     let failed = steps.iter().find(|step| Some(step.position) == at);
-                    fail(cloud, id, &in_step(failed, error.reply()), foreign).await?;
+                    let mut reply = in_step(failed, error.reply());
+                    advise(cloud, &task, failed, &mut reply).await?;
+                    fail(cloud, id, &reply, foreign).await?;
                 }
             }
         }
@@ -316,6 +319,27 @@ fn in_step(step: Option<&TaskStep>, reply: ErrorReply) -> ErrorReply {
     let place = format!("in the step `{}`", step.step.0.title());
     let cause = reply.cause.map_or(place.clone(), |cause| format!("{place}, {cause}"));
     ErrorReply { cause: Some(cause), ..reply }
+}
+
+/// Adds what to type to what the host advises where it refused a file for want of O_DIRECT: it does not know what there is
+/// to set here.
+async fn advise(
+    cloud: &Cloud,
+    task: &task::Task,
+    step: Option<&TaskStep>,
+    reply: &mut ErrorReply,
+) -> Result<(), StoreError> {
+    if reply.code != ErrorCode::DirectIo {
+        return Ok(());
+    }
+    let now = cache::requested(&mut *cloud.store.read().await?).await?;
+    let asked = step.and_then(|step| step.step.0.cache()).unwrap_or(now);
+    let advice = cache::advice(asked, now, &cache::again(task.action.0, &task.subject_name));
+    reply.next = Some(match reply.next.take() {
+        Some(hosts) => format!("{hosts}; or {advice}"),
+        None => advice,
+    });
+    Ok(())
 }
 
 fn cancelled_reply() -> ErrorReply {

@@ -144,6 +144,31 @@ impl Step {
         }
     }
 
+    /// How it asks for disks to be opened, if it says.
+    #[must_use]
+    pub fn cache(&self) -> Option<CacheChoice> {
+        match *self {
+            Self::DefineVm { cache, .. }
+            | Self::StartVm { cache, .. }
+            | Self::RebootVm { cache, .. }
+            | Self::AttachVolume { cache, .. } => Some(cache),
+            Self::ImportImage { .. }
+            | Self::DeleteImage { .. }
+            | Self::CreateVolume { .. }
+            | Self::ResizeVolume { .. }
+            | Self::DeleteVolume { .. }
+            | Self::ShutdownVm { .. }
+            | Self::DestroyVm { .. }
+            | Self::ResetVm { .. }
+            | Self::SuspendVm { .. }
+            | Self::ResumeVm { .. }
+            | Self::UndefineVm { .. }
+            | Self::DetachVolume { .. }
+            | Self::InsertMedia { .. }
+            | Self::EjectMedia { .. } => None,
+        }
+    }
+
     /// True if it waits for a guest: then a cancelled task need not wait for its end.
     #[must_use]
     pub fn waits_for_a_guest(&self) -> bool {

@@ -1,6 +1,7 @@
 //! How disks are opened: what the setting says reaches the agent by every path, once, and people see why.
 
 use agent_protocol::call::{VmAttachDisk, VmDefine, VmInsertMedia, VmReboot, VmStart};
+use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::{CacheChoice, CachePlan, Vm};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -168,5 +169,42 @@ async fn a_step_that_release_0_9_stored_asks_for_what_that_asked_for() {
     // From then on it is turned on as every other.
     scene.succeed(Method::POST, "/api/v1/vms/web/reboot", Value::Null).await;
     assert_eq!(of_plan(&world.asked::<VmReboot>()[1].cache), [CacheChoice::Auto; 4]);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_want_of_o_direct_says_what_to_type() {
+    let scene = Scene::with_image().await;
+    scene.succeed(Method::POST, "/api/v1/vms", with_cdrom(false)).await;
+    let start = "/api/v1/vms/web/start";
+    for (asked, advice) in [
+        // The host chose O_DIRECT, and QEMU could not.
+        (
+            "auto",
+            "go through its page cache: `cairn config set vm.cacheMode writeback`, then `cairn vm start web`",
+        ),
+        ("none", "let the host choose: `cairn config set vm.cacheMode auto`, then `cairn vm start web`"),
+    ] {
+        set(&scene, asked).await;
+        scene.agent.world.refuse("vm-start", Some(FailureCode::DirectIo));
+        let task = scene.running.done(&scene.token, Method::POST, start, Value::Null).await;
+        let error = &task["error"];
+        assert_eq!((&task["state"], &error["code"]), (&json!("failed"), &json!("direct_io")));
+        assert_eq!(error["message"], "`vm-start` was told to refuse");
+        assert_eq!(error["next"], format!("tell it otherwise; or {advice}"));
+    }
+    // The setting is another by the time that the host answers.
+    scene.agent.world.refuse("vm-start", None);
+    scene.agent.world.hold("vm-start");
+    let (_, task) = scene.post(start, &Value::Null).await;
+    scene.agent.world.until_held("vm-start").await;
+    set(&scene, "auto").await;
+    scene.agent.world.refuse("vm-start", Some(FailureCode::DirectIo));
+    scene.agent.world.let_go();
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    let next = "tell it otherwise; or now that `vm.cacheMode` is `auto`, `cairn vm start web`";
+    assert_eq!(task["error"]["next"], next);
+    scene.agent.world.refuse("vm-start", None);
+    scene.succeed(Method::POST, start, Value::Null).await;
     scene.running.stop().await;
 }

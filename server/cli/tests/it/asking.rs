@@ -185,19 +185,28 @@ async fn a_file_system_without_o_direct_is_told_with_step_sentence_advice_and_co
     let task = tasks["tasks"][0]["id"].as_str().unwrap();
     let shown = scene.run(&["task", "show", task]).await.ok();
     for said in [
-        "cannot be opened with cache mode `none`: its file system does not support O_DIRECT",
-        "QEMU: Could not open '/srv/ram/machines/",
-        "filesystem does not support O_DIRECT",
-        "in the step `start it`, ",
-        "use a storage on a file system that supports O_DIRECT: `cairn storage create NAME --path /a/folder/elsewhere`",
-        "or install a release whose cache mode can be set",
+        "`/srv/ram/machines/",
+        "` cannot be opened with cache mode `none`: ",
+        "O_DIRECT",
+        "in the step `",
+        "; or let the host choose: `cairn config set vm.cacheMode auto`, then create it again",
     ] {
         assert!(ran.err.contains(said), "{said}: {ran:?}");
         assert!(shown.contains(said), "{said}: {shown}");
     }
     // What it says to type can be typed.
-    scene.run(&["storage", "create", "other", "--path", "/srv/elsewhere"]).await.ok();
-    scene.run(&["vm", "create", "old", "--size", "1G", "--storage", "other", "--start", "--wait"]).await.ok();
+    scene.run(&["config", "set", "vm.cacheMode", "auto"]).await.ok();
+    scene.run(&["vm", "create", "old", "--size", "1G", "--storage", "ram", "--start", "--wait"]).await.ok();
+
+    // A volume that is attached is opened at once.
+    scene.run(&["config", "set", "vm.cacheMode", "directsync"]).await.ok();
+    scene.run(&["volume", "create", "more", "--size", "1G", "--storage", "ram", "--wait"]).await.ok();
+    let ran = scene.run(&["vm", "attach", "old", "more", "--wait"]).await;
+    let advice =
+        "; or let the host choose: `cairn config set vm.cacheMode auto`, then attach the volume again\n";
+    assert!(ran.code == Some(3) && ran.err.ends_with(advice), "{ran:?}");
+    scene.run(&["config", "set", "vm.cacheMode", "auto"]).await.ok();
+    scene.run(&["vm", "attach", "old", "more", "--wait"]).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
