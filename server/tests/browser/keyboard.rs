@@ -112,6 +112,12 @@ async fn go_to_setting(tab: &Tab, key: &str, takes_effect: &str) {
 
 /// Has the setting that one is at saved, sees that it is, and resets it.
 async fn save_and_reset(tab: &Tab, key: &str, value: &str, default: &str) {
+    save(tab, key, value).await;
+    reset(tab, key, default).await;
+}
+
+/// Has the setting that one is at saved, and sees that it is.
+async fn save(tab: &Tab, key: &str, value: &str) {
     let form = form(key);
     on_to(tab, "Save").await;
     tab.keys(ENTER).await;
@@ -119,6 +125,11 @@ async fn save_and_reset(tab: &Tab, key: &str, value: &str, default: &str) {
     tab.see(&format!("{form} .badge"), "changed").await;
     let stored = tab.ask("GET", &format!("config/{key}"), Value::Null).await;
     assert_eq!(stored["value"], value);
+}
+
+/// Resets a setting, and sees that it is.
+async fn reset(tab: &Tab, key: &str, default: &str) {
+    let form = form(key);
     // What is brought up to date leaves the focus where it is.
     on_to(tab, &format!("Reset {key}")).await;
     tab.picture(&format!("changed-{key}")).await;
@@ -194,6 +205,23 @@ fn a_keyboard_is_enough_to_make_a_machine_and_to_change_a_setting() {
         tab.until("one sees what has it", SHOWN).await;
 
         visit(tab, Way::Back, "Global Config").await;
+        let key = "vm.cacheMode";
+        let when = "when a virtual machine is started or rebooted; at once for a volume that is attached";
+        go_to_setting(tab, key, when).await;
+        choose(tab, "writethrough").await;
+        save(tab, key, "writethrough").await;
+        // The machine says that it is not meant yet.
+        visit(tab, Way::Back, "Virtual machines").await;
+        on_to(tab, "web").await;
+        tab.keys(ENTER).await;
+        lands(tab, "web").await;
+        tab.see("#page .reason", "vm.cacheMode is writethrough now, which holds from the next start; ").await;
+        let now = tab.ask("GET", "vms/web", Value::Null).await["disks"][0]["cache"].clone();
+        assert_eq!(now["mode"], vm["disks"][0]["cache"]["mode"]);
+        tab.picture("not-yet").await;
+        visit(tab, Way::Back, "Global Config").await;
+        reset(tab, key, "auto").await;
+
         let key = "vm.shutdownPatience";
         go_to_setting(tab, key, "with the next shutdown or reboot").await;
         tab.keys("47m").await;
