@@ -68,7 +68,13 @@ impl Tab {
             let Some(element) = self.named(place, "button, a, summary, label", text).await else {
                 return false;
             };
-            self.driver.click(&element).await.is_ok()
+            if self.driver.click(&element).await.is_ok() {
+                return true;
+            }
+            // The bar that sticks to the top may lie over it: a person would scroll.
+            let scroll = "arguments[0].scrollIntoView({ block: 'center' });";
+            let _ = self.driver.run(scroll, vec![element.argument()]).await;
+            false
         })
         .await;
     }
