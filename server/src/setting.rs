@@ -18,8 +18,8 @@ pub const VM_CACHE_MODE: Key<CacheChoice> = Key {
         values: Values::Choice(CacheChoice::WORDS),
         old_values: &[("0", "none"), ("1", "writethrough"), ("2", "writeback")],
         default: "auto",
-        description: "how disks and CD-ROMs are opened: `auto` goes past the host's page cache where the file system can do \
-                      that (`none`), and through it elsewhere (`writeback`)",
+        description: "how disks and CD-ROMs are opened: `auto` goes past the host's page cache (`none`) for disks whose file \
+                      system can do that, and through it (`writeback`) for all others",
         takes_effect: "when a virtual machine is started or rebooted; at once for a volume that is attached",
     },
     read: |text| text.parse().ok(),
