@@ -1,9 +1,10 @@
 //! By keyboard alone: no click, and no script that moves the focus. Whatever gets the focus shows that it has it.
 
 use serde_json::{Value, json};
+use xtask_testbed::browser::until;
 
 use crate::in_a_browser;
-use crate::tab::{Tab, until};
+use crate::tab::Tab;
 use crate::world::{IMAGE, PASSWORD};
 
 const TAB: char = '\u{e004}';

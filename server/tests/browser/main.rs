@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod connection;
-mod driver;
 mod keyboard;
 mod login;
 mod looks;

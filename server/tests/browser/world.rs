@@ -17,9 +17,9 @@ use packaging_stamp::Stamp;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use xtask_testbed::browser::until;
 
 use crate::DASHBOARD;
-use crate::tab::until;
 
 pub const PASSWORD: &str = "correct horse";
 

@@ -40,6 +40,16 @@ impl Root {
         }
     }
 
+    /// A root with what either of them has; where both differ from what they stand on, with what `self` has. Debian's package
+    /// database is then that of `self`.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let mut layers = self.layers.clone();
+        let at = layers.iter().position(|layer| other.layers.contains(layer)).unwrap_or(layers.len());
+        layers.splice(at..at, other.layers.iter().filter(|layer| !self.layers.contains(layer)).cloned());
+        Self { testbed: self.testbed.clone(), layers }
+    }
+
     pub(crate) fn layers(&self) -> &[PathBuf] {
         &self.layers
     }

@@ -1,7 +1,5 @@
 //! The WebDriver protocol, as much of it as is needed here: JSON over HTTP to chromedriver.
 
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http_body_util::{BodyExt, Full};
@@ -9,10 +7,11 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// Where chromedriver listens.
-pub const PORT: u16 = 9515;
+pub(super) const PORT: u16 = 9515;
 
 /// How the protocol marks what is an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -21,23 +20,25 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A session with the browser.
-pub struct Driver {
+#[derive(Debug)]
+pub(super) struct Driver {
     session: String,
 }
 
 /// Something in the page.
-pub struct Element(String);
+#[derive(Debug)]
+pub(super) struct Element(String);
 
 impl Element {
     /// As an argument of a script.
-    pub fn argument(&self) -> Value {
+    pub(super) fn argument(&self) -> Value {
         json!({ELEMENT: self.0})
     }
 }
 
 impl Driver {
     /// Starts a browser, once its driver listens.
-    pub async fn connect(capabilities: &Value) -> Self {
+    pub(super) async fn connect(capabilities: &Value) -> Self {
         let order = json!({"capabilities": {"alwaysMatch": capabilities}});
         let connect = async {
             loop {
@@ -53,41 +54,41 @@ impl Driver {
     }
 
     /// Ends the browser.
-    pub async fn quit(&self) {
+    pub(super) async fn quit(&self) {
         ask(Method::DELETE, &format!("/session/{}", self.session), &Value::Null).await.unwrap().unwrap();
     }
 
     /// Gives a command; an error is the driver's.
-    pub async fn post(&self, command: &str, order: Value) -> Result<Value, Value> {
+    pub(super) async fn post(&self, command: &str, order: Value) -> Result<Value, Value> {
         let path = format!("/session/{}/{command}", self.session);
         ask(Method::POST, &path, &order).await.expect("chromedriver is gone")
     }
 
     /// Runs a script in the page; what it returns.
-    pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, Value> {
+    pub(super) async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, Value> {
         self.post("execute/sync", json!({"script": script, "args": arguments})).await
     }
 
     /// The element that a script returns, if it does.
-    pub async fn element(&self, script: &str, arguments: Vec<Value>) -> Option<Element> {
+    pub(super) async fn element(&self, script: &str, arguments: Vec<Value>) -> Option<Element> {
         let found = self.run(script, arguments).await.ok()?;
         Some(Element(found.get(ELEMENT)?.as_str()?.to_owned()))
     }
 
-    pub async fn click(&self, element: &Element) -> Result<Value, Value> {
+    pub(super) async fn click(&self, element: &Element) -> Result<Value, Value> {
         self.post(&format!("element/{}/click", element.0), json!({})).await
     }
 
-    pub async fn clear(&self, element: &Element) -> Result<Value, Value> {
+    pub(super) async fn clear(&self, element: &Element) -> Result<Value, Value> {
         self.post(&format!("element/{}/clear", element.0), json!({})).await
     }
 
-    pub async fn type_into(&self, element: &Element, text: &str) -> Result<Value, Value> {
+    pub(super) async fn type_into(&self, element: &Element, text: &str) -> Result<Value, Value> {
         self.post(&format!("element/{}/value", element.0), json!({"text": text})).await
     }
 
     /// Presses and lets go keys, whatever has the focus.
-    pub async fn keys(&self, events: Vec<(&str, char)>) -> Result<Value, Value> {
+    pub(super) async fn keys(&self, events: Vec<(&str, char)>) -> Result<Value, Value> {
         let actions = events.into_iter().map(|(kind, key)| json!({"type": kind, "value": key}));
         let actions: Vec<_> = actions.collect();
         let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
@@ -95,7 +96,7 @@ impl Driver {
     }
 
     /// What is seen, as PNG.
-    pub async fn picture(&self) -> Option<Vec<u8>> {
+    pub(super) async fn picture(&self) -> Option<Vec<u8>> {
         let path = format!("/session/{}/screenshot", self.session);
         let picture = ask(Method::GET, &path, &Value::Null).await?.ok()?;
         BASE64_STANDARD.decode(picture.as_str()?).ok()

@@ -1,10 +1,20 @@
-//! A room with Chromium and chromedriver, and tests that run in it.
+//! A room with Chromium and chromedriver, tests that run in it, and (feature `webdriver`) a tab of the browser for them.
+
+#[cfg(feature = "webdriver")]
+#[allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+mod driver;
+#[cfg(feature = "webdriver")]
+#[allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+mod tab;
 
 use crate::inside::{TestProgram, enter};
 use crate::{CloneOptions, Mount, RootClone, Testbed};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::time::Duration;
+
+#[cfg(feature = "webdriver")]
+pub use tab::{Tab, until};
 
 /// The driver in the room. It speaks the WebDriver protocol, and starts the browser itself.
 pub const CHROMEDRIVER: &str = "/usr/bin/chromedriver";
