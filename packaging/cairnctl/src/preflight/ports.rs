@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen as listen_on, socket_with};
 
 use super::Subject;
 use super::probe::errno;
@@ -77,15 +79,21 @@ fn port_finding(subject: &Subject, Port { number: port, service }: Port) -> Find
 
 /// Listens on all addresses for a moment. A host without IPv6 has one family less to try.
 fn try_port(port: u16) -> io::Result<()> {
-    TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))?;
-    match TcpListener::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)) {
-        Err(error)
-            if matches!(Errno::from_io_error(&error), Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)) =>
-        {
-            Ok(())
-        }
-        tried => tried.map(drop),
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))?;
+    match try_ipv6(port) {
+        Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => Ok(()),
+        tried => Ok(tried?),
     }
+}
+
+/// By IPv6 alone. Otherwise it would be at odds with what was just tried by IPv4, as long as a program that another check
+/// starts has inherited that and not closed it yet.
+fn try_ipv6(port: u16) -> Result<(), Errno> {
+    let socket = socket_with(AddressFamily::INET6, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    set_ipv6_v6only(&socket, true)?;
+    set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)))?;
+    listen_on(&socket, 1)
 }
 
 fn described(holders: &[Holder]) -> String {
@@ -107,6 +115,14 @@ mod tests {
     use super::super::report::State;
     use super::super::tests::subject;
     use super::*;
+
+    #[test]
+    fn what_was_tried_by_ipv4_is_not_in_the_way_of_ipv6() {
+        let held = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = held.local_addr().unwrap().port();
+        assert!(matches!(try_ipv6(port), Ok(()) | Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL)));
+        assert!(try_port(port).is_err(), "it is held all the same");
+    }
 
     #[test]
     fn a_busy_port_names_its_holder() {
