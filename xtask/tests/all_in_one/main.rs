@@ -19,6 +19,7 @@ mod pins;
 mod recipes;
 mod refused_manifests;
 mod refused_options;
+mod releases;
 mod same_bytes;
 mod signed;
 mod stamps;
