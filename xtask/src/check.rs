@@ -1,8 +1,8 @@
 //! `test`: everything that has to hold before a change is taken, the same for people and for CI.
 //!
-//! The tools and the scratch root are made ready, the product is packed once, and then the tests run, every ring of
-//! them: pure ones, programs in process, real parts, and the offline host. They find what was made ready through
-//! variables, and make nothing themselves.
+//! The tools and the scratch root are made ready, the tree and the pinned releases are packed once, and then the tests run,
+//! every ring of them: pure ones, programs in process, real parts, and the offline host. They find what was made ready
+//! through variables, and make nothing themselves.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,14 @@ use crate::cache::default_folder;
 use crate::cli::Test;
 use crate::failure::Failure;
 use crate::packages;
+
+/// The releases that tests install or look at, as a release engineer builds them. The last one only packs what the one
+/// before it has compiled.
+const RELEASES: [&[&str]; 3] = [
+    &["--version", "0.9"],
+    &["--version", "0.9fix"],
+    &["--version", "0.9fix", "--component", "dashboard=0.9", "--name", "qa"],
+];
 
 /// Runs the command.
 ///
@@ -39,9 +47,14 @@ pub fn command(args: &Test) -> Result<()> {
     cmd!(shell, "cargo fmt --all --check").run().context("the code is not formatted; run cargo fmt --all")?;
     cmd!(shell, "cargo clippy --quiet --workspace --all-targets --all-features --locked -- --deny warnings")
         .run()?;
-    let run_file = pack(&shell)?;
-
-    shell.set_var("CAIRN_RUN_FILE", &run_file);
+    let out = emptied("test-dist")?;
+    pack(&shell, &out, &[])?;
+    shell.set_var("CAIRN_RUN_FILE", only_run_file(&out)?);
+    let releases = emptied("test-releases")?;
+    for words in RELEASES {
+        pack(&shell, &releases, words)?;
+    }
+    shell.set_var("CAIRN_RELEASES", &releases);
     shell.set_var(xtask_testbed::ENV_CACHE, &cache);
     shell.set_var("CAIRN_TEST_CACHE", &cache);
     if args.full {
@@ -53,18 +66,23 @@ pub fn command(args: &Test) -> Result<()> {
     Ok(())
 }
 
-/// Packs the tree as it is, with the command that people use, and returns the file.
-fn pack(shell: &Shell) -> Result<PathBuf> {
-    let out = tree().join("target/test-dist");
-    if out.exists() {
-        std::fs::remove_dir_all(&out).with_context(|| format!("cannot remove `{}`", out.display()))?;
+/// A folder below `target` with nothing in it.
+fn emptied(name: &str) -> Result<PathBuf> {
+    let folder = tree().join("target").join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove `{}`", folder.display()))?;
     }
+    Ok(folder)
+}
+
+/// Packs with the command that people use.
+fn pack(shell: &Shell, out: &Path, words: &[&str]) -> Result<()> {
     let own = std::env::current_exe()?;
-    cmd!(shell, "{own} all-in-one --out {out}").run()?;
-    let files = std::fs::read_dir(&out)?.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(cmd!(shell, "{own} all-in-one {words...} --out {out}").run()?)
+}
+
+fn only_run_file(folder: &Path) -> Result<PathBuf> {
+    let files = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
     let is_run = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "run");
-    files
-        .into_iter()
-        .find(is_run)
-        .with_context(|| format!("nothing was packed into `{}`", Path::new(&out).display()))
+    files.into_iter().find(is_run).with_context(|| format!("nothing was packed into `{}`", folder.display()))
 }

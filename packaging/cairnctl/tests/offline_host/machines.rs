@@ -2,44 +2,15 @@
 //! under the units as they are installed.
 
 use xtask_testbed::guest::{self, Kind};
-use xtask_testbed::{Invocation, Machine, MachineOptions};
+use xtask_testbed::{Invocation, MachineOptions};
 
-use crate::host::{FILE, Host, expect};
+use crate::host::Host;
 use crate::support::{run_file, testbed};
 
-/// The account that an installation makes.
-const USER: &str = "admin";
-const PASSWORD: &str = "correct horse battery";
-
 impl Host {
-    /// Boots one with libvirt and QEMU.
-    fn boot_with_libvirt() -> Self {
-        let virt = testbed().virt(&|line| eprintln!("{line}")).unwrap();
-        let machine = Machine::boot(&virt, MachineOptions::default()).unwrap();
-        machine.copy_in(run_file(), FILE, 0o644).unwrap();
-        Self(machine)
-    }
-
-    /// `cairn WORDS`, which has to succeed; what it says on its standard output.
-    #[track_caller]
-    fn user<const N: usize>(&self, words: [&str; N]) -> String {
-        let command = Invocation::new("/opt/cairn/current/bin/cairn").args(words);
-        let output = self.0.run(command.env("HOME", "/root")).unwrap();
-        let said = output.stdout_text();
-        expect(&output, 0, "");
-        said
-    }
-
-    /// Whether the server lets the administrator in.
-    fn logs_in(&self) -> bool {
-        let login = Invocation::new("/opt/cairn/current/bin/cairn").env("HOME", "/root");
-        let login = login.args(["login", "https://localhost:8443", "--user", USER, "--password-stdin"]);
-        self.0.run_with_stdin(login, format!("{PASSWORD}\n")).unwrap().success()
-    }
-
     /// What `cairn vm show web` says, as JSON.
     fn web(&self) -> serde_json::Value {
-        serde_json::from_str(&self.user(["--output", "json", "vm", "show", "web"])).unwrap()
+        self.json(["vm", "show", "web"])
     }
 
     fn is_up(&self, times: usize) -> bool {
@@ -49,11 +20,9 @@ impl Host {
 
 #[test]
 fn from_the_file_to_a_virtual_machine() {
-    let host = Host::boot_with_libvirt();
-    host.0.write("/root/password", 0o600, PASSWORD).unwrap();
-    expect(&host.cairn(["--yes", "--admin-password-file", "/root/password"]), 0, "");
-    host.assert_healthy();
-    assert!(host.logs_in());
+    let virt = testbed().virt(&|line| eprintln!("{line}")).unwrap();
+    let host = Host::boot_in(&virt, &run_file(), MachineOptions::default());
+    host.install();
 
     host.user(["storage", "create", "default", "--path", "/srv/machines"]);
     // Where people lay images down.

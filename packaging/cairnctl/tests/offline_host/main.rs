@@ -8,6 +8,8 @@ mod https;
 mod life;
 mod machines;
 mod preflight;
+mod story;
 #[path = "../support/mod.rs"]
 mod support;
 mod unlucky;
+mod user;
