@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::buildfile::{self, BuildFile};
 use crate::cache::{Cache, UNUSED_DAYS};
 use crate::cli::AllInOne;
-use crate::environment;
+use crate::environment::{self, Surroundings};
 use crate::failure::Failure;
 use crate::key;
 use crate::packages;
@@ -42,6 +42,9 @@ pub fn command(args: &AllInOne) -> Result<()> {
     let components = refs::resolve(&file, &wanted, &mut sources)?;
     let toolchain = running_tree(&cache)?;
     let out = args.out.clone().unwrap_or_else(|| tree().join("target/dist"));
+    let jobs =
+        args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
+    let surroundings = Surroundings::own(jobs);
     let plan = plan(&Inputs {
         file: &file,
         components: &components,
@@ -51,6 +54,7 @@ pub fn command(args: &AllInOne) -> Result<()> {
         manifest_folder: text(&manifest_folder)?,
         out: text(&std::path::absolute(&out)?)?,
         signer: signer.clone(),
+        again: args.verify_reproducible.then(|| surroundings.others()),
     })?;
     announce(&plan, &components, &toolchain, signer.as_deref(), &progress);
     if args.dry_run {
@@ -63,9 +67,8 @@ pub fn command(args: &AllInOne) -> Result<()> {
         cache: &cache,
         progress: &progress,
         key: key.as_ref(),
-        jobs: args
-            .jobs
-            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from),
+        surroundings: &surroundings,
+        again: false,
     };
     let outcome = runner.run()?;
     clear(&cache, &progress);

@@ -87,12 +87,22 @@ impl Cache {
         self.folder.join("bundles")
     }
 
+    /// Where a second build of the same is made, to be compared.
+    pub fn again(&self) -> PathBuf {
+        self.folder.join("again")
+    }
+
     /// What no build has used for [`UNUSED_DAYS`] before `now`, no more than [`CLEARED_AT_ONCE`] of it: mirrors, slots,
-    /// members and bundled files. This process holds the folder, so that no other build is about to use them.
+    /// members, bundled files and builds that differed. This process holds the folder, so that no other build is about to use them.
     pub fn unused(&self, now: SystemTime) -> Vec<PathBuf> {
         let limit = now.checked_sub(UNUSED_DAYS * DAY);
-        let folders =
-            [self.folder.join("mirrors"), self.folder.join("target/package"), self.members(), self.bundles()];
+        let folders = [
+            self.folder.join("mirrors"),
+            self.folder.join("target/package"),
+            self.members(),
+            self.bundles(),
+            self.again(),
+        ];
         let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
         let is_old = |entry: &fs::DirEntry| {
             let time = entry.metadata().and_then(|metadata| metadata.modified()).ok();

@@ -13,7 +13,7 @@ use crate::version::Version;
     name = "cargo xtask",
     after_help = "\
 Exit codes: 0 done, 1 a wrong option, ref, key or build.toml, 2 a damaged or badly signed file, 3 a tool is missing,
-4 no space, 7 a step failed, 8 not signed by a key that --trust names."
+4 no space, 7 a step failed or two builds differ, 8 not signed by a key that --trust names."
 )]
 pub struct Cli {
     /// What to do.
@@ -30,6 +30,8 @@ pub enum Task {
     Verify(Verify),
     /// Show what a packed file was built from.
     Inspect(Inspect),
+    /// Compare two packed files, and name what differs.
+    Compare(Compare),
     /// Make a pair of keys to sign packed files with.
     Keygen(Keygen),
     /// Sign a packed file that was not signed when it was built.
@@ -67,6 +69,9 @@ pub struct AllInOne {
     /// How many things are done at once, by default one for each processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), env = "CAIRN_JOBS")]
     pub jobs: Option<u16>,
+    /// Build twice, the second time from nothing, elsewhere and in other surroundings, and publish only what is the same.
+    #[arg(long, env = "CAIRN_VERIFY_REPRODUCIBLE")]
+    pub verify_reproducible: bool,
     /// Which key signs the result.
     #[command(flatten)]
     pub key: KeyArgs,
@@ -109,6 +114,15 @@ pub struct Verify {
     /// Demand a signature by this public key. Repeatable: one of them has to have signed.
     #[arg(long, value_name = "KEY.pub")]
     pub trust: Vec<PathBuf>,
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// A packed file, or a folder that holds one.
+    pub first: PathBuf,
+    /// Another one.
+    pub second: PathBuf,
 }
 
 /// Options of `keygen`.

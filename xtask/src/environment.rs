@@ -4,7 +4,12 @@
 //! `cargo xtask` itself sets, would make two builds of the same commits differ.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::process::Command;
+
+use rustix::fs::Mode;
+use rustix::process::umask;
+use serde::Serialize;
 
 /// Names that pass: where things are, who the user is, how the network is reached.
 const NAMES: &[&str] = &[
@@ -42,6 +47,9 @@ const PREFIXES: &[&str] =
 /// Beginnings of names that are worth a line when they are dropped: somebody set them for a reason.
 const NOTEWORTHY: &[&str] = &["AR", "CARGO", "CC", "CFLAGS", "CXX", "LD_", "RUST", "SOURCE_DATE_EPOCH"];
 
+/// A locale that is the same everywhere.
+const LOCALE: &str = "C";
+
 /// Which toolchain cargo is.
 const TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
 
@@ -60,7 +68,72 @@ const FROM_CARGO: &[&str] = &[
 
 /// Gives `command` the variables that pass, a locale that is the same everywhere, and nothing else.
 pub fn restrict(command: &mut Command) {
-    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name))).env("LC_ALL", "C");
+    command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passes(name))).env("LC_ALL", LOCALE);
+}
+
+/// What may be otherwise on another machine, and must make no difference to what is built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Surroundings {
+    /// How many things are done at once.
+    pub jobs: usize,
+    /// Which permissions new files do not get.
+    pub umask: u32,
+    /// `LC_ALL`.
+    pub locale: String,
+    /// `TZ`; without one it is the machine's.
+    pub time_zone: Option<String>,
+}
+
+impl Surroundings {
+    /// Those of this process, with so many jobs.
+    pub fn own(jobs: usize) -> Self {
+        Self { jobs, umask: own_umask().bits(), locale: LOCALE.to_owned(), time_zone: None }
+    }
+
+    /// Others than these in every respect.
+    pub fn others(&self) -> Self {
+        Self {
+            jobs: if self.jobs > 1 { self.jobs - 1 } else { 2 },
+            umask: if self.umask == 0o077 { 0o022 } else { 0o077 },
+            locale: "C.UTF-8".to_owned(),
+            // As POSIX writes a zone, so that it needs no table of zones: 13 hours and 45 minutes east.
+            time_zone: Some("<+1345>-13:45".to_owned()),
+        }
+    }
+
+    /// Gives `command` these surroundings, and the variables that [`restrict`] lets pass.
+    pub fn restrict(&self, command: &mut Command) {
+        restrict(command);
+        command.env("LC_ALL", &self.locale).envs(self.time_zone.as_ref().map(|zone| ("TZ", zone)));
+    }
+
+    /// Gives this process, and so all that it starts, the umask, until what is returned is dropped.
+    pub fn enter(&self) -> Umask {
+        Umask(umask(Mode::from_bits_truncate(self.umask)))
+    }
+}
+
+impl fmt::Display for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "jobs {}, umask {:03o}, LC_ALL {}", self.jobs, self.umask, self.locale)?;
+        self.time_zone.as_ref().map_or(Ok(()), |zone| write!(f, ", TZ {zone}"))
+    }
+}
+
+/// The umask to go back to.
+pub struct Umask(Mode);
+
+impl Drop for Umask {
+    fn drop(&mut self) {
+        umask(self.0);
+    }
+}
+
+/// The umask cannot be read without being set.
+fn own_umask() -> Mode {
+    let own = umask(Mode::from_bits_truncate(0o077));
+    umask(own);
+    own
 }
 
 /// Names of noteworthy variables that a build does not see. `channel` is the toolchain of the running tree.
@@ -98,6 +171,16 @@ fn is_noteworthy(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_surroundings_differ_in_every_respect() {
+        for (jobs, umask) in [(1, 0o077), (2, 0o022)] {
+            let here = Surroundings { jobs, umask, ..Surroundings::own(jobs) };
+            let there = here.others();
+            assert!(here.jobs != there.jobs && there.jobs > 0 && here.umask != there.umask, "{there}");
+            assert!(here.locale != there.locale && here.time_zone != there.time_zone, "{there}");
+        }
+    }
 
     #[test]
     fn what_changes_a_build_does_not_pass() {

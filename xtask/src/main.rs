@@ -1,7 +1,8 @@
 //! `cargo xtask`: builds, packages and tests Cairn.
 //!
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
-//! turns them into steps, `run` does the steps, `publish` puts the result in its place. `key` and `sign` say who made it.
+//! turns them into steps, `run` does the steps, `publish` puts the result in its place. `key` and `sign` say who made it,
+//! `compare` whether two are the same.
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
@@ -9,6 +10,7 @@ mod buildfile;
 mod cache;
 mod check;
 mod cli;
+mod compare;
 mod dev;
 mod elf;
 mod environment;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Task::AllInOne(args) => all_in_one::command(&args),
         Task::Verify(args) => show::verify(&args),
         Task::Inspect(args) => show::inspect(&args),
+        Task::Compare(args) => show::compare(&args),
         Task::Keygen(args) => key::generate(&args),
         Task::Sign(args) => sign::command(&args),
         Task::Dev(args) => dev::command(&args),

@@ -1,12 +1,13 @@
-//! `verify` and `inspect`: what a packed file is, told on the release engineer's machine.
+//! `verify`, `inspect` and `compare`: what a packed file is, told on the release engineer's machine.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use packaging_archive::{Archive, PublicKey};
+use anyhow::{Context as _, Result, bail};
+use packaging_archive::{Archive, PublicKey, hex};
 
-use crate::cli::{Inspect, Verify};
+use crate::cli::{Compare, Inspect, Verify};
+use crate::compare;
 use crate::failure::Failure;
 use crate::key;
 use crate::progress::Format;
@@ -74,6 +75,38 @@ pub fn inspect(args: &Inspect) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Compares two packed files. A signature is no difference: it is about the bytes that are compared.
+///
+/// # Errors
+/// Exit code 2 for a damaged file, 7 with what differs.
+pub fn compare(args: &Compare) -> Result<()> {
+    let (first, second) = (open(&packed(&args.first)?)?, open(&packed(&args.second)?)?);
+    let found = compare::differences(&first, &second)?;
+    let (one, two) = (first.path().display(), second.path().display());
+    if !found.is_empty() {
+        bail!("`{one}` and `{two}` differ:\n{}", compare::listed(&found));
+    }
+    println!("the same: {one} and {two}, sha256 {} but for signatures", hex(&first.trailer().digest));
+    Ok(())
+}
+
+/// The packed file itself, or the only one in a folder.
+fn packed(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let entries = std::fs::read_dir(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let is_packed = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "run");
+    let files: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_packed).collect();
+    match <[PathBuf; 1]>::try_from(files) {
+        Ok([file]) => Ok(file),
+        Err(files) => {
+            Err(Failure::usage(format!("`{}` holds {} packed files; name one", path.display(), files.len())))
+        }
+    }
 }
 
 /// Opens a file that is there.

@@ -106,6 +106,16 @@ impl Mirror {
         Self { folder: folder.to_owned() }
     }
 
+    /// A copy with all refs in `folder`, which is not there yet, without a look at the source.
+    ///
+    /// # Errors
+    /// If git cannot write there.
+    pub fn copy_to(&self, folder: &Path) -> Result<()> {
+        let mut command = self.command();
+        command.args(["clone", "--quiet", "--mirror", "--"]).arg(&self.folder).arg(folder);
+        output(&mut command).map(|_| ())
+    }
+
     /// The commit that the ref with this full name points at. A name, and no expression such as `refs/tags/0.9~1`.
     pub fn reference(&self, name: &str) -> Option<String> {
         self.git(["show-ref", "--verify", "--quiet", "--", name]).ok()?;

@@ -12,6 +12,7 @@ use packaging_archive::{EntryPath, HELPER, MANIFEST, Mode};
 use serde::Serialize;
 
 use crate::buildfile::{BuildFile, Bundle, Kind};
+use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::refs::{Resolved, WORKTREE};
 use crate::version::Version;
@@ -58,6 +59,8 @@ pub struct Inputs<'a> {
     pub out: &'a str,
     /// The fingerprint of the key that signs it.
     pub signer: Option<String>,
+    /// The surroundings of a second build, if there is to be one.
+    pub again: Option<Surroundings>,
 }
 
 /// The tree that this program was built from.
@@ -96,6 +99,19 @@ impl Plan {
     /// The file's name.
     pub fn file_name(&self) -> String {
         format!("{}-all-in-one-{}-{ARCHITECTURE}.run", self.product, self.version)
+    }
+
+    /// The same without a second build, for another folder.
+    pub fn for_folder(&self, out: &str) -> Self {
+        let to = format!("{}/{}", out.trim_end_matches('/'), self.file_name());
+        let mut plan = self.clone();
+        plan.steps.retain(|step| !matches!(step, Step::Again { .. }));
+        for step in &mut plan.steps {
+            if let Step::Assemble { file, .. } | Step::Verify { file } = step {
+                file.clone_from(&to);
+            }
+        }
+        plan
     }
 }
 
@@ -151,6 +167,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
     plan.steps
         .push(Step::Compress { sections: plan.sections.iter().map(|(name, _)| name.clone()).collect() });
     plan.steps.push(Step::Assemble { file: file.clone(), signer: inputs.signer.clone() });
+    if let Some(surroundings) = inputs.again.clone() {
+        plan.steps.push(Step::Again { file: file.clone(), surroundings });
+    }
     plan.steps.push(Step::Verify { file });
     Ok(plan)
 }

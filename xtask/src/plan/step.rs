@@ -5,6 +5,8 @@ use std::fmt;
 use packaging_archive::{EntryPath, Mode};
 use serde::Serialize;
 
+use crate::environment::Surroundings;
+
 /// One step. [`crate::run`] matches on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
@@ -23,6 +25,8 @@ pub enum Step {
     Compress { sections: Vec<String> },
     /// Stub, manifest and members to one file, signed by the key with this fingerprint, if by any.
     Assemble { file: String, signer: Option<String> },
+    /// Everything a second time, from nothing and in other surroundings, and the two files compared.
+    Again { file: String, surroundings: Surroundings },
     /// The file read back, and run once.
     Verify { file: String },
 }
@@ -112,6 +116,9 @@ impl fmt::Display for Step {
             Self::Compress { sections } => write!(f, "compress {}", count(sections.len(), "section")),
             Self::Assemble { file, signer: None } => write!(f, "assemble {file}, unsigned"),
             Self::Assemble { file, signer: Some(signer) } => write!(f, "assemble {file}, signed by {signer}"),
+            Self::Again { file, surroundings } => {
+                write!(f, "build {file} again from nothing ({surroundings}) and compare")
+            }
             Self::Verify { file } => write!(f, "verify {file}"),
         }
     }

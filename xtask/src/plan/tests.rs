@@ -85,6 +85,7 @@ fn made(
         manifest_folder: "/manifest",
         out: "/out/",
         signer: None,
+        again: None,
     })
 }
 

@@ -15,7 +15,7 @@ use xshell::{Shell, cmd};
 use super::Did;
 use crate::cache::Slot;
 use crate::elf;
-use crate::environment;
+use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::plan::{Compile, TARGET};
 use crate::progress::Progress;
@@ -24,11 +24,16 @@ use crate::progress::Progress;
 ///
 /// # Errors
 /// With cargo's own words.
-pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress) -> Result<Did> {
+pub fn compile(
+    compile: &Compile,
+    slot: &Slot,
+    surroundings: &Surroundings,
+    progress: &Progress,
+) -> Result<Did> {
     let manifest = slot.checkout.join("Cargo.toml");
-    let crates = crates(compile, slot, &manifest)?;
+    let crates = crates(compile, slot, &manifest, surroundings)?;
     let shell = Shell::new()?;
-    let (package, profile, jobs) = (&compile.package, &compile.profile, jobs.to_string());
+    let (package, profile, jobs) = (&compile.package, &compile.profile, surroundings.jobs.to_string());
     let bins = compile.bins.iter().flat_map(|bin| ["--bin", bin]);
     let features = compile.features.iter().flat_map(|feature| ["--features", feature]);
     let command = cmd!(
@@ -37,7 +42,7 @@ pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress)
          --target {TARGET} --jobs {jobs} {bins...} {features...}"
     );
     let mut command = Command::from(command);
-    surround(&mut command, compile, slot, &manifest);
+    surround(&mut command, compile, slot, &manifest, surroundings);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(no_cargo)?;
     let stdout = child.stdout.take().context("cargo has no output")?;
@@ -78,11 +83,11 @@ pub fn compile(compile: &Compile, slot: &Slot, jobs: usize, progress: &Progress)
 }
 
 /// How many packages stand under the one that is built: what cargo does not say beforehand.
-fn crates(compile: &Compile, slot: &Slot, manifest: &Path) -> Result<usize> {
+fn crates(compile: &Compile, slot: &Slot, manifest: &Path, surroundings: &Surroundings) -> Result<usize> {
     let shell = Shell::new()?;
     let command = cmd!(shell, "cargo metadata --format-version 1 --locked --filter-platform {TARGET}");
     let mut command = Command::from(command);
-    surround(&mut command, compile, slot, manifest);
+    surround(&mut command, compile, slot, manifest, surroundings);
     let output = command.stdin(Stdio::null()).output().map_err(no_cargo)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -110,8 +115,14 @@ fn crates(compile: &Compile, slot: &Slot, manifest: &Path) -> Result<usize> {
 }
 
 /// Everything about a call of cargo that is the same for all of them.
-fn surround(command: &mut Command, compile: &Compile, slot: &Slot, manifest: &Path) {
-    environment::restrict(command);
+fn surround(
+    command: &mut Command,
+    compile: &Compile,
+    slot: &Slot,
+    manifest: &Path,
+    surroundings: &Surroundings,
+) {
+    surroundings.restrict(command);
     command.current_dir("/").arg("--manifest-path").arg(manifest);
     for own in [".cargo/config.toml", ".cargo/config"] {
         if slot.checkout.join(own).exists() {

@@ -1,6 +1,7 @@
 //! The executor: does the steps of a plan in order and keeps a journal of them. It decides nothing; whatever could be
 //! decided stands in the step.
 
+mod again;
 mod bundle;
 mod cargo;
 mod pack;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use crate::cache::Cache;
 use crate::elf;
+use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::git::Mirror;
 use crate::plan::{Origin, Plan, RunningTree, Staged, Stamp, Step, TARGET};
@@ -35,14 +37,18 @@ pub struct Runner<'a> {
     pub progress: &'a Progress,
     /// What signs the result.
     pub key: Option<&'a PrivateKey>,
-    /// How many things are done at once.
-    pub jobs: usize,
+    /// What is around a build.
+    pub surroundings: &'a Surroundings,
+    /// Whether this is the second build of the same.
+    pub again: bool,
 }
 
 /// A line of the journal: a step that was begun.
 #[derive(Debug, Serialize)]
 struct Entry<'a> {
     event: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
     state: State,
     step: &'a Step,
     did: Option<Did>,
@@ -119,14 +125,26 @@ impl Runner<'_> {
             outcome: None,
         };
         for (index, step) in self.plan.steps.iter().enumerate() {
-            let number = format!("[{}/{}]", index + 1, self.plan.steps.len());
-            self.progress.begin(&format!("{number} {step}"));
+            let again = if self.again { "again " } else { "" };
+            let number = format!("{again}[{}/{}]", index + 1, self.plan.steps.len());
+            // The steps of a second build show how far it is.
+            if matches!(step, Step::Again { .. }) {
+                self.progress.say(&format!("{number} {step}"));
+            } else {
+                self.progress.begin(&format!("{number} {step}"));
+            }
             let result = self.step(step, &mut work);
             let state = if result.is_ok() { State::Done } else { State::Failed };
             self.progress
                 .end(&format!("{number} {step}: {}", if result.is_ok() { "done" } else { "failed" }));
             let did = result.as_ref().ok().copied();
-            self.progress.emit(&serde_json::to_value(Entry { event: "step", state, step, did })?);
+            self.progress.emit(&serde_json::to_value(Entry {
+                event: "step",
+                again: self.again,
+                state,
+                step,
+                did,
+            })?);
             result.with_context(|| format!("failed: {step}"))?;
         }
         std::fs::remove_dir_all(&work.stage)
@@ -141,7 +159,8 @@ impl Runner<'_> {
                 Mirror::existing(&self.cache.mirror(source)).check_out(commit, &slot.checkout)?;
             }
             Step::Compile(compile) => {
-                return cargo::compile(compile, &self.cache.slot(&compile.source), self.jobs, self.progress);
+                let slot = self.cache.slot(&compile.source);
+                return cargo::compile(compile, &slot, self.surroundings, self.progress);
             }
             Step::CheckStamp { source, profile, bins, stamp, .. } => {
                 bins.iter().try_for_each(|bin| check_stamp(&self.built(source, profile).join(bin), stamp))?;
@@ -154,8 +173,8 @@ impl Runner<'_> {
             }
             Step::Compress { .. } => {
                 let inputs = std::mem::take(&mut work.inputs);
-                let compressed =
-                    pack::compress(inputs, self.plan, &self.cache.members(), self.jobs, self.progress)?;
+                let (members, jobs) = (self.cache.members(), self.surroundings.jobs);
+                let compressed = pack::compress(inputs, self.plan, &members, jobs, self.progress)?;
                 let (members, reused) = (compressed.members(), compressed.reused);
                 work.compressed = Some(compressed);
                 return Ok(Did::Compressed { members, reused });
@@ -169,6 +188,7 @@ impl Runner<'_> {
                 let assembled = pack::assemble(&stub, description, compressed, self.key, Path::new(file))?;
                 work.outcome = Some(assembled);
             }
+            Step::Again { file, surroundings } => again::build(self, Path::new(file), surroundings)?,
             Step::Verify { file } => {
                 let outcome = work.outcome.as_ref().context("nothing was assembled")?;
                 pack::verify(Path::new(file), outcome, self.key)?;

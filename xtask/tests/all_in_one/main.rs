@@ -20,6 +20,7 @@ mod recipes;
 mod refused_manifests;
 mod refused_options;
 mod releases;
+mod reproducible;
 mod same_bytes;
 mod signed;
 mod stamps;

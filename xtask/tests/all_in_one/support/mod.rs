@@ -7,6 +7,7 @@ mod packed;
 pub mod project;
 mod repository;
 mod server;
+mod toolchain;
 mod world;
 mod xtask;
 
@@ -16,5 +17,6 @@ pub use listing::listing;
 pub use packed::Packed;
 pub use repository::Repository;
 pub use server::{Reply, Server};
+pub use toolchain::Toolchain;
 pub use world::{MANIFEST, World, in_shared_cache, shared_cache};
 pub use xtask::{Ran, Xtask};
