@@ -41,6 +41,13 @@ pub fn command(args: &AllInOne) -> Result<()> {
     let mut sources = Sources::new(&cache, source_root);
     let components = refs::resolve(&file, &wanted, &mut sources)?;
     let toolchain = running_tree(&cache)?;
+    if let Some(version) = args.version.as_ref().filter(|_| toolchain.dirty && !args.allow_dirty) {
+        return Err(Failure::usage(format!(
+            "`{}` has uncommitted changes, and the script and the helper of `{version}` would be built from them; \
+             commit them, or add --allow-dirty",
+            toolchain.source
+        )));
+    }
     let out = args.out.clone().unwrap_or_else(|| tree().join("target/dist"));
     let jobs =
         args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);

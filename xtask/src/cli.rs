@@ -72,6 +72,9 @@ pub struct AllInOne {
     /// Build twice, the second time from nothing, elsewhere and in other surroundings, and publish only what is the same.
     #[arg(long, env = "CAIRN_VERIFY_REPRODUCIBLE")]
     pub verify_reproducible: bool,
+    /// Build what --version names although this tree, which script and helper come from, has uncommitted changes.
+    #[arg(long, env = "CAIRN_ALLOW_DIRTY")]
+    pub allow_dirty: bool,
     /// Which key signs the result.
     #[command(flatten)]
     pub key: KeyArgs,

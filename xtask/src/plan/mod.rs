@@ -179,8 +179,8 @@ fn version(inputs: &Inputs<'_>) -> Result<Version> {
     let mut version = match inputs.version {
         Some(version) => version.clone(),
         None => {
-            let (commit, dirty) =
-                (&inputs.toolchain.commit, inputs.components.iter().any(|component| component.dirty));
+            let commit = &inputs.toolchain.commit;
+            let dirty = inputs.toolchain.dirty || inputs.components.iter().any(|component| component.dirty);
             let suffix =
                 format!("-dev.{}{}", &commit[..commit.len().min(8)], if dirty { ".dirty" } else { "" });
             inputs.file.archive.version.with(&suffix).map_err(Failure::usage)?

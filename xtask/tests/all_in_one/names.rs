@@ -1,6 +1,6 @@
 //! A package is named after what is in it.
 
-use crate::support::{World, project};
+use crate::support::{Toolchain, World, project};
 
 /// Version and file name of a plan.
 fn named<'a>(world: &World, arguments: impl IntoIterator<Item = &'a str>) -> (String, String) {
@@ -71,12 +71,16 @@ fn a_branch_name_is_made_to_fit() {
 #[test]
 fn a_package_without_a_version_is_named_after_the_running_tree() {
     let world = World::new();
-    let plan = world.plan([]);
-    let commit = plan["toolchain"]["commit"].as_str().unwrap().get(..8).unwrap().to_owned();
-    assert_eq!(plan["version"], format!("0.9-dev.{commit}"));
+    let toolchain = Toolchain::new(&world);
+    let version = |arguments: &[&str]| {
+        let call = toolchain.run_by(world.all_in_one(arguments.iter().copied()));
+        let ran = call.arguments(["--dry-run", "--format=json"]).run().succeeded();
+        ran.events("plan").remove(0)["version"].as_str().unwrap().to_owned()
+    };
+    let name = format!("0.9-dev.{}", &toolchain.repository.head()[..8]);
+    assert_eq!(version(&[]), name);
     world.agent.write("new.txt", "new\n");
-    assert_eq!(named(&world, []).0, format!("0.9-dev.{commit}.dirty"));
-    assert_eq!(named(&world, ["--name", "qa"]).0, format!("0.9-dev.{commit}.dirty-qa"));
-    let one_at_a_tag = ["--component", "agent=0.9"];
-    assert_eq!(named(&world, one_at_a_tag).0, format!("0.9-dev.{commit}+agent.0.9"));
+    assert_eq!(version(&[]), format!("{name}.dirty"));
+    assert_eq!(version(&["--name", "qa"]), format!("{name}.dirty-qa"));
+    assert_eq!(version(&["--component", "agent=0.9"]), format!("{name}+agent.0.9"));
 }
