@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use packaging_archive::hex;
 use serde_json::json;
 
-use crate::buildfile::{self, BuildFile};
+use crate::buildfile;
 use crate::cache::{Cache, UNUSED_DAYS};
 use crate::cli::AllInOne;
 use crate::environment::{self, Surroundings};
@@ -16,7 +16,7 @@ use crate::key;
 use crate::packages;
 use crate::plan::{Inputs, Plan, RunningTree, plan, short};
 use crate::progress::{Format, Progress};
-use crate::refs::{self, Resolved, Sources, Wanted};
+use crate::refs::{self, Resolved, Sources};
 use crate::run::{Outcome, Runner};
 
 /// Runs the command.
@@ -26,20 +26,14 @@ use crate::run::{Outcome, Runner};
 pub fn command(args: &AllInOne) -> Result<()> {
     let progress = Progress::new(args.format, args.quiet);
     packages::require(packages::BUILD, &|line| progress.say(line))?;
-    let manifest = args.manifest.clone().unwrap_or_else(|| tree().join(buildfile::NAME));
-    let file = BuildFile::read(&manifest)?;
-    let manifest_folder = folder_of(&manifest)?;
-    let wanted = wanted(args)?;
+    let chosen = args.choice.read()?;
+    let wanted = args.choice.wanted(args.version.as_ref())?;
     let key = key::given(&args.key)?;
     let signer = key.as_ref().map(|key| key.public().fingerprint().to_string());
     let what = args.version.as_ref().map_or(refs::WORKTREE, crate::version::Version::as_str);
-    let cache = Cache::open(args.cache.as_deref(), &format!("all-in-one of {what}"), &|owner, folder| {
-        progress.say(&format!("waiting for {owner} to leave `{}`", folder.display()));
-        progress.emit(&json!({"event": "waiting", "for": owner, "folder": folder}));
-    })?;
-    let source_root = args.source_root.clone().unwrap_or_else(|| manifest_folder.clone());
-    let mut sources = Sources::new(&cache, source_root);
-    let components = refs::resolve(&file, &wanted, &mut sources)?;
+    let cache = args.choice.open_cache(&format!("all-in-one of {what}"), &progress)?;
+    let mut sources = Sources::new(&cache, chosen.source_root.clone());
+    let components = refs::resolve(&chosen.file, &wanted, &mut sources)?;
     let toolchain = running_tree(&cache)?;
     if let Some(version) = args.version.as_ref().filter(|_| toolchain.dirty && !args.allow_dirty) {
         return Err(Failure::usage(format!(
@@ -53,12 +47,12 @@ pub fn command(args: &AllInOne) -> Result<()> {
         args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let surroundings = Surroundings::own(jobs);
     let plan = plan(&Inputs {
-        file: &file,
+        file: &chosen.file,
         components: &components,
         toolchain: &toolchain,
         version: args.version.as_ref(),
         name: args.name.as_deref(),
-        manifest_folder: text(&manifest_folder)?,
+        manifest_folder: text(&chosen.folder)?,
         out: text(&std::path::absolute(&out)?)?,
         signer: signer.clone(),
         again: args.verify_reproducible.then(|| surroundings.others()),
@@ -107,22 +101,6 @@ pub fn tree() -> PathBuf {
     own.parent().unwrap_or(&own).to_owned()
 }
 
-fn wanted(args: &AllInOne) -> Result<Wanted> {
-    let mut wanted = Wanted { version: args.version.as_ref().map(ToString::to_string), ..Wanted::default() };
-    for (name, reference) in &args.component {
-        if wanted
-            .overrides
-            .insert(name.clone(), reference.clone())
-            .is_some_and(|earlier| earlier != *reference)
-        {
-            return Err(Failure::usage(format!(
-                "--component names `{name}` twice with different refs; keep one"
-            )));
-        }
-    }
-    Ok(wanted)
-}
-
 fn running_tree(cache: &Cache) -> Result<RunningTree> {
     let mut sources = Sources::new(cache, tree());
     let (mirror, source) = sources.mirror(".").context("the running tree")?;
@@ -137,12 +115,6 @@ fn running_tree(cache: &Cache) -> Result<RunningTree> {
         channel,
         time,
     })
-}
-
-fn folder_of(manifest: &Path) -> Result<PathBuf> {
-    let manifest =
-        manifest.canonicalize().with_context(|| format!("cannot find `{}`", manifest.display()))?;
-    Ok(manifest.parent().unwrap_or(Path::new("/")).to_owned())
 }
 
 fn text(path: &Path) -> Result<&str> {

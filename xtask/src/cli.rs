@@ -32,6 +32,8 @@ pub enum Task {
     Inspect(Inspect),
     /// Compare two packed files, and name what differs.
     Compare(Compare),
+    /// Write a release into the manifest: each component's ref and commit.
+    Pin(Pin),
     /// Make a pair of keys to sign packed files with.
     Keygen(Keygen),
     /// Sign a packed file that was not signed when it was built.
@@ -48,24 +50,15 @@ pub struct AllInOne {
     /// A release of the manifest, or a ref that every component is built at. Without it: the worktree.
     #[arg(long, value_name = "V", env = "CAIRN_VERSION")]
     pub version: Option<Version>,
-    /// Build this component at this ref: `worktree`, a release, a tag, a branch or a commit. Repeatable.
-    #[arg(long, value_name = "NAME=REF", value_parser = name_and_ref)]
-    pub component: Vec<(String, String)>,
+    /// What it is built from.
+    #[command(flatten)]
+    pub choice: Choice,
     /// Append this to the version, and so to the file's name.
     #[arg(long, env = "CAIRN_NAME")]
     pub name: Option<String>,
-    /// Look for sources with a relative path here instead of beside the manifest.
-    #[arg(long, value_name = "DIR", env = "CAIRN_SOURCE_ROOT")]
-    pub source_root: Option<PathBuf>,
-    /// The manifest, by default the build.toml of this tree.
-    #[arg(long, value_name = "FILE", env = "CAIRN_MANIFEST")]
-    pub manifest: Option<PathBuf>,
     /// Put the result here, by default target/dist of this tree.
     #[arg(long, value_name = "DIR", env = "CAIRN_OUT")]
     pub out: Option<PathBuf>,
-    /// Keep mirrors, checkouts and compressed members here, by default in the user's cache folder.
-    #[arg(long, value_name = "DIR", env = "CAIRN_CACHE")]
-    pub cache: Option<PathBuf>,
     /// How many things are done at once, by default one for each processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), env = "CAIRN_JOBS")]
     pub jobs: Option<u16>,
@@ -87,6 +80,23 @@ pub struct AllInOne {
     /// Print only the result and what is wrong.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// What is meant: a manifest, its sources, and refs of single components.
+#[derive(Clone, Debug, Args)]
+pub struct Choice {
+    /// Take this component at this ref: `worktree`, a release, a tag, a branch or a commit. Repeatable.
+    #[arg(long, value_name = "NAME=REF", value_parser = name_and_ref)]
+    pub component: Vec<(String, String)>,
+    /// Look for sources with a relative path here instead of beside the manifest.
+    #[arg(long, value_name = "DIR", env = "CAIRN_SOURCE_ROOT")]
+    pub source_root: Option<PathBuf>,
+    /// The manifest, by default the build.toml of this tree.
+    #[arg(long, value_name = "FILE", env = "CAIRN_MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// Keep mirrors, checkouts and compressed members here, by default in the user's cache folder.
+    #[arg(long, value_name = "DIR", env = "CAIRN_CACHE")]
+    pub cache: Option<PathBuf>,
 }
 
 /// Where a private key is. Never the key itself: others see a command line.
@@ -126,6 +136,19 @@ pub struct Compare {
     pub first: PathBuf,
     /// Another one.
     pub second: PathBuf,
+}
+
+/// Options of `pin`.
+#[derive(Debug, Args)]
+pub struct Pin {
+    /// The release.
+    pub version: Version,
+    /// What it is pinned to: by default the commit that each source's tree stands on.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Change pins that the release has.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// Options of `keygen`.

@@ -2,13 +2,14 @@
 //!
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
 //! turns them into steps, `run` does the steps, `publish` puts the result in its place. `key` and `sign` say who made it,
-//! `compare` whether two are the same.
+//! `compare` whether two are the same. `pin` writes a release down.
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
 mod buildfile;
 mod cache;
 mod check;
+mod choice;
 mod cli;
 mod compare;
 mod dev;
@@ -18,6 +19,7 @@ mod failure;
 mod git;
 mod key;
 mod packages;
+mod pin;
 mod plan;
 mod progress;
 mod publish;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Verify(args) => show::verify(&args),
         Task::Inspect(args) => show::inspect(&args),
         Task::Compare(args) => show::compare(&args),
+        Task::Pin(args) => pin::command(&args),
         Task::Keygen(args) => key::generate(&args),
         Task::Sign(args) => sign::command(&args),
         Task::Dev(args) => dev::command(&args),
