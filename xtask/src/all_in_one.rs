@@ -25,14 +25,15 @@ use crate::run::{Outcome, Runner};
 /// With the exit code that belongs to the failure.
 pub fn command(args: &AllInOne) -> Result<()> {
     let progress = Progress::new(args.format, args.quiet);
-    packages::require(packages::BUILD, &|line| progress.say(line))?;
+    packages::require(packages::BUILD, args.offline, &|line| progress.say(line))?;
     let chosen = args.choice.read()?;
     let wanted = args.choice.wanted(args.version.as_ref())?;
     let key = key::given(&args.key)?;
     let signer = key.as_ref().map(|key| key.public().fingerprint().to_string());
     let what = args.version.as_ref().map_or(refs::WORKTREE, crate::version::Version::as_str);
+    let offline = args.offline.then(|| args.choice.fetch_command(args.version.as_ref()));
     let cache = args.choice.open_cache(&format!("all-in-one of {what}"), &progress)?;
-    let mut sources = Sources::new(&cache, chosen.source_root.clone());
+    let mut sources = Sources::new(&cache, chosen.source_root.clone(), offline.clone());
     let components = refs::resolve(&chosen.file, &wanted, &mut sources)?;
     let toolchain = running_tree(&cache)?;
     if let Some(version) = args.version.as_ref().filter(|_| toolchain.dirty && !args.allow_dirty) {
@@ -68,10 +69,11 @@ pub fn command(args: &AllInOne) -> Result<()> {
         cache: &cache,
         progress: &progress,
         key: key.as_ref(),
+        offline: offline.as_deref(),
         surroundings: &surroundings,
         again: false,
     };
-    let outcome = runner.run()?;
+    let outcome = runner.run()?.context("the plan assembles nothing")?;
     clear(&cache, &progress);
     report(&outcome, &plan, &components, signer.as_deref(), &progress);
     Ok(())
@@ -101,8 +103,12 @@ pub fn tree() -> PathBuf {
     own.parent().unwrap_or(&own).to_owned()
 }
 
-fn running_tree(cache: &Cache) -> Result<RunningTree> {
-    let mut sources = Sources::new(cache, tree());
+/// The running tree as it is now.
+///
+/// # Errors
+/// If git cannot read it.
+pub fn running_tree(cache: &Cache) -> Result<RunningTree> {
+    let mut sources = Sources::new(cache, tree(), None);
     let (mirror, source) = sources.mirror(".").context("the running tree")?;
     let snapshot = mirror.snapshot(Path::new(&source))?;
     let channel = refs::toolchain_of(&mirror, &snapshot.tree_commit)?.unwrap_or_else(|| "stable".to_owned());
@@ -117,7 +123,11 @@ fn running_tree(cache: &Cache) -> Result<RunningTree> {
     })
 }
 
-fn text(path: &Path) -> Result<&str> {
+/// A path that has to be written down.
+///
+/// # Errors
+/// If it is not text.
+pub fn text(path: &Path) -> Result<&str> {
     path.to_str()
         .ok_or_else(|| Failure::usage(format!("`{}` is not UTF-8 text; use a path that is", path.display())))
 }

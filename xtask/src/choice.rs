@@ -61,6 +61,20 @@ impl Choice {
         Ok(wanted)
     }
 
+    /// The command that brings everything that a build of this needs.
+    pub fn fetch_command(&self, version: Option<&Version>) -> String {
+        let mut words = vec!["cargo xtask fetch".to_owned()];
+        words.extend(version.map(|version| format!("--version {version}")));
+        words
+            .extend(self.component.iter().map(|(name, reference)| format!("--component {name}={reference}")));
+        for (option, path) in
+            [("manifest", &self.manifest), ("source-root", &self.source_root), ("cache", &self.cache)]
+        {
+            words.extend(path.iter().map(|path| format!("--{option} {}", path.display())));
+        }
+        words.join(" ")
+    }
+
     /// Opens the cache folder for `what`, and says so while another build holds it.
     ///
     /// # Errors

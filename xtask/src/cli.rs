@@ -12,8 +12,8 @@ use crate::version::Version;
 #[command(
     name = "cargo xtask",
     after_help = "\
-Exit codes: 0 done, 1 a wrong option, ref, key or build.toml, 2 a damaged or badly signed file, 3 a tool is missing,
-4 no space, 7 a step failed or two builds differ, 8 not signed by a key that --trust names."
+Exit codes: 0 done, 1 a wrong option, ref, key or build.toml, 2 a damaged or badly signed file, 3 a tool is missing, or
+with --offline what fetch brings, 4 no space, 7 a step failed or two builds differ, 8 not signed by a key that --trust names."
 )]
 pub struct Cli {
     /// What to do.
@@ -26,6 +26,8 @@ pub struct Cli {
 pub enum Task {
     /// Compile the components at chosen refs and pack them into one self-extracting file.
     AllInOne(AllInOne),
+    /// Bring everything that `all-in-one --offline` needs onto this machine.
+    Fetch(Fetch),
     /// Check the signature, every byte and every entry of a packed file.
     Verify(Verify),
     /// Show what a packed file was built from.
@@ -68,6 +70,9 @@ pub struct AllInOne {
     /// Build what --version names although this tree, which script and helper come from, has uncommitted changes.
     #[arg(long, env = "CAIRN_ALLOW_DIRTY")]
     pub allow_dirty: bool,
+    /// Open no connection: take sources, crates and bundled files as `cargo xtask fetch` has brought them.
+    #[arg(long, env = "CAIRN_OFFLINE")]
+    pub offline: bool,
     /// Which key signs the result.
     #[command(flatten)]
     pub key: KeyArgs,
@@ -127,6 +132,20 @@ pub struct Verify {
     /// Demand a signature by this public key. Repeatable: one of them has to have signed.
     #[arg(long, value_name = "KEY.pub")]
     pub trust: Vec<PathBuf>,
+}
+
+/// Options of `fetch`: those that `all-in-one` will be called with.
+#[derive(Clone, Debug, Args)]
+pub struct Fetch {
+    /// A release of the manifest, or a ref that every component is built at. Without it: the worktree.
+    #[arg(long, value_name = "V", env = "CAIRN_VERSION")]
+    pub version: Option<Version>,
+    /// What it is built from.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Print only what is wrong.
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// Options of `compare`.

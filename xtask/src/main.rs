@@ -2,7 +2,7 @@
 //!
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
 //! turns them into steps, `run` does the steps, `publish` puts the result in its place. `key` and `sign` say who made it,
-//! `compare` whether two are the same. `pin` writes a release down.
+//! `compare` whether two are the same. `pin` writes a release down, `fetch` brings what it needs.
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
@@ -16,6 +16,7 @@ mod dev;
 mod elf;
 mod environment;
 mod failure;
+mod fetch;
 mod git;
 mod key;
 mod packages;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Task::AllInOne(args) => all_in_one::command(&args),
+        Task::Fetch(args) => fetch::command(&args),
         Task::Verify(args) => show::verify(&args),
         Task::Inspect(args) => show::inspect(&args),
         Task::Compare(args) => show::compare(&args),

@@ -30,11 +30,11 @@ pub const TEST: &[Tool] = &[
     Tool { program: "pigz", package: "pigz" },
 ];
 
-/// Makes sure that the tools are there.
+/// Makes sure that the tools are there. Nothing is installed without a network, only said.
 ///
 /// # Errors
 /// With the command that installs what is missing, if this program cannot.
-pub fn require(tools: &[Tool], say: &dyn Fn(&str)) -> Result<()> {
+pub fn require(tools: &[Tool], offline: bool, say: &dyn Fn(&str)) -> Result<()> {
     let missing: Vec<&str> =
         tools.iter().filter(|tool| !is_there(tool.program)).map(|tool| tool.package).collect();
     if missing.is_empty() {
@@ -43,7 +43,7 @@ pub fn require(tools: &[Tool], say: &dyn Fn(&str)) -> Result<()> {
     let names = missing.join(" ");
     let by_hand =
         format!("this machine lacks {names}; run: apt-get install --yes --no-install-recommends {names}");
-    if !is_there("apt-get") || !is_root() {
+    if offline || !is_there("apt-get") || !is_root() {
         return Err(Failure::unsupported(by_hand));
     }
     say(&format!("installing the Debian packages {names}"));

@@ -37,7 +37,7 @@ pub fn command(args: &cli::Pin) -> Result<()> {
     let chosen = args.choice.read()?;
     let wanted = args.choice.wanted(None)?;
     let cache = args.choice.open_cache(&format!("pin of {release}"), &progress)?;
-    let mut sources = Sources::new(&cache, chosen.source_root.clone());
+    let mut sources = Sources::new(&cache, chosen.source_root.clone(), None);
     let components = refs::resolve(&chosen.file, &wanted, &mut sources)?;
     let mut pins = Vec::new();
     for component in &components {

@@ -106,6 +106,11 @@ impl Mirror {
         Self { folder: folder.to_owned() }
     }
 
+    /// Whether an [`Mirror::update`] has come to its end.
+    pub fn is_whole(&self) -> bool {
+        self.folder.join("HEAD").exists() && self.reference("refs/cairn/HEAD").is_some()
+    }
+
     /// A copy with all refs in `folder`, which is not there yet, without a look at the source.
     ///
     /// # Errors

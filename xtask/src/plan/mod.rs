@@ -101,6 +101,34 @@ impl Plan {
         format!("{}-all-in-one-{}-{ARCHITECTURE}.run", self.product, self.version)
     }
 
+    /// What has to be on this machine before the rest of the plan can do without a network.
+    pub fn fetching(&self) -> Self {
+        let mut plan = Self { steps: Vec::new(), ..self.clone() };
+        // Components of one commit share a lock file; toolchains are fetched too, and may differ.
+        let mut here = BTreeSet::new();
+        for step in &self.steps {
+            match step {
+                Step::CheckOut { .. } => {
+                    here.clear();
+                    plan.steps.push(step.clone());
+                }
+                Step::Compile(compile) if here.insert(&compile.channel) => {
+                    plan.steps.push(Step::Crates(compile.clone()));
+                }
+                Step::Fetch { .. } => plan.steps.push(step.clone()),
+                Step::Compile(_)
+                | Step::Crates(_)
+                | Step::CheckStamp { .. }
+                | Step::Stage { .. }
+                | Step::Compress { .. }
+                | Step::Assemble { .. }
+                | Step::Again { .. }
+                | Step::Verify { .. } => (),
+            }
+        }
+        plan
+    }
+
     /// The same without a second build, for another folder.
     pub fn for_folder(&self, out: &str) -> Self {
         let to = format!("{}/{}", out.trim_end_matches('/'), self.file_name());

@@ -15,6 +15,8 @@ pub enum Step {
     CheckOut { source: String, commit: String, components: Vec<String> },
     /// One call of cargo.
     Compile(Compile),
+    /// The crates of a lock file into cargo's home, for a build without a network.
+    Crates(Compile),
     /// What the programs say of themselves, read from their files.
     CheckStamp { component: String, source: String, profile: String, bins: Vec<String>, stamp: Stamp },
     /// A bundled file into the cache, and its digest compared.
@@ -105,6 +107,9 @@ impl fmt::Display for Step {
                     compile.profile,
                     compile.channel
                 )
+            }
+            Self::Crates(compile) => {
+                write!(f, "fetch the crates of {} (toolchain {})", compile.component, compile.channel)
             }
             Self::CheckStamp { component, stamp, .. } => {
                 write!(f, "check that {component} says {} {}", stamp.reference, short(&stamp.commit))

@@ -203,6 +203,26 @@ fn bundles_are_fetched_first_and_staged_last() {
 }
 
 #[test]
+fn fetching_does_what_needs_a_network_and_nothing_else() {
+    let digest = "0".repeat(64);
+    let bundle = format!("[bundle.b]\nurl='https://host/b'\nsha256='{digest}'\nto='lib/b'\n");
+    let file = BuildFile::parse(&format!("{MANIFEST}{bundle}")).unwrap();
+    let mut components = resolved(&file, "/src", "0.9", "1");
+    let all =
+        |components: &[Resolved]| sentences(&made(&file, components, Some("0.9"), None).unwrap().fetching());
+    let expected = "\
+fetch b from https://host/b
+check out 777777777777 of /src for toolchain
+fetch the crates of toolchain (toolchain 1.95.0)
+check out 111111111111 of /src for agent, server, web
+fetch the crates of agent (toolchain 1.95.0)
+";
+    assert_eq!(all(&components), expected);
+    components[1].toolchain = Some("1.80".into());
+    assert_eq!(all(&components), format!("{expected}fetch the crates of server (toolchain 1.80)\n"));
+}
+
+#[test]
 fn the_version_says_what_is_not_committed_and_what_differs() {
     let file = BuildFile::parse(MANIFEST).unwrap();
     let mut components = resolved(&file, "/src", "worktree", "7");

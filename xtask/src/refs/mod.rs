@@ -37,6 +37,7 @@ pub struct Sources<'a> {
     cache: &'a Cache,
     root: PathBuf,
     mirrors: BTreeMap<String, Mirror>,
+    offline: Option<String>,
 }
 
 /// One component, exactly.
@@ -90,9 +91,10 @@ struct Found {
 }
 
 impl<'a> Sources<'a> {
-    /// Sources relative to `root`.
-    pub fn new(cache: &'a Cache, root: PathBuf) -> Self {
-        Self { cache, root, mirrors: BTreeMap::new() }
+    /// Sources relative to `root`. With `offline`, which is the command that fetches what is missing, those elsewhere are
+    /// taken as the cache has them.
+    pub fn new(cache: &'a Cache, root: PathBuf, offline: Option<String>) -> Self {
+        Self { cache, root, mirrors: BTreeMap::new(), offline }
     }
 
     /// An up-to-date mirror of a source, and its absolute name.
@@ -109,7 +111,15 @@ impl<'a> Sources<'a> {
         if let Some(mirror) = self.mirrors.get(&source) {
             return Ok((mirror.clone(), source));
         }
-        let mirror = Mirror::update(&self.cache.mirror(&source), &source)?;
+        let folder = self.cache.mirror(&source);
+        let mirror = match self.offline.as_ref().filter(|_| is_url(&source)) {
+            None => Mirror::update(&folder, &source)?,
+            Some(fetch) => Some(Mirror::existing(&folder)).filter(Mirror::is_whole).ok_or_else(|| {
+                Failure::unsupported(format!(
+                    "offline, and `{source}` was never fetched; run {fetch} where there is a network"
+                ))
+            })?,
+        };
         self.mirrors.insert(source.clone(), mirror.clone());
         Ok((mirror, source))
     }
@@ -138,7 +148,8 @@ fn resolve_one(
 ) -> Result<Resolved> {
     let (mirror, source) =
         sources.mirror(&component.source).with_context(|| format!("component `{name}`"))?;
-    let lookup = Lookup { file, name, mirror: &mirror, source: &source };
+    let offline = sources.offline.as_deref().filter(|_| is_url(&source));
+    let lookup = Lookup { file, name, mirror: &mirror, source: &source, offline };
     let of_version = wanted.version.as_deref().unwrap_or(WORKTREE);
     let chosen = wanted.overrides.get(name).map_or(of_version, String::as_str);
     let found = lookup.find(chosen).with_context(|| format!("component `{name}`"))?;
@@ -173,6 +184,7 @@ struct Lookup<'a> {
     name: &'a str,
     mirror: &'a Mirror,
     source: &'a str,
+    offline: Option<&'a str>,
 }
 
 impl Lookup<'_> {
@@ -215,7 +227,7 @@ impl Lookup<'_> {
             )));
         }
         if self.mirror.commit(&commit)?.is_none() {
-            self.mirror.fetch_commit(self.source, &commit);
+            self.fetch_commit(&commit);
         }
         match self.mirror.commit(&commit)? {
             Some(commit) => {
@@ -236,7 +248,7 @@ impl Lookup<'_> {
         if reference.len() >= 7 && reference.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let full = reference.len() == 40;
             if full {
-                self.mirror.fetch_commit(self.source, reference);
+                self.fetch_commit(reference);
             }
             return match self.mirror.commit(reference)? {
                 Some(commit) => {
@@ -249,7 +261,20 @@ impl Lookup<'_> {
         Err(self.unknown(reference))
     }
 
+    fn fetch_commit(&self, commit: &str) {
+        if self.offline.is_none() {
+            self.mirror.fetch_commit(self.source, commit);
+        }
+    }
+
     fn unknown(&self, reference: &str) -> anyhow::Error {
+        if let Some(fetch) = self.offline {
+            return Failure::unsupported(format!(
+                "offline, and when `{}` was last fetched it had no tag, branch or commit `{reference}`; \
+                 run {fetch} where there is a network",
+                self.source
+            ));
+        }
         let mut names = self.mirror.names();
         names.extend(self.file.releases.keys().cloned());
         names.push(WORKTREE.to_owned());
@@ -268,6 +293,9 @@ impl Lookup<'_> {
     }
 
     fn missing(&self, commit: &str) -> anyhow::Error {
+        if self.offline.is_some() {
+            return self.unknown(commit);
+        }
         let remedy = if self.is_shallow() {
             format!("its history is cut short: run git -C {} fetch --unshallow", self.source)
         } else {

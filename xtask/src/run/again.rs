@@ -47,7 +47,7 @@ fn build_and_compare(first: &Runner<'_>, file: &Path, surroundings: &Surrounding
         Runner { plan: &plan, cache: &cache, surroundings, again: true, ..*first }.run()
     };
     remove(&elsewhere)?;
-    let second = second.context("the second build")?.file;
+    let second = second.context("the second build")?.context("the plan assembles nothing")?.file;
     let waiting = publish::waits(file);
     let found = compare::differences(&Archive::open(&waiting)?, &Archive::open(&second)?)?;
     first.progress.emit(&json!({"event": "compared", "same": found.is_empty(), "differences": found}));

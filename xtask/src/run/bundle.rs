@@ -22,13 +22,25 @@ const CANNOT_RESUME: i32 = 33;
 ///
 /// # Errors
 /// If it cannot be had, or is another file: then nothing of it is kept.
-pub fn fetch(name: &str, from: &str, sha256: &str, folder: &Path, progress: &Progress) -> Result<Did> {
+pub fn fetch(
+    name: &str,
+    from: &str,
+    sha256: &str,
+    folder: &Path,
+    offline: Option<&str>,
+    progress: &Progress,
+) -> Result<Did> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let kept = folder.join(sha256);
     if kept.exists() && sha256_of(&kept)? == sha256 {
         used(kept);
         progress.say(&format!("{name} is in the cache"));
         return Ok(Did::Fetched { cached: true });
+    }
+    if let Some(fetch) = offline.filter(|_| is_url(from)) {
+        return Err(Failure::unsupported(format!(
+            "offline, and bundle `{name}` from `{from}` is not in the cache; run {fetch} where there is a network"
+        )));
     }
     let part = folder.join(format!("{sha256}.part"));
     let mut continued = part.exists();

@@ -19,9 +19,11 @@ use crate::elf;
 use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::git::Mirror;
-use crate::plan::{Origin, Plan, RunningTree, Staged, Stamp, Step, TARGET};
+use crate::plan::{Compile, Origin, Plan, RunningTree, Staged, Stamp, Step, TARGET};
 use crate::progress::Progress;
 use crate::refs::Resolved;
+
+use cargo::Cargo;
 
 /// What the executor works with.
 pub struct Runner<'a> {
@@ -37,6 +39,8 @@ pub struct Runner<'a> {
     pub progress: &'a Progress,
     /// What signs the result.
     pub key: Option<&'a PrivateKey>,
+    /// Where no connection may be opened: the command that fetches what is missing.
+    pub offline: Option<&'a str>,
     /// What is around a build.
     pub surroundings: &'a Surroundings,
     /// Whether this is the second build of the same.
@@ -112,11 +116,11 @@ struct Work {
 }
 
 impl Runner<'_> {
-    /// Does every step, and tells of each how it ended.
+    /// Does every step, and tells of each how it ended. What comes out is what the plan assembles, if it does.
     ///
     /// # Errors
     /// Naming the step that failed. Where results go, everything is then as it was.
-    pub fn run(&self) -> Result<Outcome> {
+    pub fn run(&self) -> Result<Option<Outcome>> {
         let mut work = Work {
             stage: self.cache.stage()?,
             inputs: Vec::new(),
@@ -149,7 +153,7 @@ impl Runner<'_> {
         }
         std::fs::remove_dir_all(&work.stage)
             .with_context(|| format!("cannot remove `{}`", work.stage.display()))?;
-        work.outcome.context("the plan assembles nothing")
+        Ok(work.outcome)
     }
 
     fn step(&self, step: &Step, work: &mut Work) -> Result<Did> {
@@ -159,14 +163,23 @@ impl Runner<'_> {
                 Mirror::existing(&self.cache.mirror(source)).check_out(commit, &slot.checkout)?;
             }
             Step::Compile(compile) => {
-                let slot = self.cache.slot(&compile.source);
-                return cargo::compile(compile, &slot, self.surroundings, self.progress);
+                return self.cargo(compile).build(self.progress);
+            }
+            Step::Crates(compile) => {
+                self.cargo(compile).fetch()?;
             }
             Step::CheckStamp { source, profile, bins, stamp, .. } => {
                 bins.iter().try_for_each(|bin| check_stamp(&self.built(source, profile).join(bin), stamp))?;
             }
             Step::Fetch { bundle, from, sha256 } => {
-                return bundle::fetch(bundle, from, sha256, &self.cache.bundles(), self.progress);
+                return bundle::fetch(
+                    bundle,
+                    from,
+                    sha256,
+                    &self.cache.bundles(),
+                    self.offline,
+                    self.progress,
+                );
             }
             Step::Stage { from, section, mtime, files, .. } => {
                 self.stage(from, section, *mtime, files, work)?;
@@ -226,6 +239,11 @@ impl Runner<'_> {
             });
         }
         Ok(())
+    }
+
+    fn cargo<'b>(&'b self, compile: &'b Compile) -> Cargo<'b> {
+        let slot = self.cache.slot(&compile.source);
+        Cargo { compile, slot, surroundings: self.surroundings, offline: self.offline }
     }
 
     fn built(&self, source: &str, profile: &str) -> PathBuf {

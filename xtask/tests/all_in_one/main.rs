@@ -16,6 +16,7 @@ mod exact_refs;
 mod journal;
 mod keys;
 mod names;
+mod offline;
 mod pinned;
 mod pins;
 mod recipes;

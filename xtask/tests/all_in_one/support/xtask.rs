@@ -63,6 +63,20 @@ impl Xtask {
         self
     }
 
+    /// Starts it where there is no network device that is up. The superuser may.
+    pub fn without_network(self) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "--"]).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command }
+    }
+
     /// Starts it and comes back.
     pub fn spawn(mut self) -> Child {
         self.command.spawn().unwrap()
