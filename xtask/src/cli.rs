@@ -19,6 +19,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Task,
+    /// Read the command line and stop. For the test that holds what the workflows call.
+    #[arg(long, hide = true, global = true)]
+    pub parse_only: bool,
 }
 
 /// The commands.

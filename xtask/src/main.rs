@@ -46,6 +46,9 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { Code::Usage } else { Code::Ok } as u8);
         }
     };
+    if cli.parse_only {
+        return ExitCode::SUCCESS;
+    }
     let done = match cli.command {
         Task::AllInOne(args) => all_in_one::command(&args),
         Task::Fetch(args) => fetch::command(&args),
