@@ -45,6 +45,14 @@ pub enum Error {
         /// The format that this program knows.
         known: u32,
     },
+    /// A delta and a file that do not belong together.
+    #[error("the delta `{path}` cannot be applied: {what}")]
+    NotApplicable {
+        /// The delta.
+        path: PathBuf,
+        /// What it starts from, what was given instead, and what to do.
+        what: String,
+    },
     /// No such entry.
     #[error("`{path}` has no entry `{entry}`{}", did_you_mean(.nearest))]
     NoEntry {
@@ -89,8 +97,18 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Damaged { .. } | Self::Unsafe { .. } | Self::Signature { .. } | Self::Format { .. } => true,
-            Self::NoEntry { .. } | Self::Input { .. } | Self::Key { .. } | Self::Io { .. } => false,
+            Self::NotApplicable { .. }
+            | Self::NoEntry { .. }
+            | Self::Input { .. }
+            | Self::Key { .. }
+            | Self::Io { .. } => false,
         }
+    }
+
+    /// Whether the files are whole, and do not belong together.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::NotApplicable { .. })
     }
 
     /// Whether the machine had no room left, in bytes, inodes or quota.

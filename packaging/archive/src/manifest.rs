@@ -8,9 +8,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::delta::{DELTA_FORMAT, Delta};
 use crate::path::EntryPath;
 
-/// The generation of the format. A reader refuses any other.
+/// The generation of the format. A reader refuses any other, but for [`DELTA_FORMAT`].
 pub const FORMAT: u32 = 1;
 
 /// Name of member 0's entry.
@@ -44,6 +45,9 @@ pub struct Manifest {
     pub entries: Vec<Entry>,
     /// Every gzip member behind member 0, in order, up to the trailer.
     pub members: Vec<Member>,
+    /// For a delta: what it makes of what. Its `format` is [`DELTA_FORMAT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Delta>,
 }
 
 /// The tree that the stub, the scripts and the helper come from.
@@ -187,7 +191,12 @@ impl Manifest {
     /// the trailer.
     pub(crate) fn check(&self, data_bytes: u64) -> Result<(), Fault> {
         self.check_members(data_bytes)?;
-        self.check_entries()
+        self.check_entries()?;
+        match &self.delta {
+            Some(delta) if self.format == DELTA_FORMAT => delta.check(self),
+            None if self.format == FORMAT => Ok(()),
+            _ => Err(Fault::Rule("it says of itself that it is a delta, and that it is none".into())),
+        }
     }
 
     fn check_members(&self, data_bytes: u64) -> Result<(), Fault> {
@@ -258,7 +267,14 @@ impl Manifest {
 impl fmt::Display for Manifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changes = |dirty: bool| if dirty { ", with uncommitted changes" } else { "" };
-        writeln!(f, "{} {}", self.product, self.version)?;
+        match &self.delta {
+            None => writeln!(f, "{} {}", self.product, self.version)?,
+            Some(delta) => {
+                writeln!(f, "{} {}, a delta from {}", self.product, self.version, delta.base.version)?;
+                writeln!(f, "  starts from  {} bytes, digest {}", delta.base.size, delta.base.digest)?;
+                writeln!(f, "  makes        {} bytes, sha256 {}", delta.size, delta.sha256)?;
+            }
+        }
         for (name, component) in &self.components {
             let Component { reference, commit, dirty, version, .. } = component;
             let version = version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
@@ -269,6 +285,9 @@ impl fmt::Display for Manifest {
         let glibc =
             self.build.glibc.as_ref().map(|glibc| format!(", glibc {glibc} or later")).unwrap_or_default();
         writeln!(f, "  built for {} ({how}{glibc})", self.build.target)?;
+        if self.delta.is_some() {
+            return Ok(());
+        }
         writeln!(f, "  {} files, {} bytes unpacked", self.entries.len(), self.needs.bytes)?;
         for section in &self.sections {
             let roles =

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 
+use crate::delta::DELTA_FORMAT;
 use crate::manifest::{Entry, FORMAT, Fault, HELPER, MANIFEST, Manifest, Member};
 use crate::signature::{PublicKey, Signature};
 use crate::trailer::{Digest, TRAILER_BYTES, Trailer, hex, sha256_hex};
@@ -42,6 +43,14 @@ impl Archive {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let file = File::open(&path).map_err(Error::io("open", &path))?;
+        Self::of(file, path)
+    }
+
+    /// The same for a file that is open. `path` is what it is called in messages.
+    ///
+    /// # Errors
+    /// As for [`Archive::open`].
+    pub fn of(file: File, path: PathBuf) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(Error::io("read", &path))?;
         if !metadata.is_file() {
             return Err(damaged(&path, "it is not a regular file"));
@@ -117,6 +126,26 @@ impl Archive {
             })?;
         }
         Ok(())
+    }
+
+    /// Writes the file as it is to `sink`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn copy_to(&self, sink: &mut dyn io::Write) -> Result<(), Error> {
+        let mut bytes = self.range(0, self.trailer.file_bytes);
+        io::copy(&mut bytes, sink).map(|_| ()).map_err(Error::io("copy", &self.path))
+    }
+
+    /// Bytes of the file, as a stream.
+    pub(crate) fn range(&self, offset: u64, size: u64) -> Range<'_> {
+        Range { archive: self, at: offset, left: size }
+    }
+
+    /// First byte and size of a member, counted from the beginning of the file.
+    pub(crate) fn member_range(&self, index: usize) -> (u64, u64) {
+        let member = &self.manifest.members[index];
+        (self.trailer.stub_bytes + self.trailer.head_bytes + member.offset, member.size)
     }
 
     /// Hands every entry of `section` to `visitor`, in order, as a stream that ends with an error if the bytes are not
@@ -271,6 +300,23 @@ impl Read for Members<'_> {
     }
 }
 
+/// A run of bytes of the file.
+pub(crate) struct Range<'a> {
+    archive: &'a Archive,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Range<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.archive.file.read_at(&mut buffer[..room], self.at)?;
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
 /// An entry's content, compared with its SHA-256 when it ends.
 struct Checked<'a, R> {
     inner: R,
@@ -335,7 +381,7 @@ fn read_manifest(file: &File, path: &Path, trailer: &Trailer) -> Result<(Manifes
         what: format!("its manifest cannot be read ({error})"),
     };
     let generation: Generation = serde_json::from_slice(json).map_err(unreadable)?;
-    if generation.format != FORMAT {
+    if ![FORMAT, DELTA_FORMAT].contains(&generation.format) {
         return Err(Error::Format { path: path.to_owned(), found: generation.format, known: FORMAT });
     }
     let manifest: Manifest = serde_json::from_slice(json).map_err(unreadable)?;

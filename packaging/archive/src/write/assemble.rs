@@ -30,9 +30,19 @@ pub fn assemble(
     key: Option<&PrivateKey>,
     out: &Path,
 ) -> Result<(Trailer, Digest), Error> {
-    let manifest = manifest(description, compressed);
-    let head = head(&manifest)?;
-    let stub = padded_stub(stub, &manifest, head.len());
+    write(stub, &manifest(description, compressed), compressed, key, out)
+}
+
+/// The same, for a manifest that is made already.
+pub(super) fn write(
+    stub: &str,
+    manifest: &Manifest,
+    compressed: &Compressed,
+    key: Option<&PrivateKey>,
+    out: &Path,
+) -> Result<(Trailer, Digest), Error> {
+    let head = head(manifest)?;
+    let stub = padded_stub(stub, manifest, head.len());
     let data_bytes: u64 = compressed.members.iter().map(|member| member.size).sum();
     let before = (stub.len() + head.len()) as u64 + data_bytes;
 
@@ -71,7 +81,7 @@ pub fn assemble(
     Ok((trailer, sha256))
 }
 
-fn manifest(description: Description, compressed: &Compressed) -> Manifest {
+pub(super) fn manifest(description: Description, compressed: &Compressed) -> Manifest {
     Manifest {
         format: FORMAT,
         product: description.product,
@@ -84,6 +94,7 @@ fn manifest(description: Description, compressed: &Compressed) -> Manifest {
         sections: compressed.sections.clone(),
         entries: compressed.entries.clone(),
         members: compressed.members.clone(),
+        delta: None,
     }
 }
 

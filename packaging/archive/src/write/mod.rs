@@ -7,6 +7,7 @@
 mod assemble;
 mod cache;
 mod compress;
+mod delta;
 mod key;
 mod layout;
 mod sign;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 pub use assemble::assemble;
 pub use compress::compress;
+pub use delta::make_delta;
 pub use key::PrivateKey;
 pub use sign::sign;
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod forge;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -18,6 +20,9 @@ pub struct Made {
     pub file: PathBuf,
     pub compressed: Compressed,
 }
+
+/// A script with a comment and every word that is replaced.
+pub const STUB: &str = "#!/bin/sh\n# first lines stay\n  # a comment goes\necho @PRODUCT@ @VERSION@ @STUB@ @HEAD@ @HELPER@\nexit 0\n";
 
 /// Shared, so that a second archive can be made with the cache of a first.
 pub type TempDirRef = std::sync::Arc<TempDir>;
@@ -52,6 +57,17 @@ pub fn make_tiny() -> Made {
 }
 
 fn pack(folder: &TempDirRef, entries: Vec<File>, threads: usize) -> Made {
+    pack_as(folder, description(), entries, threads, "made.run")
+}
+
+/// Packs these entries, and calls the file `name`.
+pub fn pack_as(
+    folder: &TempDirRef,
+    description: Description,
+    entries: Vec<File>,
+    threads: usize,
+    name: &str,
+) -> Made {
     let inputs = entries
         .into_iter()
         .map(|(path, section, mode, content)| Input {
@@ -64,9 +80,8 @@ fn pack(folder: &TempDirRef, entries: Vec<File>, threads: usize) -> Made {
         .collect();
     let sections = [("core".to_owned(), Vec::new()), ("web".to_owned(), vec!["server".to_owned()])];
     let compressed = compress(inputs, &sections, &folder.path().join("cache"), threads, &|_| ()).unwrap();
-    let file = folder.path().join("made.run");
-    let stub = "#!/bin/sh\n# first lines stay\n  # a comment goes\necho @PRODUCT@ @VERSION@ @STUB@ @HEAD@ @HELPER@\nexit 0\n";
-    assemble(stub, description(), &compressed, None, &file).unwrap();
+    let file = folder.path().join(name);
+    assemble(STUB, description, &compressed, None, &file).unwrap();
     Made { folder: folder.clone(), file, compressed }
 }
 
