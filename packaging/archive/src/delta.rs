@@ -198,7 +198,7 @@ pub fn apply(
 ) -> Result<(), Error> {
     fits(delta, base)?;
     let Some(plan) = delta.delta() else { return Ok(()) };
-    let mut out = Joined { out, name, hash: Sha256::new(), progress };
+    let mut out = Joined { out, name, hash: Sha256::new(), buffer: vec![0; 256 << 10], progress };
     delta.visit(SECTION, &mut |_, data| {
         for piece in &plan.pieces {
             match *piece {
@@ -231,13 +231,14 @@ struct Joined<'a> {
     out: &'a mut dyn Write,
     name: &'a Path,
     hash: Sha256,
+    buffer: Vec<u8>,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl Joined<'_> {
     /// Appends exactly `size` bytes of `from`, which is about the path `source`.
     fn take(&mut self, from: &mut dyn Read, size: u64, source: &Path) -> Result<(), Error> {
-        let (mut left, mut buffer) = (size, vec![0; 256 << 10]);
+        let (mut left, buffer) = (size, &mut self.buffer);
         while left > 0 {
             let room = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
             let count = match from.read(&mut buffer[..room]) {

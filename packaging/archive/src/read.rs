@@ -76,7 +76,7 @@ impl Archive {
         }
     }
 
-    /// Where the file is.
+    /// Where the file is, or what it is called if it has no name.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -133,8 +133,14 @@ impl Archive {
     /// # Errors
     /// [`Error::Io`].
     pub fn copy_to(&self, sink: &mut dyn io::Write) -> Result<(), Error> {
-        let mut bytes = self.range(0, self.trailer.file_bytes);
-        io::copy(&mut bytes, sink).map(|_| ()).map_err(Error::io("copy", &self.path))
+        let (mut bytes, mut buffer) = (self.range(0, self.trailer.file_bytes), vec![0; 1 << 20]);
+        loop {
+            let count = bytes.read(&mut buffer).map_err(Error::io("read", &self.path))?;
+            if count == 0 {
+                return Ok(());
+            }
+            sink.write_all(&buffer[..count]).map_err(Error::io("copy", &self.path))?;
+        }
     }
 
     /// Bytes of the file, as a stream.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use made::forge::forge;
 use made::{File, STUB, TempDirRef, description, entries, noise, pack_as};
 use packaging_archive::{
-    Archive, Description, Error, HELPER, Mode, Piece, PrivateKey, apply, hex, make_delta, sign,
+    Archive, Description, Error, HELPER, Mode, Piece, PrivateKey, TRAILER_BYTES, Trailer, apply, hex,
+    make_delta, sign,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -105,7 +106,7 @@ fn a_new_helper_is_carried_once() {
 
 #[test]
 fn signatures_are_those_of_the_new_file() {
-    let Pair { folder: _kept, old, new, delta } = pair();
+    let Pair { folder: _kept, old, new, delta } = pair_of(tiny(1), tiny(2));
     let key = PrivateKey::generate().unwrap();
     sign(&open(&new), &key, &new).unwrap();
     make_delta(&open(&old), &open(&new), STUB, Some(&key), &delta).unwrap();
@@ -121,7 +122,7 @@ fn signatures_are_those_of_the_new_file() {
 
 #[test]
 fn another_base_is_refused_with_both_versions_and_digests() {
-    let Pair { folder, old, new, delta } = pair();
+    let Pair { folder, old, new, delta } = pair_of(tiny(1), tiny(2));
     let (wanted, found) = (hex(&open(&old).trailer().digest), hex(&open(&new).trailer().digest));
     let refusal = |delta: &Path, base: &Path| {
         let error = applied(delta, base).unwrap_err();
@@ -135,7 +136,7 @@ fn another_base_is_refused_with_both_versions_and_digests() {
         assert!(said.contains(words), "{said}");
     }
     let other = Description { product: "other".into(), ..version("1.0") };
-    let other = pack_as(&folder, other, entries(), 1, "other.run").file;
+    let other = pack_as(&folder, other, tiny(1), 1, "other.run").file;
     let said = refusal(&delta, &other);
     assert!(said.contains("a delta of made") && said.contains("other 1.0"), "{said}");
     assert!(refusal(&delta, &delta).contains("is a delta itself"));
@@ -144,12 +145,12 @@ fn another_base_is_refused_with_both_versions_and_digests() {
 
 #[test]
 fn no_delta_is_made_between_strangers() {
-    let Pair { folder, old, new, delta } = pair();
+    let Pair { folder, old, new, delta } = pair_of(tiny(1), tiny(2));
     let other = Description { product: "other".into(), ..version("1.0") };
-    let other = pack_as(&folder, other, entries(), 1, "other.run").file;
+    let other = pack_as(&folder, other, tiny(1), 1, "other.run").file;
     let mut foreign = version("1.2");
     foreign.build.target = "aarch64-unknown-linux-gnu".into();
-    let foreign = pack_as(&folder, foreign, entries(), 1, "foreign.run").file;
+    let foreign = pack_as(&folder, foreign, tiny(1), 1, "foreign.run").file;
     let out = folder.path().join("nothing.run");
     for (old, new, words) in [
         (&old, &other, "two files of one product"),
@@ -225,6 +226,14 @@ fn a_table_that_lies_is_refused() {
         (Box::new(|json| json["format"] = 1.into()), "that it is none"),
         (Box::new(|json| json["delta"] = serde_json::Value::Null), "that it is none"),
         (Box::new(|json| json["entries"][1]["path"] = "bin/data".into()), "and nothing else"),
+        (
+            Box::new(|json| {
+                let mut more = json["entries"][1].clone();
+                more["path"] = "etc/shadow".into();
+                json["entries"].as_array_mut().unwrap().push(more);
+            }),
+            "and nothing else",
+        ),
     ];
     for (index, (lie, words)) in lies.into_iter().enumerate() {
         let error = refused(lie);
@@ -270,7 +279,7 @@ fn any_entries() -> impl Strategy<Value = Vec<File>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Whatever two files hold, the delta between them leads from one to the other.
     #[test]
@@ -295,5 +304,31 @@ proptest! {
         std::fs::write(&file, bytes).unwrap();
         let error = Archive::open(&file).and_then(|archive| archive.verify(&mut |_| ())).unwrap_err();
         prop_assert!(error.is_damage(), "byte {}: {}", at, error);
+    }
+
+    /// Whole by its digest and altered all the same, it makes the new file or nothing, and does not panic.
+    #[test]
+    fn an_altered_delta_makes_nothing_else(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        static PAIR: std::sync::LazyLock<Pair> = std::sync::LazyLock::new(|| pair_of(tiny(1), tiny(2)));
+        let mut bytes = std::fs::read(&PAIR.delta).unwrap();
+        let before = bytes.len() - TRAILER_BYTES;
+        for (at, byte) in edits {
+            bytes[at.index(before)] = byte;
+        }
+        let old = Archive::open(&PAIR.delta).unwrap().trailer().clone();
+        let trailer = Trailer { digest: Sha256::digest(&bytes[..before]).into(), ..old };
+        bytes.splice(before.., trailer.bytes());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("altered.run");
+        std::fs::write(&file, bytes).unwrap();
+        let mut out = Vec::new();
+        let made = Archive::open(&file)
+            .and_then(|delta| apply(&delta, &open(&PAIR.old), &mut out, Path::new("out"), &mut |_| ()));
+        match made {
+            Ok(()) => prop_assert!(out == std::fs::read(&PAIR.new).unwrap()),
+            Err(error) => prop_assert!(error.is_damage(), "{}", error),
+        }
     }
 }

@@ -30,6 +30,8 @@ Without a verb it installs, after a look at the host, a plan and a question. It 
   --confirm          ask before installing, even with --yes
   --quiet            say less
   --                 what follows belongs to `install`
+A delta takes `apply --out NEW.run`, which writes the whole file, and --base OLD.run wherever the file that it starts
+from is not the one that was installed here.
 
 ";
 
@@ -80,6 +82,8 @@ pub enum Verb {
     List,
     /// Show what a .run file was built from.
     Inspect(InspectArgs),
+    /// Put a new .run file together from a delta and the file that it starts from.
+    Delta(DeltaArgs),
     /// Print the version.
     Version,
 }
@@ -117,12 +121,23 @@ impl TrustArgs {
     }
 }
 
+/// What a delta starts from.
+#[derive(Clone, Debug, Args)]
+pub struct BaseArgs {
+    /// For a delta: the .run file that it starts from, by default the one that the installation here has kept.
+    #[arg(long, value_name = "OLD.run", env = "CAIRN_BASE")]
+    pub base: Option<PathBuf>,
+}
+
 /// Options of `preflight`.
 #[derive(Debug, Args)]
 pub struct PreflightArgs {
     /// Which host.
     #[command(flatten)]
     pub host: HostArgs,
+    /// What a delta starts from.
+    #[command(flatten)]
+    pub base: BaseArgs,
     /// One JSON object instead of a table.
     #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
@@ -146,6 +161,9 @@ pub struct InstallArgs {
     /// Who has to have signed it.
     #[command(flatten)]
     pub trust: TrustArgs,
+    /// What a delta starts from.
+    #[command(flatten)]
+    pub base: BaseArgs,
     /// Take the administrator's password from the first line of this file instead of making one.
     #[arg(long, value_name = "FILE", env = "CAIRN_ADMIN_PASSWORD_FILE")]
     pub admin_password_file: Option<PathBuf>,
@@ -195,6 +213,37 @@ pub struct ExtractArgs {
     /// Write this one entry to standard output instead.
     #[arg(long, value_name = "PATH")]
     pub entry: Option<String>,
+}
+
+/// What can be done with a delta.
+#[derive(Debug, Args)]
+pub struct DeltaArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: DeltaVerb,
+}
+
+/// The verbs of `delta`.
+#[derive(Debug, Subcommand)]
+pub enum DeltaVerb {
+    /// Write the file that a delta makes of an older one.
+    Apply(ApplyArgs),
+}
+
+/// Options of `delta apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The delta, if it is not the file that was started.
+    pub delta: Option<PathBuf>,
+    /// What it starts from.
+    #[command(flatten)]
+    pub base: BaseArgs,
+    /// The file to write. It appears when all of it is right, and replaces what has this name.
+    #[arg(long, value_name = "NEW.run", env = "CAIRN_OUT")]
+    pub out: PathBuf,
+    /// The root that was given to `install`, which has kept its file.
+    #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
+    pub root: PathBuf,
 }
 
 /// Options of `inspect`.

@@ -22,7 +22,7 @@ pub enum Code {
     RolledBack = 6,
     /// It failed, and somebody has to look.
     Failed = 7,
-    /// Refused by policy: another version or role, not signed by whom it has to be.
+    /// Refused by policy: another version or role, not signed by whom it has to be, a delta of another file.
     Refused = 8,
     /// Interrupted by a signal or by the operator.
     Interrupted = 9,
@@ -61,6 +61,9 @@ pub fn code_of(error: &anyhow::Error) -> Code {
         if let Some(archive) = cause.downcast_ref::<packaging_archive::Error>() {
             if archive.is_damage() {
                 return Code::Damaged;
+            }
+            if archive.is_refusal() {
+                return Code::Refused;
             }
             if archive.is_no_space() {
                 return Code::NoSpace;

@@ -5,10 +5,12 @@
 //! checks who has signed the file that it came in.
 
 mod args;
+mod delta;
 mod exit;
 mod host;
 mod install;
 mod layout;
+mod nameless;
 mod preflight;
 mod receipt;
 mod role;
@@ -24,8 +26,9 @@ mod verify;
 
 use std::process::ExitCode;
 
-use args::{Cli, Verb};
+use args::{Cli, DeltaVerb, Verb};
 use exit::{Code, code_of};
+use packaging_archive::Archive;
 use runfile::Start;
 
 packaging_stamp::stamp!();
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
     ExitCode::from(code as u8)
 }
 
-fn run(archive: Option<packaging_archive::Archive>, run_file: Option<&str>, arguments: Vec<String>) -> Code {
+fn run(archive: Option<Archive>, run_file: Option<&str>, arguments: Vec<String>) -> Code {
     let cli = match Cli::read(run_file, arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -54,13 +57,20 @@ fn run(archive: Option<packaging_archive::Archive>, run_file: Option<&str>, argu
         }
     };
     let done = match cli.verb {
-        Verb::Preflight(args) => preflight::command(&args, archive),
-        Verb::Install(args) => install::command(&args, archive, cli.quiet),
+        Verb::Preflight(args) => delta::whole(archive, args.base.base.as_deref(), &args.host.root)
+            .and_then(|archive| preflight::command(&args, archive)),
+        Verb::Install(args) => delta::whole(archive, args.base.base.as_deref(), &args.host.root)
+            .and_then(|archive| install::command(&args, archive, cli.quiet)),
         Verb::Uninstall(args) => uninstall::command(&args, cli.quiet),
         Verb::Verify(args) => verify::command(&args, archive, cli.quiet),
-        Verb::Extract(args) => show::extract(&args, archive, cli.quiet),
-        Verb::List => show::list(archive),
+        Verb::Extract(args) => {
+            delta::refuse(archive.as_ref()).and_then(|()| show::extract(&args, archive, cli.quiet))
+        }
+        Verb::List => delta::refuse(archive.as_ref()).and_then(|()| show::list(archive)),
         Verb::Inspect(args) => show::inspect(&args, archive),
+        Verb::Delta(args) => match args.verb {
+            DeltaVerb::Apply(args) => delta::apply(&args, archive, cli.quiet),
+        },
         Verb::Version => show::version(archive),
     };
     done.unwrap_or_else(|error| report(run_file.unwrap_or("cairnctl"), &error))

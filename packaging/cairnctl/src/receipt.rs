@@ -34,6 +34,9 @@ pub struct Receipt {
     pub configuration: Vec<Written>,
     /// systemd units: where they lie, and the SHA-256 that they had.
     pub units: Vec<Written>,
+    /// The archive that it was installed from, where it is kept: a delta to a newer version starts from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<PathBuf>,
     /// Keys that an operator said to trust: where they lie. They are the operator's, and stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<PathBuf>,
@@ -61,6 +64,7 @@ impl Receipt {
             folders: Vec::new(),
             configuration: Vec::new(),
             units: Vec::new(),
+            archive: None,
             trusted: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use packaging_archive::{Archive, Manifest};
+use packaging_archive::{Archive, Manifest, hex};
 
 use crate::args::{ExtractArgs, InspectArgs};
 use crate::exit::{Code, Exit};
@@ -44,7 +44,9 @@ pub fn inspect(args: &InspectArgs, archive: Option<Archive>) -> Result<Code> {
             Some(signer) => format!("signed by {}\n", signer.fingerprint()),
             None => "not signed\n".to_owned(),
         };
-        say::answer(format!("{}{signed}", archive.manifest()).as_bytes())?;
+        let trailer = archive.trailer();
+        let digest = format!("{} bytes, digest {}\n", trailer.file_bytes, hex(&trailer.digest));
+        say::answer(format!("{}{digest}{signed}", archive.manifest()).as_bytes())?;
     }
     Ok(Code::Ok)
 }
@@ -52,7 +54,9 @@ pub fn inspect(args: &InspectArgs, archive: Option<Archive>) -> Result<Code> {
 /// `version`.
 pub fn version(archive: Option<Archive>) -> Result<Code> {
     if let Some(archive) = archive {
-        say!("{} {}", archive.manifest().product, archive.manifest().version);
+        let manifest = archive.manifest();
+        let from = manifest.delta.as_ref().map(|delta| format!(", a delta from {}", delta.base.version));
+        say!("{} {}{}", manifest.product, manifest.version, from.unwrap_or_default());
     } else {
         let program = std::env::current_exe().unwrap_or_default();
         say!("{}", crate::STAMP.version_text("cairnctl", &program));

@@ -30,6 +30,9 @@ pub fn translate(arguments: Vec<String>) -> Result<Vec<String>, String> {
                 && rest.iter().all(|earlier: &String| earlier == "--quiet")
                 && verb.is_none() =>
             {
+                if word == "apply" {
+                    rest.push("delta".to_owned());
+                }
                 rest.push(word);
                 rest.extend(words);
                 return Ok(rest);
@@ -83,6 +86,7 @@ mod tests {
     fn a_verb_keeps_its_own_arguments() {
         assert_eq!(translated("extract --entry bin/x"), "extract --entry bin/x");
         assert_eq!(translated("--quiet verify"), "--quiet verify");
+        assert_eq!(translated("apply --out x"), "delta apply --out x");
         assert_eq!(translated("install --help"), "install --help");
         assert!(translate(vec!["--target".into()]).is_err());
     }

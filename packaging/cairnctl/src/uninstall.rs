@@ -128,7 +128,9 @@ impl Plan {
         }
         self.services.retain(|unit| !install::is_idle(unit) || install::is_enabled(unit));
         self.files.push(layout.current());
-        self.files.push(layout.archives().join(format!("{}.run", receipt.version)));
+        // A receipt of an older program does not name it.
+        let kept = receipt.archive.as_ref().map(|path| below_root(layout, path));
+        self.files.push(kept.unwrap_or_else(|| layout.archives().join(format!("{}.run", receipt.version))));
         self.trees.push(layout.versions().join(&receipt.version));
         self.trees.push(layout.runtime());
         self.folders.extend(receipt.folders.iter().map(|folder| below_root(layout, folder)));

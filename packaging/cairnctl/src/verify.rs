@@ -34,12 +34,14 @@ pub fn command(args: &VerifyArgs, archive: Option<Archive>, quiet: bool) -> Resu
             let standing = Trust::new(&Layout::new(&args.root), &args.trust)?.judge(Some(&archive))?;
             if !quiet {
                 let manifest = archive.manifest();
-                let entries = manifest.entries.len();
-                say!(
-                    "ok: {} {}, {entries} entries, every byte as it was packed",
-                    manifest.product,
-                    manifest.version
-                );
+                let what = match &manifest.delta {
+                    None => format!("{} entries", manifest.entries.len()),
+                    Some(delta) => format!("a delta from {}", delta.base.version),
+                };
+                say!("ok: {} {}, {what}, every byte as it was packed", manifest.product, manifest.version);
+                if let Some(delta) = &manifest.delta {
+                    say!("it starts from the file with the digest {}", delta.base.digest);
+                }
                 standing.tell("");
                 match standing {
                     Standing::Trusted(_) => (),

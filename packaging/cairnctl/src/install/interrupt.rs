@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{SigId, flag};
 
 use crate::exit::{Code, Exit};
 
@@ -14,18 +14,23 @@ use crate::exit::{Code, Exit};
 pub struct Interrupt {
     came: Arc<AtomicBool>,
     ends: Arc<AtomicBool>,
+    registered: Vec<SigId>,
 }
 
 impl Interrupt {
     /// From now on a signal ends the program with its own exit code.
     pub fn new() -> Result<Self> {
         let (came, ends) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
+        let mut registered = Vec::new();
         for signal in [SIGHUP, SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, Code::Interrupted as i32, Arc::clone(&ends))
-                .and_then(|_| flag::register(signal, Arc::clone(&came)))
-                .context("cannot watch for signals")?;
+            let code = Code::Interrupted as i32;
+            registered.push(
+                flag::register_conditional_shutdown(signal, code, Arc::clone(&ends))
+                    .context("cannot watch for signals")?,
+            );
+            registered.push(flag::register(signal, Arc::clone(&came)).context("cannot watch for signals")?);
         }
-        Ok(Self { came, ends })
+        Ok(Self { came, ends, registered })
     }
 
     /// From now on a signal is only noted.
@@ -49,5 +54,14 @@ impl Interrupt {
     /// What is said then.
     pub fn error() -> anyhow::Error {
         Exit::error(Code::Interrupted, "interrupted by a signal")
+    }
+}
+
+/// What comes after it watches for itself.
+impl Drop for Interrupt {
+    fn drop(&mut self) {
+        for id in self.registered.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
     }
 }

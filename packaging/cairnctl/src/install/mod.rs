@@ -32,7 +32,7 @@ use crate::trust::Trust;
 
 pub use systemd::{disable, is_booted, is_enabled, is_idle, reload, stop};
 
-use interrupt::Interrupt;
+pub use interrupt::Interrupt;
 use step::{Context, Step};
 use undo::Undo;
 
@@ -150,11 +150,17 @@ fn refuse_other(before: &Receipt, source: &Source, args: &InstallArgs, layout: &
     let manifest = source.manifest();
     if (&before.product, &before.version) != (&manifest.product, &manifest.version) {
         let sentence = format!(
-            "{} {} is installed here; run `{}/bin/cairnctl uninstall` first, which keeps the data, then install {}",
+            "{} {} is installed here; run `{}/bin/cairnctl uninstall` first, which keeps the data, then install {}{}",
             before.product,
             before.version,
             layout.current().display(),
-            manifest.version
+            manifest.version,
+            // Then the file that was put together for this run is gone, and what it was made of too.
+            if source.archive().is_some_and(|archive| !archive.path().exists()) {
+                " from the file that `apply --out FILE` writes: make it before"
+            } else {
+                ""
+            }
         );
         return Err(Exit::error(Code::Refused, sentence));
     }

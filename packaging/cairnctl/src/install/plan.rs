@@ -22,7 +22,7 @@ pub fn plan(context: &Context<'_>, left: Option<&Receipt>) -> Result<Vec<Step>> 
     let before = left.filter(|receipt| !receipt.removed);
     let mut steps = Vec::new();
     let mut renewed = false;
-    for step in all(context, left) {
+    for step in all(context, left, before) {
         // A service whose program or unit is replaced has to be restarted, though it runs.
         let is_due = match &step {
             Step::Start { .. } => renewed || !step.is_done(context, before)?,
@@ -58,7 +58,7 @@ pub fn foreign_configuration(context: &Context<'_>) -> Vec<PathBuf> {
         .collect()
 }
 
-fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
+fn all(context: &Context<'_>, left: Option<&Receipt>, before: Option<&Receipt>) -> Vec<Step> {
     let (layout, manifest, role) = (context.layout, context.source.manifest(), context.role);
     let mut folders = vec![
         (layout.versions(), 0o755),
@@ -82,6 +82,12 @@ fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
             receipt.folders.push(folder);
         }
     }
+    let kept = context.source.archive().map(|_| layout.archives().join(format!("{}.run", manifest.version)));
+    receipt.archive = match &kept {
+        Some(to) => Some(on_host(layout, to)),
+        // What an earlier installation of this version has kept stays.
+        None => before.and_then(|before| before.archive.clone()),
+    };
     let mut keys = Vec::new();
     receipt.trusted = left.map(|left| left.trusted.clone()).unwrap_or_default();
     for key in &context.trust {
@@ -112,10 +118,7 @@ fn all(context: &Context<'_>, left: Option<&Receipt>) -> Vec<Step> {
     steps.push(Step::WriteReceipt { receipt });
     steps.extend(keys);
     steps.push(Step::Unpack { folder: layout.versions().join(&manifest.version) });
-    if let Some(archive) = context.source.archive() {
-        let to = layout.archives().join(format!("{}.run", manifest.version));
-        steps.push(Step::KeepArchive { from: archive.path().to_owned(), to });
-    }
+    steps.extend(kept.map(|to| Step::KeepArchive { to }));
     steps.extend(configuration);
     steps.push(Step::SwitchLink { link: layout.current(), version: manifest.version.clone() });
     let programs = Program::ALL.into_iter().filter(|program| program.is_in(context));

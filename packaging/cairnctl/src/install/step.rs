@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use packaging_archive::{Entry, PublicKey};
+use packaging_archive::{Archive, Entry, PublicKey};
 
 use super::program::Program;
 use super::systemd;
@@ -54,7 +54,7 @@ pub enum Step {
     /// The files of the version, beside, then by rename.
     Unpack { folder: PathBuf },
     /// The archive itself, for a later way back.
-    KeepArchive { from: PathBuf, to: PathBuf },
+    KeepArchive { to: PathBuf },
     /// A default configuration, where there is none.
     WriteConfiguration { entry: Entry, to: PathBuf },
     /// `current` to this version.
@@ -80,7 +80,7 @@ impl fmt::Display for Step {
                 write!(f, "trust the key {} from now on, in {}", key.fingerprint(), to.display())
             }
             Self::Unpack { folder } => write!(f, "unpack to {}", folder.display()),
-            Self::KeepArchive { to, .. } => write!(f, "keep the archive as {}", to.display()),
+            Self::KeepArchive { to } => write!(f, "keep the archive as {}", to.display()),
             Self::WriteConfiguration { to, .. } => write!(f, "write default configuration {}", to.display()),
             Self::SwitchLink { link, version } => write!(f, "point {} at {version}", link.display()),
             Self::Bootstrap { program } => write!(f, "create secrets and certificates of {}", program.name()),
@@ -103,7 +103,7 @@ impl Step {
                 folder.is_dir()
                     && verify::version(folder, context.source.manifest(), context.role)?.is_empty()
             }
-            Self::KeepArchive { to, .. } => {
+            Self::KeepArchive { to } => {
                 context.source.archive().is_some_and(|archive| same_archive(archive, to))
             }
             Self::WriteConfiguration { to, .. } => to.exists(),
@@ -138,7 +138,7 @@ impl Step {
             }
             Self::TrustKey { key, to } => replace(to, key.to_pem()?.as_bytes(), 0o644, undo),
             Self::Unpack { folder } => unpack(context, folder, undo),
-            Self::KeepArchive { from, to } => keep_archive(from, to, undo),
+            Self::KeepArchive { to } => keep_archive(context, to, undo),
             Self::WriteConfiguration { entry, to } => replace(to, &context.source.read(entry)?, 0o644, undo),
             Self::SwitchLink { link, version } => {
                 undo.push(match fs::read_link(link) {
@@ -197,16 +197,24 @@ fn unpack(context: &Context<'_>, folder: &Path, undo: &mut Vec<Undo>) -> Result<
     host::rename(&beside, folder)
 }
 
-fn keep_archive(from: &Path, to: &Path, undo: &mut Vec<Undo>) -> Result<()> {
+/// Copies what was checked, and not what has its name by now: a file that a delta made has none.
+fn keep_archive(context: &Context<'_>, to: &Path, undo: &mut Vec<Undo>) -> Result<()> {
+    let Some(archive) = context.source.archive() else { return Ok(()) };
     let beside = host::beside(to);
     undo.push(Undo::RemoveTree(beside.clone()));
-    fs::copy(from, &beside)
-        .with_context(|| format!("cannot copy `{}` to `{}`", from.display(), to.display()))?;
+    let keep = || -> Result<()> {
+        let mut file = fs::File::create_new(&beside)?;
+        archive.copy_to(&mut file)?;
+        Ok(file.sync_all()?)
+    };
+    keep().with_context(|| format!("cannot copy the archive to `{}`", to.display()))?;
     host::set_mode(&beside, 0o755)?;
     Undo::make_way(to, undo)?;
     host::rename(&beside, to)
 }
 
-fn same_archive(archive: &packaging_archive::Archive, kept: &Path) -> bool {
-    packaging_archive::Archive::open(kept).is_ok_and(|kept| kept.trailer() == archive.trailer())
+/// Whether it was kept, every byte: a delta will want to start from it.
+fn same_archive(archive: &Archive, kept: &Path) -> bool {
+    let same = |kept: Archive| kept.trailer() == archive.trailer() && kept.verify(&mut |_| ()).is_ok();
+    Archive::open(kept).is_ok_and(same)
 }

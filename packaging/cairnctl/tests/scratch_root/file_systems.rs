@@ -1,7 +1,9 @@
 //! File systems that are full, read-only, forbid programs or refuse direct I/O: in namespaces on a clone of the testbed.
 
+use packaging_archive::{Archive, HELPER};
 use xtask_testbed::{Bind, CloneOptions, Invocation, Listing, Mount, Output, Room, RootClone};
 
+use crate::pair::Pair;
 use crate::support::{run_file, testbed};
 
 const FILE: &str = "/media/a disk/cairn.run";
@@ -159,4 +161,28 @@ fn a_volume_folder_without_direct_io_is_told() {
     expect(&run(&room, &["uninstall", "--root", "/r", "--yes", "--purge"]), 0, "uninstalled");
     let left: Vec<_> = listing(&room).entries().map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(left, ["/var", "/var/lib", "/var/lib/cairn", "/var/lib/cairn/volumes"]);
+}
+
+#[test]
+fn a_delta_reads_from_a_read_only_medium_and_needs_room_where_it_writes() {
+    let files = tempfile::tempdir().unwrap();
+    let mut helper = Vec::new();
+    Archive::open(run_file()).unwrap().read_entry(HELPER, &mut helper).unwrap();
+    Pair::make(files.path(), "payload", &helper);
+    let clone = clone();
+    let medium = || Bind::read_only(files.path(), "/media/two files").into();
+    let mounts =
+        [medium(), Mount::tmpfs("/small").size_bytes(2 << 20), Mount::tmpfs("/big").size_bytes(64 << 20)];
+    let room = clone.room(&mounts).unwrap();
+    let apply = |out: &str| {
+        let words =
+            ["/media/two files/delta.run", "apply", "--base", "/media/two files/old.run", "--out", out];
+        room.run(Invocation::new("sh").args(words).dir("/root")).unwrap()
+    };
+    expect(&apply("/big/new file.run"), 0, "made payload 1.1 of 1.0");
+    let made = std::fs::read(room.path().join("big/new file.run")).unwrap();
+    assert!(made == std::fs::read(files.path().join("new.run")).unwrap());
+    expect(&apply("/small/new.run"), 4, "; make room, or name another place");
+    assert_eq!(room.path().join("small").read_dir().unwrap().count(), 0);
+    expect(&apply("/media/two files/x.run"), 1, "; name a file where one can be written");
 }

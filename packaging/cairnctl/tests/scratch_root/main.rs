@@ -4,12 +4,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod delta;
 mod extracted;
 mod file_systems;
 mod interrupted;
 mod layout;
 mod mended;
 mod options;
+#[path = "../support/pair.rs"]
+mod pair;
 mod passwords;
 mod refused;
 mod removed;
