@@ -43,6 +43,8 @@ pub enum Task {
     Keygen(Keygen),
     /// Sign a packed file that was not signed when it was built.
     Sign(Sign),
+    /// Make a file that holds only what a new packed file has and an old one lacks.
+    Delta(Delta),
     /// Run a server and an agent of this tree here, with simulated virtual machines, until Ctrl-C.
     Dev(Dev),
     /// Run all tests.
@@ -197,6 +199,23 @@ pub struct Sign {
     /// Put the signature in the place of one that is there.
     #[arg(long)]
     pub replace: bool,
+}
+
+/// Options of `delta`.
+#[derive(Debug, Args)]
+pub struct Delta {
+    /// The file that hosts have.
+    #[arg(value_name = "OLD.run")]
+    pub old: PathBuf,
+    /// The file that they are to get.
+    #[arg(value_name = "NEW.run")]
+    pub new: PathBuf,
+    /// Put the result here, by default target/dist of this tree.
+    #[arg(long, value_name = "DIR", env = "CAIRN_OUT")]
+    pub out: Option<PathBuf>,
+    /// Which key signs the delta. What it makes has the signature that the new file has.
+    #[command(flatten)]
+    pub key: KeyArgs,
 }
 
 /// Options of `inspect`.

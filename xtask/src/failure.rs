@@ -69,6 +69,9 @@ pub fn code_of(error: &anyhow::Error) -> Code {
             if archive.is_damage() {
                 return Code::Damaged;
             }
+            if archive.is_refusal() {
+                return Code::Refused;
+            }
             if archive.is_no_space() {
                 return Code::NoSpace;
             }

@@ -2,7 +2,8 @@
 //!
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
 //! turns them into steps, `run` does the steps, `publish` puts the result in its place. `key` and `sign` say who made it,
-//! `compare` whether two are the same. `pin` writes a release down, `fetch` brings what it needs.
+//! `compare` whether two are the same, `delta` what leads from one to the other. `pin` writes a release down, `fetch` brings
+//! what it needs.
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
@@ -12,6 +13,7 @@ mod check;
 mod choice;
 mod cli;
 mod compare;
+mod delta;
 mod dev;
 mod elf;
 mod environment;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Task::Pin(args) => pin::command(&args),
         Task::Keygen(args) => key::generate(&args),
         Task::Sign(args) => sign::command(&args),
+        Task::Delta(args) => delta::command(&args),
         Task::Dev(args) => dev::command(&args),
         Task::Test(args) => check::command(&args),
     };

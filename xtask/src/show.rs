@@ -22,12 +22,15 @@ pub fn verify(args: &Verify) -> Result<()> {
     let signed = signed(&archive, &trusted)?;
     archive.verify_contents(&mut |_| ())?;
     let manifest = archive.manifest();
-    println!(
-        "ok: {} {}, {} entries, every byte as it was packed",
-        manifest.product,
-        manifest.version,
-        manifest.entries.len()
-    );
+    let what = match &manifest.delta {
+        None => format!("{} entries", manifest.entries.len()),
+        Some(delta) => format!("a delta from {}", delta.base.version),
+    };
+    println!("ok: {} {}, {what}, every byte as it was packed", manifest.product, manifest.version);
+    if let Some(delta) = &manifest.delta {
+        let bytes = archive.trailer().file_bytes;
+        println!("{bytes} bytes that make {} of the file with the digest {}", delta.size, delta.base.digest);
+    }
     println!("{signed}");
     Ok(())
 }
@@ -68,6 +71,12 @@ pub fn inspect(args: &Inspect) -> Result<()> {
         Format::Json => out.write_all(archive.manifest_json())?,
         Format::Human => {
             write!(out, "{}", archive.manifest())?;
+            writeln!(
+                out,
+                "{} bytes, digest {}",
+                archive.trailer().file_bytes,
+                hex(&archive.trailer().digest)
+            )?;
             match archive.signer() {
                 Some(signer) => writeln!(out, "signed by {}", signer.fingerprint())?,
                 None => writeln!(out, "not signed")?,

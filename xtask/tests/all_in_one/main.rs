@@ -11,6 +11,7 @@ mod support;
 mod bundles;
 mod cached;
 mod concurrent;
+mod delta;
 mod dirty_toolchain;
 mod exact_refs;
 mod journal;
