@@ -15,12 +15,12 @@ use crate::cli::Test;
 use crate::failure::Failure;
 use crate::packages;
 
-/// The releases that tests install or look at, as a release engineer builds them. The last one only packs what the one
-/// before it has compiled.
+/// The releases that tests install or look at, as a release engineer builds them, but from a tree that may be worked on. The
+/// last one only packs what the one before it has compiled.
 const RELEASES: [&[&str]; 3] = [
-    &["--version", "0.9"],
-    &["--version", "0.9fix"],
-    &["--version", "0.9fix", "--component", "dashboard=0.9", "--name", "qa"],
+    &["--allow-dirty", "--version", "0.9"],
+    &["--allow-dirty", "--version", "0.9fix"],
+    &["--allow-dirty", "--version", "0.9fix", "--component", "dashboard=0.9", "--name", "qa"],
 ];
 
 /// Runs the command.
