@@ -10,11 +10,12 @@ use serde_json::json;
 use crate::buildfile;
 use crate::cache::{Cache, UNUSED_DAYS};
 use crate::cli::AllInOne;
+use crate::digest;
 use crate::environment::{self, Surroundings};
 use crate::failure::Failure;
 use crate::key;
 use crate::packages;
-use crate::plan::{Inputs, Plan, RunningTree, plan, short};
+use crate::plan::{Inputs, Plan, RunningTree, Step, plan, short};
 use crate::progress::{Format, Progress};
 use crate::refs::{self, Resolved, Sources};
 use crate::run::{Outcome, Runner};
@@ -53,6 +54,7 @@ pub fn command(args: &AllInOne) -> Result<()> {
         toolchain: &toolchain,
         version: args.version.as_ref(),
         name: args.name.as_deref(),
+        manifest_sha256: &digest::hex_of_file(&chosen.manifest)?,
         manifest_folder: text(&chosen.folder)?,
         out: text(&std::path::absolute(&out)?)?,
         signer: signer.clone(),
@@ -172,6 +174,11 @@ fn announce(
     match signer {
         Some(signer) => progress.say(&format!("  signed by {signer}")),
         None => progress.say("  not signed: no key was given"),
+    }
+    for step in &plan.steps {
+        if let Step::Fetch { bundle, license: None, .. } = step {
+            progress.say(&format!("  {bundle} states no license: the list of parts will have none for it"));
+        }
     }
     let dropped = environment::dropped(&toolchain.channel);
     if !dropped.is_empty() {

@@ -181,6 +181,8 @@ pub struct Bundle {
     /// Whether it is a program.
     #[serde(default)]
     pub executable: bool,
+    /// Its licence as an SPDX expression, for those who ask what is inside.
+    pub license: Option<String>,
 }
 
 const ARCHIVE_KEYS: &[&str] = &["product", "version", "layout"];
@@ -188,7 +190,7 @@ const LAYOUT_KEYS: &[&str] = &["bins", "units", "config", "files"];
 const SOURCE_KEYS: &[&str] = &["source", "section", "roles"];
 const RECIPE_KEYS: &[&str] =
     &["kind", "package", "bins", "features", "files", "units", "config", "version-file", "stamp"];
-const BUNDLE_KEYS: &[&str] = &["path", "url", "sha256", "to", "section", "roles", "executable"];
+const BUNDLE_KEYS: &[&str] = &["path", "url", "sha256", "to", "section", "roles", "executable", "license"];
 
 impl BuildFile {
     /// Reads the file that was given.

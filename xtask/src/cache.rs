@@ -1,7 +1,7 @@
-//! The cache folder: mirrors, checkouts with their target folders, compressed members, bundled files.
+//! The cache folder: mirrors, checkouts with their target folders, compressed members, bundled files, inventories.
 //!
-//! Everything in it can be deleted, and what no build has used for long is, at the end of one. It lies outside every source tree, and checkouts lie below a folder called
-//! `target/package`: cargo's search for an outer workspace ends there, as it does for its own `cargo package`, so that
+//! Everything in it can be deleted, and what no build has used for long is, at the end of one. It lies outside every source
+//! tree, and checkouts lie below a folder called `target/package`: cargo's search for an outer workspace ends there, as it does for its own `cargo package`, so that
 //! nothing above the cache folder reaches into a build.
 
 use std::fs::{self, File};
@@ -92,8 +92,14 @@ impl Cache {
         self.folder.join("again")
     }
 
+    /// Where it is kept what is linked into programs.
+    pub fn inventories(&self) -> PathBuf {
+        self.folder.join("inventories")
+    }
+
     /// What no build has used for [`UNUSED_DAYS`] before `now`, no more than [`CLEARED_AT_ONCE`] of it: mirrors, slots,
-    /// members, bundled files and builds that differed. This process holds the folder, so that no other build is about to use them.
+    /// members, bundled files, inventories and builds that differed. This process holds the folder, so that no other build is
+    /// about to use them.
     pub fn unused(&self, now: SystemTime) -> Vec<PathBuf> {
         let limit = now.checked_sub(UNUSED_DAYS * DAY);
         let folders = [
@@ -101,6 +107,7 @@ impl Cache {
             self.folder.join("target/package"),
             self.members(),
             self.bundles(),
+            self.inventories(),
             self.again(),
         ];
         let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();

@@ -13,6 +13,7 @@ use packaging_archive::{Archive, Digest, Error, PrivateKey, Trailer, hex, make_d
 use crate::all_in_one::tree;
 use crate::cli::Delta;
 use crate::failure::Failure;
+use crate::supply::Beside;
 use crate::{environment, key, publish, show};
 
 /// Makes the delta, applies it once, and puts it in its place.
@@ -26,7 +27,7 @@ pub fn command(args: &Delta) -> Result<()> {
     let file = std::path::absolute(out)?.join(file_name(&old, &new));
     let waiting = publish::waiting(&file)?;
     let made = make(&old, &new, key.as_ref(), &waiting).and_then(|(trailer, digest)| {
-        publish::publish(&file, &digest, key.as_ref())?;
+        publish::publish(&file, &digest, key.as_ref(), &Beside::default())?;
         Ok((trailer, digest))
     });
     let removed = publish::discard(&file);

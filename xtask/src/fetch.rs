@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use crate::all_in_one::{running_tree, text};
 use crate::cli::Fetch;
+use crate::digest;
 use crate::environment::Surroundings;
 use crate::packages;
 use crate::plan::{Inputs, plan};
@@ -32,6 +33,7 @@ pub fn command(args: &Fetch) -> Result<()> {
         toolchain: &toolchain,
         version: args.version.as_ref(),
         name: None,
+        manifest_sha256: &digest::hex_of_file(&chosen.manifest)?,
         manifest_folder: text(&chosen.folder)?,
         // Nothing comes out.
         out: "",

@@ -1,9 +1,9 @@
 //! `cargo xtask`: builds, packages and tests Cairn.
 //!
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
-//! turns them into steps, `run` does the steps, `publish` puts the result in its place. `key` and `sign` say who made it,
-//! `compare` whether two are the same, `delta` what leads from one to the other. `pin` writes a release down, `fetch` brings
-//! what it needs.
+//! turns them into steps, `run` does the steps, `supply` tells what is inside and how it was made, `publish` puts the result
+//! in its place. `key` and `sign` say who made it, `compare` whether two are the same, `delta` what leads from one to the
+//! other. `pin` writes a release down, `fetch` brings what it needs.
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
@@ -15,6 +15,7 @@ mod cli;
 mod compare;
 mod delta;
 mod dev;
+mod digest;
 mod elf;
 mod environment;
 mod failure;
@@ -31,6 +32,7 @@ mod run;
 mod show;
 mod sign;
 mod suggest;
+mod supply;
 mod version;
 
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! A packed file and what lies beside it: its SHA-256 as `sha256sum --check` reads it, and, where it is signed, a signature
-//! over the whole file as `openssl dgst -verify` reads it.
+//! A packed file and what lies beside it: its SHA-256 as `sha256sum --check` reads it, the list of its parts, the statement
+//! of how it was made, and, where it is signed, a signature over the whole file as `openssl dgst -verify` reads it.
 //!
 //! Until a file is known to be good it waits in a folder of its own beside its place, so that a rename suffices.
 
@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use packaging_archive::{Digest, PrivateKey, hex};
+
+use crate::supply::{Beside, PROVENANCE_EXTENSION, SBOM_EXTENSION};
+
+/// What names beside the file end with.
+const EXTENSIONS: [&str; 4] = ["sha256", "sig", SBOM_EXTENSION, PROVENANCE_EXTENSION];
 
 /// Where `file` is until [`publish`] puts it in its place. Empty: what an earlier run left is removed.
 ///
@@ -35,21 +40,22 @@ pub fn discard(file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts what waits in its place. Neither an old digest nor an old signature ever lies beside a new file: they go first, and
-/// the new ones come last.
+/// Puts what waits in its place. Nothing old ever lies beside a new file: it goes first, and what is new comes last.
 ///
 /// # Errors
 /// If one of them cannot be written.
-pub fn publish(file: &Path, digest: &Digest, key: Option<&PrivateKey>) -> Result<()> {
+pub fn publish(file: &Path, digest: &Digest, key: Option<&PrivateKey>, supply: &Beside) -> Result<()> {
     let mut beside = vec![("sha256", format!("{}  {}\n", hex(digest), name(file)).into_bytes())];
     if let Some(key) = key {
         beside.push(("sig", key.sign(digest)?.to_der()));
     }
+    beside.extend(supply.sbom.clone().map(|sbom| (SBOM_EXTENSION, sbom)));
+    beside.extend(supply.provenance.clone().map(|provenance| (PROVENANCE_EXTENSION, provenance)));
     let publish = || -> std::io::Result<()> {
         for (extension, bytes) in &beside {
             fs::write(waits(file).with_added_extension(extension), bytes)?;
         }
-        for extension in ["sha256", "sig"] {
+        for extension in EXTENSIONS {
             let place = file.with_added_extension(extension);
             if place.exists() {
                 fs::remove_file(place)?;

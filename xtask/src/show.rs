@@ -8,14 +8,16 @@ use packaging_archive::{Archive, PublicKey, hex};
 
 use crate::cli::{Compare, Inspect, Verify};
 use crate::compare;
+use crate::digest;
 use crate::failure::Failure;
 use crate::key;
 use crate::progress::Format;
+use crate::supply;
 
-/// Checks the signature, every byte and every entry.
+/// Checks the signature, every byte and every entry, and that what lies beside the file belongs to it.
 ///
 /// # Errors
-/// Exit code 2 for a file that is not as it was packed or badly signed, 8 for one that no key of `--trust` has signed.
+/// Exit code 2 for a file that is not as it was packed or badly signed, or beside which lies what belongs to another, 8 for one that no key of `--trust` has signed.
 pub fn verify(args: &Verify) -> Result<()> {
     let trusted = args.trust.iter().map(|file| key::public(file)).collect::<Result<Vec<_>>>()?;
     let archive = open(&args.file)?;
@@ -32,6 +34,9 @@ pub fn verify(args: &Verify) -> Result<()> {
         println!("{bytes} bytes that make {} of the file with the digest {}", delta.size, delta.base.digest);
     }
     println!("{signed}");
+    for line in beside(&archive)? {
+        println!("{line}");
+    }
     Ok(())
 }
 
@@ -60,6 +65,23 @@ fn signed(archive: &Archive, trusted: &[PublicKey]) -> Result<String> {
     }
 }
 
+/// What lies beside the file and belongs to it, a sentence each.
+fn beside(archive: &Archive) -> Result<Vec<String>> {
+    let found = supply::check(archive, &digest::of_file(archive.path())?)?;
+    let name = |extension: &str| archive.path().with_added_extension(extension).display().to_string();
+    let mut lines = Vec::new();
+    if found.sbom {
+        lines.push(format!("{} is the list of parts that lies in the file", name(supply::SBOM_EXTENSION)));
+    }
+    if found.provenance {
+        lines.push(format!(
+            "{} speaks of this file; it is not signed itself",
+            name(supply::PROVENANCE_EXTENSION)
+        ));
+    }
+    Ok(lines)
+}
+
 /// Prints what a file was built from.
 ///
 /// # Errors
@@ -80,6 +102,17 @@ pub fn inspect(args: &Inspect) -> Result<()> {
             match archive.signer() {
                 Some(signer) => writeln!(out, "signed by {}", signer.fingerprint())?,
                 None => writeln!(out, "not signed")?,
+            }
+            for path in [supply::SBOM, supply::LICENSES] {
+                if archive.manifest().entry(path).is_some() {
+                    writeln!(out, "inside: {path}")?;
+                }
+            }
+            for extension in [supply::SBOM_EXTENSION, supply::PROVENANCE_EXTENSION] {
+                let beside = args.file.with_added_extension(extension);
+                if beside.exists() {
+                    writeln!(out, "beside it: {}", beside.display())?;
+                }
             }
         }
     }

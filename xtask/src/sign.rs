@@ -5,12 +5,12 @@ use packaging_archive::{Archive, hex};
 
 use crate::cli::Sign;
 use crate::failure::Failure;
-use crate::{key, publish};
+use crate::{digest, key, publish, supply};
 
-/// Signs the file, and writes its digest and its detached signature anew.
+/// Signs the file, and writes what lies beside it anew.
 ///
 /// # Errors
-/// Exit code 1 without a key or for a file that is signed, 2 for a damaged one. The file is then as it was.
+/// Exit code 1 without a key or for a file that is signed, 2 for a damaged one or for a statement of another file beside it. The file is then as it was.
 pub fn command(args: &Sign) -> Result<()> {
     let file = std::path::absolute(&args.file)?;
     let archive = crate::show::open(&file)?;
@@ -24,12 +24,17 @@ pub fn command(args: &Sign) -> Result<()> {
             signer.fingerprint()
         )));
     }
+    let before = digest::of_file(&file)?;
     let waiting = publish::waiting(&file)?;
     let signed = (|| {
         waiting.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         let (_, digest) = packaging_archive::sign(&archive, &key, &waiting)?;
         Archive::open(&waiting)?.verify(&mut |_| ())?;
-        publish::publish(&file, &digest, Some(&key))?;
+        let beside = supply::Beside {
+            sbom: supply::sbom_in(&archive)?,
+            provenance: supply::provenance_of(&file, &before, &digest)?,
+        };
+        publish::publish(&file, &digest, Some(&key), &beside)?;
         Ok::<_, anyhow::Error>(digest)
     })();
     let removed = publish::discard(&file);

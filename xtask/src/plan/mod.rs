@@ -15,9 +15,10 @@ use crate::buildfile::{BuildFile, Bundle, Kind};
 use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::refs::{Resolved, WORKTREE};
+use crate::supply::{LICENSES, SBOM};
 use crate::version::Version;
 
-pub use step::{Compile, Origin, Staged, Stamp, Step, short};
+pub use step::{Compile, Inventory, Origin, Staged, Stamp, Step, short};
 
 /// The name of the component that every package has: the stub, the scripts and the helper, from the running tree.
 pub const TOOLCHAIN: &str = "toolchain";
@@ -36,7 +37,7 @@ const HELPER_PROFILE: &str = "helper";
 
 /// The time of bundled files, seconds since 1970: the first second of 1980. They have no commit, and a time that moved would
 /// have them compressed anew.
-const BUNDLE_TIME: u64 = 315_532_800;
+pub const BUNDLE_TIME: u64 = 315_532_800;
 
 /// The machine's name in the file's name.
 const ARCHITECTURE: &str = "x86_64";
@@ -53,6 +54,8 @@ pub struct Inputs<'a> {
     pub version: Option<&'a Version>,
     /// `--name`.
     pub name: Option<&'a str>,
+    /// SHA-256 of the manifest.
+    pub manifest_sha256: &'a str,
     /// Where bundled files with a path lie.
     pub manifest_folder: &'a str,
     /// Where the result goes.
@@ -87,12 +90,25 @@ pub struct Plan {
     pub product: String,
     /// Its version, with what `--name` and differing pins add.
     pub version: Version,
+    /// What was asked for.
+    pub asked: Asked,
     /// The newest commit's time, seconds since 1970.
     pub created: u64,
     /// Sections in the order of the file, and the roles that need them.
     pub sections: Vec<(String, Vec<String>)>,
     /// The steps.
     pub steps: Vec<Step>,
+}
+
+/// What was asked for, as the file's provenance repeats it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// `--version`.
+    pub version: Option<String>,
+    /// `--name`.
+    pub name: Option<String>,
+    /// SHA-256 of the manifest.
+    pub manifest: String,
 }
 
 impl Plan {
@@ -119,10 +135,13 @@ impl Plan {
                 Step::Compile(_)
                 | Step::Crates(_)
                 | Step::CheckStamp { .. }
+                | Step::Inventory(_)
                 | Step::Stage { .. }
+                | Step::Describe { .. }
                 | Step::Compress { .. }
                 | Step::Assemble { .. }
                 | Step::Again { .. }
+                | Step::Attest { .. }
                 | Step::Verify { .. } => (),
             }
         }
@@ -135,7 +154,7 @@ impl Plan {
         let mut plan = self.clone();
         plan.steps.retain(|step| !matches!(step, Step::Again { .. }));
         for step in &mut plan.steps {
-            if let Step::Assemble { file, .. } | Step::Verify { file } = step {
+            if let Step::Assemble { file, .. } | Step::Attest { file } | Step::Verify { file } = step {
                 file.clone_from(&to);
             }
         }
@@ -151,6 +170,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
     let mut plan = Plan {
         product: inputs.file.archive.product.clone(),
         version: version(inputs)?,
+        asked: Asked {
+            version: inputs.version.map(ToString::to_string),
+            name: inputs.name.map(str::to_owned),
+            manifest: inputs.manifest_sha256.to_owned(),
+        },
         created: inputs.components.iter().map(|component| component.time).max().unwrap_or_default(),
         sections: sections(inputs.file)?,
         steps: Vec::new(),
@@ -190,6 +214,11 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
             files: vec![staged("", &bundle.to, bundle.executable)?],
         });
     }
+    plan.steps.push(Step::Describe {
+        section: CORE.into(),
+        sbom: EntryPath::new(SBOM).map_err(Failure::usage)?,
+        licenses: EntryPath::new(LICENSES).map_err(Failure::usage)?,
+    });
     refuse_doubles(&plan.steps)?;
     let file = format!("{}/{}", inputs.out.trim_end_matches('/'), plan.file_name());
     plan.steps
@@ -198,6 +227,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
     if let Some(surroundings) = inputs.again.clone() {
         plan.steps.push(Step::Again { file: file.clone(), surroundings });
     }
+    plan.steps.push(Step::Attest { file: file.clone() });
     plan.steps.push(Step::Verify { file });
     Ok(plan)
 }
@@ -257,7 +287,12 @@ fn fetch(name: &str, bundle: &Bundle, manifest_folder: &str) -> Step {
         (Some(path), _) => format!("{manifest_folder}/{path}"),
         (None, url) => url.clone().unwrap_or_default(),
     };
-    Step::Fetch { bundle: name.to_owned(), from, sha256: bundle.sha256.to_ascii_lowercase() }
+    Step::Fetch {
+        bundle: name.to_owned(),
+        from,
+        sha256: bundle.sha256.to_ascii_lowercase(),
+        license: bundle.license.clone(),
+    }
 }
 
 /// The helper and the scripts: always of the running tree, because the reader must match the writer.
@@ -270,7 +305,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
         components: vec![TOOLCHAIN.to_owned()],
     });
     let bins = vec!["cairnctl".to_owned()];
-    steps.push(Step::Compile(Compile {
+    let compile = Compile {
         component: TOOLCHAIN.into(),
         source: tree.source.clone(),
         package: "cairnctl".into(),
@@ -280,7 +315,9 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
         static_libc: true,
         channel: tree.channel.clone(),
         stamp: stamp.clone(),
-    }));
+    };
+    let inventory = inventory(&compile, &tree.tree);
+    steps.push(Step::Compile(compile));
     steps.push(Step::CheckStamp {
         component: TOOLCHAIN.into(),
         source: tree.source.clone(),
@@ -288,6 +325,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
         bins,
         stamp,
     });
+    steps.push(inventory);
     steps.push(Step::Stage {
         component: TOOLCHAIN.into(),
         from: Origin::Built { source: tree.source.clone(), profile: HELPER_PROFILE.into() },
@@ -322,7 +360,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
                 commit: component.commit.clone(),
                 dirty: component.dirty,
             };
-            steps.push(Step::Compile(Compile {
+            let compile = Compile {
                 component: component.name.clone(),
                 source: component.source.clone(),
                 package: recipe.package.clone().unwrap_or_else(|| component.name.clone()),
@@ -332,7 +370,9 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
                 static_libc: false,
                 channel: component.toolchain.clone().unwrap_or_else(|| inputs.toolchain.channel.clone()),
                 stamp: stamp.clone(),
-            }));
+            };
+            let inventory = inventory(&compile, &component.tree);
+            steps.push(Step::Compile(compile));
             if recipe.stamp {
                 steps.push(Step::CheckStamp {
                     component: component.name.clone(),
@@ -342,6 +382,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
                     stamp,
                 });
             }
+            steps.push(inventory);
             let bins = recipe.bins.iter().map(|bin| staged(bin, &format!("{}/{bin}", layout.bins), true));
             steps.push(Step::Stage {
                 component: component.name.clone(),
@@ -371,6 +412,17 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
     Ok(())
 }
 
+fn inventory(compile: &Compile, tree: &str) -> Step {
+    Step::Inventory(Inventory {
+        component: compile.component.clone(),
+        source: compile.source.clone(),
+        tree: tree.to_owned(),
+        package: compile.package.clone(),
+        static_libc: compile.static_libc,
+        channel: compile.channel.clone(),
+    })
+}
+
 fn staged(from: &str, to: &str, executable: bool) -> Result<Staged> {
     let to = EntryPath::new(to).map_err(Failure::usage)?;
     Ok(Staged { from: from.to_owned(), to, mode: if executable { Mode::Executable } else { Mode::File } })
@@ -380,17 +432,28 @@ fn refuse_doubles(steps: &[Step]) -> Result<()> {
     let table_of_contents = EntryPath::new(MANIFEST).map_err(Failure::usage)?;
     let mut owners: BTreeMap<&EntryPath, &str> = BTreeMap::from([(&table_of_contents, TOOLCHAIN)]);
     let mut folders: BTreeSet<&str> = BTreeSet::new();
-    for step in steps {
-        let Step::Stage { component, files, .. } = step else { continue };
-        for file in files {
-            if let Some(other) = owners.insert(&file.to, component) {
-                let sentence =
-                    format!("`{}` is brought by {other} and by {component}; rename one of them", file.to);
-                return Err(Failure::usage(sentence));
-            }
-            let path = file.to.as_str();
-            folders.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
+    let brought = steps.iter().flat_map(|step| match step {
+        Step::Stage { component, files, .. } => files.iter().map(|file| (&file.to, &**component)).collect(),
+        Step::Describe { sbom, licenses, .. } => vec![(sbom, TOOLCHAIN), (licenses, TOOLCHAIN)],
+        Step::CheckOut { .. }
+        | Step::Compile(_)
+        | Step::Crates(_)
+        | Step::CheckStamp { .. }
+        | Step::Inventory(_)
+        | Step::Fetch { .. }
+        | Step::Compress { .. }
+        | Step::Assemble { .. }
+        | Step::Again { .. }
+        | Step::Attest { .. }
+        | Step::Verify { .. } => Vec::new(),
+    });
+    for (to, component) in brought {
+        if let Some(other) = owners.insert(to, component) {
+            let sentence = format!("`{to}` is brought by {other} and by {component}; rename one of them");
+            return Err(Failure::usage(sentence));
         }
+        let path = to.as_str();
+        folders.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
     }
     match owners.iter().find(|(path, _)| folders.contains(path.as_str())) {
         Some((path, owner)) => Err(Failure::usage(format!(

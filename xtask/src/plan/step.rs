@@ -19,16 +19,22 @@ pub enum Step {
     Crates(Compile),
     /// What the programs say of themselves, read from their files.
     CheckStamp { component: String, source: String, profile: String, bins: Vec<String>, stamp: Stamp },
+    /// What is linked into the programs that were just compiled, and its licence texts.
+    Inventory(Inventory),
     /// A bundled file into the cache, and its digest compared.
-    Fetch { bundle: String, from: String, sha256: String },
+    Fetch { bundle: String, from: String, sha256: String, license: Option<String> },
     /// Files to where the archive is put together, with the time that they have there.
     Stage { component: String, from: Origin, section: String, mtime: u64, files: Vec<Staged> },
+    /// The list of parts and the licence texts, staged like other files.
+    Describe { section: String, sbom: EntryPath, licenses: EntryPath },
     /// Staged files to gzip members.
     Compress { sections: Vec<String> },
     /// Stub, manifest and members to one file, signed by the key with this fingerprint, if by any.
     Assemble { file: String, signer: Option<String> },
     /// Everything a second time, from nothing and in other surroundings, and the two files compared.
     Again { file: String, surroundings: Surroundings },
+    /// The statement of how the file was made.
+    Attest { file: String },
     /// The file read back, and run once.
     Verify { file: String },
 }
@@ -54,6 +60,23 @@ pub struct Compile {
     pub channel: String,
     /// What the programs will say of themselves.
     pub stamp: Stamp,
+}
+
+/// A look at what a call of cargo has linked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Inventory {
+    /// For which component.
+    pub component: String,
+    /// In whose slot.
+    pub source: String,
+    /// The commit that is checked out there.
+    pub tree: String,
+    /// The package.
+    pub package: String,
+    /// Whether the C library is linked in.
+    pub static_libc: bool,
+    /// The rustup toolchain.
+    pub channel: String,
 }
 
 /// What a program says of itself.
@@ -114,9 +137,13 @@ impl fmt::Display for Step {
             Self::CheckStamp { component, stamp, .. } => {
                 write!(f, "check that {component} says {} {}", stamp.reference, short(&stamp.commit))
             }
+            Self::Inventory(inventory) => write!(f, "list what is linked into {}", inventory.component),
             Self::Fetch { bundle, from, .. } => write!(f, "fetch {bundle} from {from}"),
             Self::Stage { component, section, files, .. } => {
                 write!(f, "stage {} of {component} in section {section}", count(files.len(), "file"))
+            }
+            Self::Describe { sbom, licenses, .. } => {
+                write!(f, "describe what is inside in {sbom} and {licenses}")
             }
             Self::Compress { sections } => write!(f, "compress {}", count(sections.len(), "section")),
             Self::Assemble { file, signer: None } => write!(f, "assemble {file}, unsigned"),
@@ -124,6 +151,7 @@ impl fmt::Display for Step {
             Self::Again { file, surroundings } => {
                 write!(f, "build {file} again from nothing ({surroundings}) and compare")
             }
+            Self::Attest { file } => write!(f, "state how {file} was made"),
             Self::Verify { file } => write!(f, "verify {file}"),
         }
     }

@@ -82,6 +82,7 @@ fn made(
         toolchain: &running_tree(),
         version: version.as_ref(),
         name,
+        manifest_sha256: "ab",
         manifest_folder: "/manifest",
         out: "/out/",
         signer: None,
@@ -109,17 +110,22 @@ fn a_release_is_checked_out_once_for_all_its_components() {
 check out 777777777777 of /src for toolchain
 compile toolchain (cairnctl, profile helper, static, toolchain 1.95.0)
 check that toolchain says worktree 777777777777
+list what is linked into toolchain
 stage 1 file of toolchain in section core
 stage 2 files of toolchain in section core
 check out 111111111111 of /src for agent, server, web
 compile agent (agent, profile release, native, toolchain 1.95.0)
+list what is linked into agent
 stage 1 file of agent in section node
 compile server (server, tool, profile release, native, toolchain 1.95.0)
 check that server says 0.9 111111111111
+list what is linked into server
 stage 2 files of server in section server
 stage 2 files of web in section web
+describe what is inside in share/sbom.cdx.json and share/licenses/THIRD-PARTY.txt
 compress 4 sections
 assemble /out/p-all-in-one-0.9-x86_64.run, unsigned
+state how /out/p-all-in-one-0.9-x86_64.run was made
 verify /out/p-all-in-one-0.9-x86_64.run
 "
     );
@@ -138,17 +144,22 @@ fn what_stands_on_the_running_trees_commit_is_built_while_that_is_checked_out() 
 check out 777777777777 of /src for toolchain
 compile toolchain (cairnctl, profile helper, static, toolchain 1.95.0)
 check that toolchain says worktree 777777777777
+list what is linked into toolchain
 stage 1 file of toolchain in section core
 stage 2 files of toolchain in section core
 compile server (server, tool, profile release, native, toolchain 1.80)
 check that server says worktree 777777777777
+list what is linked into server
 stage 2 files of server in section server
 stage 2 files of web in section web
 check out 111111111111 of /src for agent
 compile agent (agent, profile release, native, toolchain 1.95.0)
+list what is linked into agent
 stage 1 file of agent in section node
+describe what is inside in share/sbom.cdx.json and share/licenses/THIRD-PARTY.txt
 compress 4 sections
 assemble /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run, unsigned
+state how /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run was made
 verify /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run
 "
     );
@@ -192,7 +203,7 @@ fn bundles_are_fetched_first_and_staged_last() {
         ),
         "{sentences}"
     );
-    let [.., one, two, _, _, _] = &plan.steps[..] else { panic!("{sentences}") };
+    let [.., one, two, _, _, _, _, _] = &plan.steps[..] else { panic!("{sentences}") };
     assert_eq!(one.to_string(), "stage 1 file of one in section node");
     let Step::Stage { from, files, section, .. } = two else { panic!("{two}") };
     assert_eq!(*from, Origin::Bundle { sha256: digest.to_lowercase() });
@@ -261,6 +272,10 @@ fn a_path_has_one_owner() {
     assert_eq!(
         refusal(&bundle("share/web")),
         "`share/web` of b is a file, and others lie in it; rename one of them"
+    );
+    assert_eq!(
+        refusal(&bundle("share/sbom.cdx.json")),
+        "`share/sbom.cdx.json` is brought by b and by toolchain; rename one of them"
     );
     assert_eq!(
         refusal(&bundle("manifest.json")),

@@ -1,14 +1,14 @@
 //! Files of others: copied or fetched into the cache under their SHA-256, and never used under another.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
 
 use super::Did;
 use crate::cache::used;
+use crate::digest::hex_of_file;
 use crate::environment;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -32,7 +32,7 @@ pub fn fetch(
 ) -> Result<Did> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     let kept = folder.join(sha256);
-    if kept.exists() && sha256_of(&kept)? == sha256 {
+    if kept.exists() && hex_of_file(&kept)? == sha256 {
         used(kept);
         progress.say(&format!("{name} is in the cache"));
         return Ok(Did::Fetched { cached: true });
@@ -45,13 +45,13 @@ pub fn fetch(
     let part = folder.join(format!("{sha256}.part"));
     let mut continued = part.exists();
     get(name, from, &part)?;
-    let mut found = sha256_of(&part)?;
+    let mut found = hex_of_file(&part)?;
     if found != sha256 && continued && is_url(from) {
         // The beginning may be of another file than the rest.
         fs::remove_file(&part)?;
         continued = false;
         get(name, from, &part)?;
-        found = sha256_of(&part)?;
+        found = hex_of_file(&part)?;
     }
     if found != sha256 {
         fs::remove_file(&part)?;
@@ -106,18 +106,4 @@ fn download(name: &str, url: &str, part: &Path) -> Result<()> {
             }
         }
     }
-}
-
-fn sha256_of(path: &Path) -> Result<String> {
-    let read = || -> std::io::Result<String> {
-        let (mut file, mut hash) = (File::open(path)?, Sha256::new());
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match std::io::Read::read(&mut file, &mut buffer)? {
-                0 => break Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
-                count => hash.update(&buffer[..count]),
-            }
-        }
-    };
-    read().with_context(|| format!("cannot read `{}`", path.display()))
 }

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use cargo_metadata::{DependencyKind, Message, MetadataCommand, PackageId};
+use cargo_metadata::{DependencyKind, Message, Metadata, MetadataCommand, Package, PackageId};
 use xshell::{Shell, cmd};
 
 use super::Did;
@@ -18,6 +19,7 @@ use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::plan::{Compile, TARGET};
 use crate::progress::Progress;
+use crate::supply::{Compiler, Linked};
 
 /// Cargo, for one component.
 pub struct Cargo<'a> {
@@ -36,9 +38,11 @@ impl Cargo<'_> {
     ///
     /// # Errors
     /// With cargo's own words.
-    pub fn build(&self, progress: &Progress) -> Result<Did> {
+    pub fn build(&self, progress: &Progress) -> Result<(Did, Linked)> {
         let (compile, slot) = (self.compile, &self.slot);
-        let crates = self.crates()?;
+        let metadata = self.metadata()?;
+        let root = self.root(&metadata)?.id.clone();
+        let crates = crates(&root, &metadata)?;
         let shell = Shell::new()?;
         let (package, profile, jobs) =
             (&compile.package, &compile.profile, self.surroundings.jobs.to_string());
@@ -49,7 +53,7 @@ impl Cargo<'_> {
             "cargo build --locked --message-format=json-render-diagnostics --package {package} --profile {profile}
              --target {TARGET} --jobs {jobs} {bins...} {features...}"
         );
-        let mut command = self.surround(Command::from(command));
+        let mut command = self.surround(Command::from(command), &self.manifest());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(no_cargo)?;
         let stdout = child.stdout.take().context("cargo has no output")?;
@@ -59,6 +63,8 @@ impl Cargo<'_> {
             let _ = stderr.read_to_string(&mut words);
             words
         });
+        let mut linked = Linked { metadata, root, crates: BTreeMap::new() };
+        let for_target = slot.target.join(TARGET);
         let mut seen = BTreeSet::new();
         let (mut compiled, mut fresh) = (0, 0);
         let mut diagnostics = String::new();
@@ -66,6 +72,10 @@ impl Cargo<'_> {
             match message.context("cannot read what cargo answers")? {
                 Message::CompilerArtifact(artifact) => {
                     *(if artifact.fresh { &mut fresh } else { &mut compiled }) += 1;
+                    if artifact.filenames.iter().any(|file| file.starts_with(&for_target)) {
+                        let features = linked.crates.entry(artifact.package_id.clone()).or_default();
+                        features.extend(artifact.features);
+                    }
                     seen.insert(artifact.package_id);
                     progress.at(seen.len() as u64, crates.max(seen.len()) as u64, "crates");
                 }
@@ -88,7 +98,7 @@ impl Cargo<'_> {
                 }
             }
         }
-        Ok(Did::Compiled { compiled, fresh })
+        Ok((Did::Compiled { compiled, fresh }, linked))
     }
 
     /// Brings every crate of the lock file that this machine's builds need into cargo's home, and rustup's toolchain with it.
@@ -97,7 +107,8 @@ impl Cargo<'_> {
     /// With cargo's own words.
     pub fn fetch(&self) -> Result<()> {
         let shell = Shell::new()?;
-        let mut command = self.surround(Command::from(cmd!(shell, "cargo fetch --locked --target {TARGET}")));
+        let command = Command::from(cmd!(shell, "cargo fetch --locked --target {TARGET}"));
+        let mut command = self.surround(command, &self.manifest());
         let output = command.stdin(Stdio::null()).output().map_err(no_cargo)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -110,50 +121,57 @@ impl Cargo<'_> {
         Ok(())
     }
 
-    /// How many packages stand under the one that is built: what cargo does not say beforehand.
-    fn crates(&self) -> Result<usize> {
-        let compile = self.compile;
+    fn manifest(&self) -> PathBuf {
+        self.slot.checkout.join("Cargo.toml")
+    }
+
+    /// The graph that is built from, as cargo sees it with the features that are asked for.
+    fn metadata(&self) -> Result<Metadata> {
+        if self.compile.features.is_empty() {
+            return self.ask(&["--filter-platform", TARGET], &self.manifest());
+        }
+        // Features are those of the package whose manifest is named.
+        let members = self.ask(&["--no-deps"], &self.manifest())?;
+        let features = self.compile.features.join(",");
+        let own = self.root(&members)?.manifest_path.as_std_path();
+        self.ask(&["--filter-platform", TARGET, "--features", &features], own)
+    }
+
+    fn ask(&self, arguments: &[&str], manifest: &Path) -> Result<Metadata> {
         let shell = Shell::new()?;
-        let command = cmd!(shell, "cargo metadata --format-version 1 --locked --filter-platform {TARGET}");
-        let mut command = self.surround(Command::from(command));
+        let command = cmd!(shell, "cargo metadata --format-version 1 --locked {arguments...}");
+        let mut command = self.surround(Command::from(command), manifest);
         let output = command.stdin(Stdio::null()).output().map_err(no_cargo)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            let (component, said) = (&compile.component, tail(&said, 60));
+            let (component, said) = (&self.compile.component, tail(&said, 60));
             return Err(match self.offline {
                 None => anyhow!("cargo cannot read component `{component}`\n{said}"),
                 Some(fetch) => Failure::unsupported(format!(
                     "offline, and cargo cannot read component `{component}`\n{said}\n\
-                 if it misses a crate or a toolchain; run {fetch} where there is a network"
+                     if it misses a crate or a toolchain; run {fetch} where there is a network"
                 )),
             });
         }
-        let metadata = MetadataCommand::parse(std::str::from_utf8(&output.stdout)?)?;
-        let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
-        let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+        Ok(MetadataCommand::parse(std::str::from_utf8(&output.stdout)?)?)
+    }
+
+    /// The package whose programs are built.
+    fn root<'a>(&self, metadata: &'a Metadata) -> Result<&'a Package> {
+        let compile = self.compile;
         let members = metadata.workspace_packages();
-        let Some(root) = members.iter().find(|package| package.name.as_str() == compile.package) else {
+        members.iter().find(|package| package.name.as_str() == compile.package).copied().with_context(|| {
             let names: Vec<&str> = members.iter().map(|package| package.name.as_str()).collect();
             let remedy = crate::suggest::remedy(&compile.package, names);
-            bail!("component `{}` has no package `{}`{remedy}", compile.component, compile.package);
-        };
-        let (mut seen, mut open) = (BTreeSet::from([&root.id]), vec![&root.id]);
-        while let Some(id) = open.pop() {
-            for dependency in nodes.get(id).map_or(&[][..], |node| &node.deps) {
-                let built = dependency.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development);
-                if built && seen.insert(&dependency.pkg) {
-                    open.push(&dependency.pkg);
-                }
-            }
-        }
-        Ok(seen.len())
+            format!("component `{}` has no package `{}`{remedy}", compile.component, compile.package)
+        })
     }
 
     /// Everything about a call of cargo that is the same for all of them.
-    fn surround(&self, mut command: Command) -> Command {
+    fn surround(&self, mut command: Command, manifest: &Path) -> Command {
         let (compile, slot) = (self.compile, &self.slot);
         self.surroundings.restrict(&mut command);
-        command.current_dir("/").arg("--manifest-path").arg(slot.checkout.join("Cargo.toml"));
+        command.current_dir("/").arg("--manifest-path").arg(manifest);
         for own in [".cargo/config.toml", ".cargo/config"] {
             if slot.checkout.join(own).exists() {
                 command.arg("--config").arg(slot.checkout.join(own));
@@ -164,6 +182,10 @@ impl Cargo<'_> {
             // Rustup, which cargo is called through, would fetch a toolchain.
             command.arg("--offline").env("RUSTUP_AUTO_INSTALL", "0");
         }
+        // What is compiled for the target is known by where it lies, whatever the checkout's configuration says. The last one
+        // counts.
+        let target = toml::Value::String(slot.target.display().to_string());
+        command.arg("--config").arg(format!("build.build-dir={target}"));
         command.env("RUSTUP_TOOLCHAIN", &compile.channel).env("CARGO_TARGET_DIR", &slot.target);
         command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(compile, slot).join("\x1f"));
         command
@@ -172,6 +194,22 @@ impl Cargo<'_> {
         command.env("CAIRN_STAMP_DIRTY", compile.stamp.dirty.to_string());
         command
     }
+}
+
+/// How many packages stand under the one that is built: what cargo does not say beforehand.
+fn crates(root: &PackageId, metadata: &Metadata) -> Result<usize> {
+    let resolve = metadata.resolve.as_ref().context("cargo resolved nothing")?;
+    let nodes: BTreeMap<&PackageId, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let (mut seen, mut open) = (BTreeSet::from([root]), vec![root]);
+    while let Some(id) = open.pop() {
+        for dependency in nodes.get(id).map_or(&[][..], |node| &node.deps) {
+            let built = dependency.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development);
+            if built && seen.insert(&dependency.pkg) {
+                open.push(&dependency.pkg);
+            }
+        }
+    }
+    Ok(seen.len())
 }
 
 /// Paths of this machine become names, so that they are not part of a program.
@@ -188,6 +226,36 @@ fn rustflags(compile: &Compile, slot: &Slot) -> Vec<String> {
         flags.extend(["-C".to_owned(), "target-feature=+crt-static".to_owned()]);
     }
     flags
+}
+
+/// What the rustc and cargo of a toolchain say of themselves.
+///
+/// # Errors
+/// If they cannot be run.
+pub fn compiler(channel: &str, surroundings: &Surroundings) -> Result<Compiler> {
+    let ask = |program: &str, arguments: &[&str]| -> Result<String> {
+        let mut command = Command::new(program);
+        surroundings.restrict(&mut command);
+        command.current_dir("/").env("RUSTUP_TOOLCHAIN", channel).args(arguments).stdin(Stdio::null());
+        let output = command.output().map_err(no_cargo)?;
+        if !output.status.success() {
+            bail!(
+                "cannot run `{program}` of toolchain {channel}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let rustc = ask("rustc", &["--version", "--verbose"])?;
+    let line = |key: &str| rustc.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+    Ok(Compiler {
+        channel: channel.to_owned(),
+        commit: line("commit-hash:").filter(|commit| commit.len() == 40).map(str::to_owned),
+        release: line("release:").unwrap_or_default().to_owned(),
+        folder: ask("rustc", &["--print", "sysroot"])?.into(),
+        rustc: rustc.lines().next().unwrap_or_default().to_owned(),
+        cargo: ask("cargo", &["--version"])?,
+    })
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]

@@ -5,7 +5,9 @@ mod again;
 mod bundle;
 mod cargo;
 mod pack;
+mod supply;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -22,6 +24,7 @@ use crate::git::Mirror;
 use crate::plan::{Compile, Origin, Plan, RunningTree, Staged, Stamp, Step, TARGET};
 use crate::progress::Progress;
 use crate::refs::Resolved;
+use crate::supply::{Beside, Compiler, Inventory, Linked};
 
 use cargo::Cargo;
 
@@ -81,6 +84,13 @@ pub enum Did {
         /// Still good.
         fresh: usize,
     },
+    /// What is linked, and whether it was looked up before.
+    Listed {
+        /// How many crates.
+        crates: usize,
+        /// Whether it was.
+        cached: bool,
+    },
     /// Members of the archive, and how many of them were there before.
     Compressed {
         /// All of them.
@@ -111,6 +121,10 @@ struct Work {
     stage: PathBuf,
     inputs: Vec<Input>,
     glibc: Option<String>,
+    linked: Option<Linked>,
+    inventories: BTreeMap<String, Inventory>,
+    compilers: BTreeMap<String, Compiler>,
+    beside: Beside,
     compressed: Option<Compressed>,
     outcome: Option<Outcome>,
 }
@@ -125,6 +139,10 @@ impl Runner<'_> {
             stage: self.cache.stage()?,
             inputs: Vec::new(),
             glibc: None,
+            linked: None,
+            inventories: BTreeMap::new(),
+            compilers: BTreeMap::new(),
+            beside: Beside::default(),
             compressed: None,
             outcome: None,
         };
@@ -163,7 +181,9 @@ impl Runner<'_> {
                 Mirror::existing(&self.cache.mirror(source)).check_out(commit, &slot.checkout)?;
             }
             Step::Compile(compile) => {
-                return self.cargo(compile).build(self.progress);
+                let (did, linked) = self.cargo(compile).build(self.progress)?;
+                work.linked = Some(linked);
+                return Ok(did);
             }
             Step::Crates(compile) => {
                 self.cargo(compile).fetch()?;
@@ -171,7 +191,8 @@ impl Runner<'_> {
             Step::CheckStamp { source, profile, bins, stamp, .. } => {
                 bins.iter().try_for_each(|bin| check_stamp(&self.built(source, profile).join(bin), stamp))?;
             }
-            Step::Fetch { bundle, from, sha256 } => {
+            Step::Inventory(inventory) => return self.inventory(inventory, work),
+            Step::Fetch { bundle, from, sha256, .. } => {
                 return bundle::fetch(
                     bundle,
                     from,
@@ -184,6 +205,7 @@ impl Runner<'_> {
             Step::Stage { from, section, mtime, files, .. } => {
                 self.stage(from, section, *mtime, files, work)?;
             }
+            Step::Describe { section, sbom, licenses } => self.describe(section, sbom, licenses, work)?,
             Step::Compress { .. } => {
                 let inputs = std::mem::take(&mut work.inputs);
                 let (members, jobs) = (self.cache.members(), self.surroundings.jobs);
@@ -202,9 +224,10 @@ impl Runner<'_> {
                 work.outcome = Some(assembled);
             }
             Step::Again { file, surroundings } => again::build(self, Path::new(file), surroundings)?,
+            Step::Attest { .. } => self.attest(work)?,
             Step::Verify { file } => {
                 let outcome = work.outcome.as_ref().context("nothing was assembled")?;
-                pack::verify(Path::new(file), outcome, self.key)?;
+                pack::verify(Path::new(file), outcome, self.key, &work.beside)?;
             }
         }
         Ok(Did::AsPlanned)

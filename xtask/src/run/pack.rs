@@ -12,6 +12,7 @@ use crate::environment;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::publish;
+use crate::supply::Beside;
 
 /// Compresses what was staged.
 pub fn compress(
@@ -58,9 +59,9 @@ pub fn assemble(
 }
 
 /// Reads the archive back, every entry, runs it once, and only then moves it to its place.
-pub fn verify(file: &Path, outcome: &Outcome, key: Option<&PrivateKey>) -> Result<()> {
+pub fn verify(file: &Path, outcome: &Outcome, key: Option<&PrivateKey>, beside: &Beside) -> Result<()> {
     let verified =
-        check(&publish::waits(file), key).and_then(|()| publish::publish(file, &outcome.digest, key));
+        check(&publish::waits(file), key).and_then(|()| publish::publish(file, &outcome.digest, key, beside));
     let removed = publish::discard(file);
     verified.and(removed)
 }

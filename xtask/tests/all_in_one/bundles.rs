@@ -57,6 +57,8 @@ fn a_file_beside_the_manifest_is_packed() {
     let packed = world.build(["--version", "0.9"]);
     assert!(packed.content("lib/extra.bin") == content);
     assert_eq!(packed.section("extra"), ["lib/extra.bin"]);
+    let dry = world.all_in_one(["--version", "0.9", "--dry-run"]).run().succeeded();
+    assert!(dry.stderr.contains("\n  extra states no license"), "{}", dry.stderr);
     let entry = packed.manifest().entry("lib/extra.bin").unwrap();
     assert_eq!((entry.mode, entry.section.as_str()), (Mode::Executable, "extra"));
     let section = packed.manifest().sections.iter().find(|section| section.name == "extra").unwrap();

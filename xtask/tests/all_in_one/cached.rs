@@ -22,6 +22,17 @@ fn compiled(ran: &Ran) -> Vec<(String, u64)> {
     did(ran, "compile").into_iter().map(|(name, did)| (name, units(&did))).collect()
 }
 
+/// Whose inventory was taken from the cache.
+fn listed(ran: &Ran) -> Vec<(String, bool)> {
+    did(ran, "inventory").into_iter().map(|(name, did)| (name, did["cached"].as_bool().unwrap())).collect()
+}
+
+/// How many members were compressed anew.
+fn compressed(ran: &Ran) -> u64 {
+    let members = did(ran, "compress").pop().unwrap().1;
+    members["members"].as_u64().unwrap() - members["reused"].as_u64().unwrap()
+}
+
 fn build(world: &World, arguments: &[&str]) -> Ran {
     world.all_in_one(arguments.iter().copied()).arguments(["--format=json"]).run().succeeded()
 }
@@ -40,8 +51,9 @@ fn another_name_or_version_of_the_same_refs_compiles_and_compresses_nothing() {
         let again = build(&world, arguments);
         let nothing = |name: &str| (name.to_owned(), 0);
         assert_eq!(compiled(&again), [nothing("toolchain"), nothing("agent"), nothing("server")]);
-        let members = did(&again, "compress").pop().unwrap().1;
-        assert_eq!(members["members"], members["reused"], "{members}");
+        assert!(listed(&again).iter().all(|(_, cached)| *cached), "{}", again.stdout);
+        // The list of parts names the product's version.
+        assert_eq!(compressed(&again), 1, "{}", again.stdout);
     }
 }
 
@@ -54,9 +66,10 @@ fn a_change_in_one_component_redoes_that_component_alone() {
     project::program(&world.agent, "agent", &format!("changed at {now}"));
     world.agent.release("changed");
     let again = build(&world, &["--version=0.9fix", "--component=agent=changed"]);
-    // The agent is one program, in one member, of another time than the rest.
-    let members = did(&again, "compress").pop().unwrap().1;
-    assert_eq!(members["members"].as_u64().unwrap() - members["reused"].as_u64().unwrap(), 1, "{members}");
+    // The agent is one program, in one member, of another time than the rest; the other one holds the list of parts.
+    assert_eq!(compressed(&again), 2, "{}", again.stdout);
+    let cached = |name: &str, cached: bool| (name.to_owned(), cached);
+    assert_eq!(listed(&again), [cached("toolchain", true), cached("agent", false), cached("server", true)]);
     let units = |name: &str, units: u64| (name.to_owned(), units);
     assert_eq!(compiled(&again), [units("toolchain", 0), units("agent", 1), units("server", 0)]);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 
-use crate::support::{Gate, Packed, World};
+use crate::support::{Gate, Packed, World, names_beside};
 
 #[test]
 fn a_second_build_waits_and_says_for_whom() {
@@ -69,7 +69,11 @@ fn what_a_killed_build_left_where_results_go_is_cleared_away() {
     fs::create_dir_all(&left).unwrap();
     fs::write(left.join(name), "half").unwrap();
     fs::write(left.join(".tmp123456"), "less than half").unwrap();
-    fs::write(world.out().join(format!("{name}.sha256")), "of an earlier file").unwrap();
+    for extension in ["sha256", "sig", "cdx.json", "provenance.json"] {
+        fs::write(world.out().join(format!("{name}.{extension}")), "of an earlier file").unwrap();
+    }
     world.build(["--version=0.9fix"]);
-    assert_eq!(world.results(), [name.to_owned(), format!("{name}.sha256")]);
+    assert_eq!(world.results(), names_beside(name, &["cdx.json", "provenance.json", "sha256"]));
+    let left = |name: &String| fs::read(world.out().join(name)).unwrap() == b"of an earlier file";
+    assert!(!world.results().iter().any(left));
 }

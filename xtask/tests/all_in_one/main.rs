@@ -28,6 +28,7 @@ mod reproducible;
 mod same_bytes;
 mod signed;
 mod stamps;
+mod supply;
 mod surroundings;
 mod verified;
 mod worktrees;

@@ -8,7 +8,7 @@ use std::process::Command;
 use packaging_archive::{Archive, TRAILER_BYTES, Trailer};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Keys, Ran, World, Xtask};
+use crate::support::{Keys, Ran, World, Xtask, names_beside};
 
 fn verify(file: &Path, trust: &[&Path]) -> Ran {
     let call = Xtask::new(["verify", file.to_str().unwrap()]);
@@ -45,12 +45,12 @@ fn plan_and_result_say_by_whom() {
     }
     let file = ran.file();
     let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-    assert_eq!(world.results(), [name.clone(), format!("{name}.sha256"), format!("{name}.sig")]);
+    assert_eq!(world.results(), names_beside(&name, &["cdx.json", "provenance.json", "sha256", "sig"]));
     let inspected = Xtask::new(["inspect", file.to_str().unwrap()]).run().succeeded();
     says(&inspected, 0, &format!("signed by {}", keys.fingerprint));
     // What is built over it without a key is not left with a signature beside it.
     world.all_in_one(["--version=0.9fix"]).run().succeeded();
-    assert_eq!(world.results(), [name.clone(), format!("{name}.sha256")]);
+    assert_eq!(world.results(), names_beside(&name, &["cdx.json", "provenance.json", "sha256"]));
     says(&verify(&file, &[]), 0, "\nnot signed\n");
 }
 
@@ -105,8 +105,8 @@ fn a_file_signed_afterwards_is_the_one_that_would_have_been_built_signed() {
         let call = Xtask::new(["sign", file.to_str().unwrap()]).option("--key", &key.private);
         call.option("--passphrase-file", &world.path("passphrase"))
     };
-    let contents =
-        |file: &Path| ["run", "run.sha256", "run.sig"].map(|end| fs::read(file.with_extension(end)).unwrap());
+    let ends = ["run", "run.sha256", "run.sig", "run.cdx.json", "run.provenance.json"];
+    let contents = |file: &Path| ends.map(|end| fs::read(file.with_extension(end)).unwrap());
     let build = world.all_in_one(["--version=0.9fix"]).option("--key", &keys.private);
     let file = build.env("CAIRN_KEY_PASSPHRASE", "pass").run().succeeded().file();
     let built_signed = contents(&file);
@@ -135,7 +135,7 @@ fn a_file_signed_afterwards_is_the_one_that_would_have_been_built_signed() {
     fs::write(&file, &bytes).unwrap();
     says(&sign(&file, &keys).arguments(["--replace"]).run(), 2, "is damaged");
     assert!(fs::read(&file).unwrap() == bytes);
-    assert_eq!(world.results().len(), 3, "{:?}", world.results());
+    assert_eq!(world.results().len(), 5, "{:?}", world.results());
 }
 
 #[test]

@@ -18,5 +18,5 @@ pub use packed::Packed;
 pub use repository::Repository;
 pub use server::{Reply, Server};
 pub use toolchain::Toolchain;
-pub use world::{MANIFEST, World, in_shared_cache, shared_cache};
+pub use world::{MANIFEST, World, in_shared_cache, names_beside, shared_cache};
 pub use xtask::{Ran, Xtask};

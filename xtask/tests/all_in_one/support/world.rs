@@ -156,6 +156,11 @@ impl Drop for World {
     }
 }
 
+/// Names of a packed file and of what lies beside it, in order.
+pub fn names_beside(name: &str, extensions: &[&str]) -> Vec<String> {
+    [name.to_owned()].into_iter().chain(extensions.iter().map(|end| format!("{name}.{end}"))).collect()
+}
+
 /// The cache that all tests share.
 pub fn shared_cache() -> PathBuf {
     std::env::var_os("CAIRN_TEST_CACHE").map_or_else(
