@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use packaging_archive::hex;
 use serde_json::json;
 
+use crate::answer::answer;
 use crate::buildfile;
 use crate::cache::{Cache, UNUSED_DAYS};
 use crate::cli::AllInOne;
@@ -216,7 +217,8 @@ fn report(
     if let Some(signer) = signer {
         progress.say(&format!("signed by {signer}"));
     }
-    println!("{file} {size} bytes sha256 {sha256}");
+    // The file lies in its place, whether anybody reads this or not.
+    let _ = answer!("{file} {size} bytes sha256 {sha256}");
 }
 
 fn line(component: &Resolved) -> String {

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use packaging_archive::{Archive, Digest, Error, PrivateKey, Trailer, hex, make_delta};
 
 use crate::all_in_one::tree;
+use crate::answer::answer;
 use crate::cli::Delta;
 use crate::failure::Failure;
 use crate::supply::Beside;
@@ -36,13 +37,13 @@ pub fn command(args: &Delta) -> Result<()> {
 
     let (from, to) = (old.manifest(), new.manifest());
     let whole = new.trailer().file_bytes;
-    println!("{} {} from {}", to.product, to.version, from.version);
-    println!("starts from the file with the digest {}", hex(&old.trailer().digest));
-    println!("{} bytes in the place of {whole}", trailer.file_bytes);
+    answer!("{} {} from {}", to.product, to.version, from.version)?;
+    answer!("starts from the file with the digest {}", hex(&old.trailer().digest))?;
+    answer!("{} bytes in the place of {whole}", trailer.file_bytes)?;
     if let Some(key) = &key {
-        println!("signed by {}", key.public().fingerprint());
+        answer!("signed by {}", key.public().fingerprint())?;
     }
-    println!("{} {} bytes sha256 {}", file.display(), trailer.file_bytes, hex(&digest));
+    answer!("{} {} bytes sha256 {}", file.display(), trailer.file_bytes, hex(&digest))?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use packaging_archive::{PrivateKey, PublicKey};
 
+use crate::answer::answer;
 use crate::cli::{KeyArgs, Keygen, PassphraseArgs};
 use crate::failure::Failure;
 
@@ -43,9 +44,9 @@ pub fn generate(args: &Keygen) -> Result<()> {
         return Err(error);
     }
     let how = if passphrase.is_some() { "encrypted" } else { "not encrypted" };
-    println!("private key  {} ({how})", args.file.display());
-    println!("public key   {}", public_file.display());
-    println!("fingerprint  {}", key.public().fingerprint());
+    answer!("private key  {} ({how})", args.file.display())?;
+    answer!("public key   {}", public_file.display())?;
+    answer!("fingerprint  {}", key.public().fingerprint())?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
+mod answer;
 mod buildfile;
 mod cache;
 mod check;

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, Value};
 
+use crate::answer::answer;
 use crate::buildfile::{self, BuildFile};
 use crate::cli;
 use crate::failure::Failure;
@@ -47,7 +48,7 @@ pub fn command(args: &cli::Pin) -> Result<()> {
     if let Some(there) = chosen.file.releases.get(release) {
         let differing = differing(there, &pins);
         if differing.is_empty() && there.len() == pins.len() {
-            println!("`{manifest}` pins {release} so already");
+            answer!("`{manifest}` pins {release} so already")?;
             return Ok(());
         }
         if !differing.is_empty() && !args.replace {
@@ -60,7 +61,7 @@ pub fn command(args: &cli::Pin) -> Result<()> {
     let (text, table) = written(&fs::read_to_string(&chosen.manifest)?, release, &pins)?;
     BuildFile::parse(&text).context("what would be written cannot be read")?;
     replace(&chosen.manifest, &text)?;
-    println!("{table}");
+    answer!("{table}")?;
     progress.say(&format!("wrote this to `{manifest}`; commit it"));
     Ok(())
 }

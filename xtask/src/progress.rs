@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::answer::answer;
+
 /// How a build speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -50,7 +52,8 @@ impl Progress {
     /// One JSON object for programs.
     pub fn emit(&self, object: &serde_json::Value) {
         if self.format == Format::Json {
-            println!("{object}");
+            // Whether anybody reads it does not matter to what is being done.
+            let _ = answer!("{object}");
         }
     }
 

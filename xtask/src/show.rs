@@ -1,11 +1,12 @@
 //! `verify`, `inspect` and `compare`: what a packed file is, told on the release engineer's machine.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use packaging_archive::{Archive, PublicKey, hex};
 
+use crate::answer::{self, answer};
 use crate::cli::{Compare, Inspect, Verify};
 use crate::compare;
 use crate::digest;
@@ -28,14 +29,14 @@ pub fn verify(args: &Verify) -> Result<()> {
         None => format!("{} entries", manifest.entries.len()),
         Some(delta) => format!("a delta from {}", delta.base.version),
     };
-    println!("ok: {} {}, {what}, every byte as it was packed", manifest.product, manifest.version);
+    answer!("ok: {} {}, {what}, every byte as it was packed", manifest.product, manifest.version)?;
     if let Some(delta) = &manifest.delta {
         let bytes = archive.trailer().file_bytes;
-        println!("{bytes} bytes that make {} of the file with the digest {}", delta.size, delta.base.digest);
+        answer!("{bytes} bytes that make {} of the file with the digest {}", delta.size, delta.base.digest)?;
     }
-    println!("{signed}");
+    answer!("{signed}")?;
     for line in beside(&archive)? {
-        println!("{line}");
+        answer!("{line}")?;
     }
     Ok(())
 }
@@ -88,35 +89,27 @@ fn beside(archive: &Archive) -> Result<Vec<String>> {
 /// If it cannot be read.
 pub fn inspect(args: &Inspect) -> Result<()> {
     let archive = open(&args.file)?;
-    let mut out = std::io::stdout().lock();
-    match args.format {
-        Format::Json => out.write_all(archive.manifest_json())?,
-        Format::Human => {
-            write!(out, "{}", archive.manifest())?;
-            writeln!(
-                out,
-                "{} bytes, digest {}",
-                archive.trailer().file_bytes,
-                hex(&archive.trailer().digest)
-            )?;
-            match archive.signer() {
-                Some(signer) => writeln!(out, "signed by {}", signer.fingerprint())?,
-                None => writeln!(out, "not signed")?,
-            }
-            for path in [supply::SBOM, supply::LICENSES] {
-                if archive.manifest().entry(path).is_some() {
-                    writeln!(out, "inside: {path}")?;
-                }
-            }
-            for extension in [supply::SBOM_EXTENSION, supply::PROVENANCE_EXTENSION] {
-                let beside = args.file.with_added_extension(extension);
-                if beside.exists() {
-                    writeln!(out, "beside it: {}", beside.display())?;
-                }
-            }
+    if args.format == Format::Json {
+        return Ok(answer::print(std::str::from_utf8(archive.manifest_json())?)?);
+    }
+    let (bytes, digest) = (archive.trailer().file_bytes, hex(&archive.trailer().digest));
+    let mut text = format!("{}{bytes} bytes, digest {digest}\n", archive.manifest());
+    match archive.signer() {
+        Some(signer) => writeln!(text, "signed by {}", signer.fingerprint())?,
+        None => writeln!(text, "not signed")?,
+    }
+    for path in [supply::SBOM, supply::LICENSES] {
+        if archive.manifest().entry(path).is_some() {
+            writeln!(text, "inside: {path}")?;
         }
     }
-    Ok(())
+    for extension in [supply::SBOM_EXTENSION, supply::PROVENANCE_EXTENSION] {
+        let beside = args.file.with_added_extension(extension);
+        if beside.exists() {
+            writeln!(text, "beside it: {}", beside.display())?;
+        }
+    }
+    Ok(answer::print(&text)?)
 }
 
 /// Compares two packed files. A signature is no difference: it is about the bytes that are compared.
@@ -130,7 +123,7 @@ pub fn compare(args: &Compare) -> Result<()> {
     if !found.is_empty() {
         bail!("`{one}` and `{two}` differ:\n{}", compare::listed(&found));
     }
-    println!("the same: {one} and {two}, sha256 {} but for signatures", hex(&first.trailer().digest));
+    answer!("the same: {one} and {two}, sha256 {} but for signatures", hex(&first.trailer().digest))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use packaging_archive::{Archive, hex};
 
+use crate::answer::answer;
 use crate::cli::Sign;
 use crate::failure::Failure;
 use crate::{digest, key, publish, supply};
@@ -41,7 +42,7 @@ pub fn command(args: &Sign) -> Result<()> {
     let digest = signed?;
     removed?;
     let size = archive.trailer().file_bytes;
-    println!("signed by {}", key.public().fingerprint());
-    println!("{} {size} bytes sha256 {}", file.display(), hex(&digest));
+    answer!("signed by {}", key.public().fingerprint())?;
+    answer!("{} {size} bytes sha256 {}", file.display(), hex(&digest))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::{Ran, World, Xtask};
 
@@ -52,5 +53,19 @@ fn inspect_tells_what_a_file_was_built_from() {
     let human = Xtask::new(["inspect", file]).run().succeeded().stdout;
     for words in ["trio", "0.9fix-qa", "server", &world.server.head(), &world.agent.head(), "dashboard"] {
         assert!(human.contains(words), "{human}\ndoes not say: {words}");
+    }
+}
+
+#[test]
+fn who_stops_reading_is_no_error() {
+    let world = World::new();
+    let file = world.all_in_one(["--version=0.9fix"]).run().succeeded().file();
+    for command in ["verify", "inspect"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut call = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let output = call.arg(command).arg(&file).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command}");
     }
 }
