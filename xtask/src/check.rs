@@ -63,6 +63,9 @@ pub fn command(args: &Test) -> Result<()> {
     let filter = args.filter.as_slice();
     // No test is skipped when another fails: one run shows all that is wrong.
     cmd!(shell, "cargo test --workspace --all-features --locked --no-fail-fast -- {filter...}").run()?;
+    if args.full {
+        cmd!(shell, "cargo test --package xtask --all-features --locked --test full -- {filter...}").run()?;
+    }
     Ok(())
 }
 

@@ -49,12 +49,35 @@ fn a_fresh_clone_without_tags_plans_what_is_pinned() {
     }
 }
 
-#[test]
-fn what_was_packed_says_what_it_was_built_from() {
+/// A release that `cargo xtask test` has built.
+fn built(version: &str) -> PathBuf {
     let folder = std::env::var_os("CAIRN_RELEASES");
     let folder = folder.expect("CAIRN_RELEASES names no folder; run `cargo xtask test`, which fills one");
+    Path::new(&folder).join(format!("cairn-all-in-one-{version}-x86_64.run"))
+}
+
+#[test]
+fn what_is_compressed_and_packed_again_is_the_same_file() {
+    let (options, _, version) = BUILDS[1];
+    let folder = tempfile::tempdir().unwrap();
+    let cache =
+        PathBuf::from(std::env::var_os("CAIRN_TEST_CACHE").expect("CAIRN_TEST_CACHE names no folder"));
+    let members = folder.path().join("members");
+    std::fs::create_dir(&members).unwrap();
+    let call = Xtask::new(["all-in-one", "--allow-dirty", "--jobs", "1"]).arguments(options.iter().copied());
+    let call = call.option("--cache", &cache).option("--out", folder.path()).env("TZ", "<-0930>9:30");
+    let again = call.with_folder_over(&members, &cache.join("members")).run().succeeded().file();
+    assert!(std::fs::read_dir(&members).unwrap().next().is_some(), "nothing was compressed");
+    for extension in ["run", "run.sha256", "run.cdx.json", "run.provenance.json"] {
+        let read = |file: &Path| std::fs::read(file.with_extension(extension)).unwrap();
+        assert!(read(&built(version)) == read(&again), "{extension} differs");
+    }
+}
+
+#[test]
+fn what_was_packed_says_what_it_was_built_from() {
     for (_, release, version) in BUILDS {
-        let file = Path::new(&folder).join(format!("cairn-all-in-one-{version}-x86_64.run"));
+        let file = built(version);
         let packed = Packed::open(&file);
         assert_eq!(packed.manifest().version, version);
         let inspected = Xtask::new(["inspect"]).option("--", &file).run().succeeded().stdout;
