@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
+use crate::plan::{Lane, Place};
 
 /// After so many days without a build that used it, something in the cache is cleared.
 pub const UNUSED_DAYS: u32 = 30;
@@ -72,8 +73,13 @@ impl Cache {
     }
 
     /// Where a source is checked out and built.
-    pub fn slot(&self, source: &str) -> Slot {
-        let folder = used(self.folder.join("target/package").join(slot_name(source)));
+    pub fn slot(&self, place: &Place) -> Slot {
+        let folder = used(self.folder.join("target/package").join(slot_name(&place.source)));
+        let folder = folder.join(match place.lane {
+            Lane::Toolchain => "toolchain",
+            Lane::Programs => "programs",
+            Lane::Files => "files",
+        });
         Slot { checkout: folder.join("checkout"), target: folder.join("target") }
     }
 
@@ -181,10 +187,11 @@ mod tests {
         let cache = Cache::open(Some(folder.path()), "test", &|_, _| ()).unwrap();
         let now = SystemTime::now();
         let at = |path: &Path, days: u32| File::open(path).unwrap().set_modified(now - days * DAY).unwrap();
+        let place = |source: &str| Place { source: source.to_owned(), lane: Lane::Files };
         let slot = |source: &str| {
-            let slot = cache.slot(source);
+            let slot = cache.slot(&place(source));
             fs::create_dir_all(&slot.checkout).unwrap();
-            slot.checkout.parent().unwrap().to_owned()
+            slot.checkout.ancestors().nth(2).unwrap().to_owned()
         };
         let (old, recent, again) = (slot("/old"), slot("/recent"), slot("/again"));
         fs::create_dir_all(cache.members()).unwrap();
@@ -193,7 +200,7 @@ mod tests {
         for (path, days) in [(&old, 31), (&recent, 29), (&again, 90), (&members[0], 31), (&members[1], 29)] {
             at(path, days);
         }
-        cache.slot("/again");
+        cache.slot(&place("/again"));
         let unused = cache.unused(now);
         assert_eq!(unused, [members[0].clone(), old.clone()]);
         unused.iter().for_each(|path| Cache::clear(path).unwrap());

@@ -18,7 +18,7 @@ use crate::refs::{Resolved, WORKTREE};
 use crate::supply::{LICENSES, SBOM};
 use crate::version::Version;
 
-pub use step::{Compile, Inventory, Origin, Staged, Stamp, Step, short};
+pub use step::{Compile, Inventory, Lane, Origin, Place, Staged, Stamp, Step, short};
 
 /// The name of the component that every package has: the stub, the scripts and the helper, from the running tree.
 pub const TOOLCHAIN: &str = "toolchain";
@@ -183,27 +183,27 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
         plan.steps.push(fetch(name, bundle, inputs.manifest_folder));
     }
     build_toolchain(inputs, &mut plan.steps)?;
-    // Components of one source lie in one slot: by commit, so that it is checked out as seldom as can be.
+    // What lies in one slot is built by commit, so that it is checked out as seldom as can be.
     let mut order: Vec<&Resolved> = inputs.components.iter().collect();
-    order.sort_by_key(|component| {
-        let first = component.source == inputs.toolchain.source && component.tree == inputs.toolchain.tree;
-        (!first, &component.source, &component.tree, &component.name)
-    });
-    let mut checked_out = Some((inputs.toolchain.source.as_str(), inputs.toolchain.tree.as_str()));
+    let place = |component: &Resolved| {
+        let lane = if component.recipe.kind == Some(Kind::Cargo) { Lane::Programs } else { Lane::Files };
+        Place { source: component.source.clone(), lane }
+    };
+    order.sort_by_key(|component| (place(component), &component.tree, &component.name));
+    let mut checked_out = None;
     for (index, component) in order.iter().enumerate() {
-        let here = (component.source.as_str(), component.tree.as_str());
-        if checked_out != Some(here) {
-            let together = order[index..]
-                .iter()
-                .take_while(|other| (other.source.as_str(), other.tree.as_str()) == here);
+        let here = (place(component), component.tree.as_str());
+        if checked_out.as_ref() != Some(&here) {
+            let together =
+                order[index..].iter().take_while(|other| (place(other), other.tree.as_str()) == here);
             plan.steps.push(Step::CheckOut {
-                source: component.source.clone(),
+                place: here.0.clone(),
                 commit: component.tree.clone(),
                 components: together.map(|other| other.name.clone()).collect(),
             });
             checked_out = Some(here);
         }
-        build(component, inputs, &mut plan.steps)?;
+        build(component, &place(component), inputs, &mut plan.steps)?;
     }
     for (name, bundle) in &inputs.file.bundles {
         plan.steps.push(Step::Stage {
@@ -299,15 +299,16 @@ fn fetch(name: &str, bundle: &Bundle, manifest_folder: &str) -> Step {
 fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
     let tree = inputs.toolchain;
     let stamp = Stamp { reference: WORKTREE.into(), commit: tree.commit.clone(), dirty: tree.dirty };
+    let place = Place { source: tree.source.clone(), lane: Lane::Toolchain };
     steps.push(Step::CheckOut {
-        source: tree.source.clone(),
+        place: place.clone(),
         commit: tree.tree.clone(),
         components: vec![TOOLCHAIN.to_owned()],
     });
     let bins = vec!["cairnctl".to_owned()];
     let compile = Compile {
         component: TOOLCHAIN.into(),
-        source: tree.source.clone(),
+        place: place.clone(),
         package: "cairnctl".into(),
         bins: bins.clone(),
         features: Vec::new(),
@@ -320,7 +321,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
     steps.push(Step::Compile(compile));
     steps.push(Step::CheckStamp {
         component: TOOLCHAIN.into(),
-        source: tree.source.clone(),
+        place: place.clone(),
         profile: HELPER_PROFILE.into(),
         bins,
         stamp,
@@ -328,7 +329,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
     steps.push(inventory);
     steps.push(Step::Stage {
         component: TOOLCHAIN.into(),
-        from: Origin::Built { source: tree.source.clone(), profile: HELPER_PROFILE.into() },
+        from: Origin::Built { place: place.clone(), profile: HELPER_PROFILE.into() },
         section: CORE.into(),
         mtime: tree.time,
         files: vec![staged("cairnctl", HELPER, true)?],
@@ -336,7 +337,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
     let scripts = ["install.sh", "uninstall.sh"].map(|name| staged(&format!("packaging/{name}"), name, true));
     steps.push(Step::Stage {
         component: TOOLCHAIN.into(),
-        from: Origin::Checkout { source: tree.source.clone() },
+        from: Origin::Checkout(place),
         section: CORE.into(),
         mtime: tree.time,
         files: scripts.into_iter().collect::<Result<_>>()?,
@@ -344,7 +345,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
     Ok(())
 }
 
-fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
+fn build(component: &Resolved, place: &Place, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
     let (recipe, layout) = (&component.recipe, &inputs.file.archive.layout);
     let section =
         inputs.file.component(&component.name)?.section.clone().unwrap_or_else(|| component.name.clone());
@@ -362,7 +363,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
             };
             let compile = Compile {
                 component: component.name.clone(),
-                source: component.source.clone(),
+                place: place.clone(),
                 package: recipe.package.clone().unwrap_or_else(|| component.name.clone()),
                 bins: recipe.bins.clone(),
                 features: recipe.features.clone(),
@@ -376,7 +377,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
             if recipe.stamp {
                 steps.push(Step::CheckStamp {
                     component: component.name.clone(),
-                    source: component.source.clone(),
+                    place: place.clone(),
                     profile: PROFILE.into(),
                     bins: recipe.bins.clone(),
                     stamp,
@@ -386,7 +387,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
             let bins = recipe.bins.iter().map(|bin| staged(bin, &format!("{}/{bin}", layout.bins), true));
             steps.push(Step::Stage {
                 component: component.name.clone(),
-                from: Origin::Built { source: component.source.clone(), profile: PROFILE.into() },
+                from: Origin::Built { place: place.clone(), profile: PROFILE.into() },
                 section: section.clone(),
                 mtime: component.time,
                 files: bins.collect::<Result<_>>()?,
@@ -403,7 +404,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
         let files = component.files.iter().map(|file| staged(&file.from, &file.to, file.executable));
         steps.push(Step::Stage {
             component: component.name.clone(),
-            from: Origin::Checkout { source: component.source.clone() },
+            from: Origin::Checkout(place.clone()),
             section,
             mtime: component.time,
             files: files.collect::<Result<_>>()?,
@@ -415,7 +416,7 @@ fn build(component: &Resolved, inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Re
 fn inventory(compile: &Compile, tree: &str) -> Step {
     Step::Inventory(Inventory {
         component: compile.component.clone(),
-        source: compile.source.clone(),
+        place: compile.place.clone(),
         tree: tree.to_owned(),
         package: compile.package.clone(),
         static_libc: compile.static_libc,

@@ -12,13 +12,25 @@ use crate::environment::Surroundings;
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     /// The files of a commit into the source's slot.
-    CheckOut { source: String, commit: String, components: Vec<String> },
+    CheckOut {
+        #[serde(flatten)]
+        place: Place,
+        commit: String,
+        components: Vec<String>,
+    },
     /// One call of cargo.
     Compile(Compile),
     /// The crates of a lock file into cargo's home, for a build without a network.
     Crates(Compile),
     /// What the programs say of themselves, read from their files.
-    CheckStamp { component: String, source: String, profile: String, bins: Vec<String>, stamp: Stamp },
+    CheckStamp {
+        component: String,
+        #[serde(flatten)]
+        place: Place,
+        profile: String,
+        bins: Vec<String>,
+        stamp: Stamp,
+    },
     /// What is linked into the programs that were just compiled, and its licence texts.
     Inventory(Inventory),
     /// A bundled file into the cache, and its digest compared.
@@ -39,13 +51,37 @@ pub enum Step {
     Verify { file: String },
 }
 
+/// A slot: where files of a source lie, and what cargo makes of them. A source has one for each use, because a release takes
+/// the toolchain, programs and files from several commits of it as a rule: in one slot each would replace the others' files,
+/// and cargo would compile them again in every build.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// The source.
+    pub source: String,
+    /// What is taken from it.
+    pub lane: Lane,
+}
+
+/// What is taken from a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lane {
+    /// Stub, scripts and helper.
+    Toolchain,
+    /// Components that cargo builds, with their files. They are together, so that what they depend on is compiled once.
+    Programs,
+    /// Components that are files alone.
+    Files,
+}
+
 /// A call of cargo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Compile {
     /// For which component.
     pub component: String,
-    /// In whose slot.
-    pub source: String,
+    /// In which slot.
+    #[serde(flatten)]
+    pub place: Place,
     /// The package.
     pub package: String,
     /// Its programs.
@@ -67,8 +103,9 @@ pub struct Compile {
 pub struct Inventory {
     /// For which component.
     pub component: String,
-    /// In whose slot.
-    pub source: String,
+    /// In which slot.
+    #[serde(flatten)]
+    pub place: Place,
     /// The commit that is checked out there.
     pub tree: String,
     /// The package.
@@ -95,10 +132,14 @@ pub struct Stamp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// The checkout in a source's slot.
-    Checkout { source: String },
-    /// What cargo built in a source's slot, with this profile.
-    Built { source: String, profile: String },
+    /// The checkout in a slot.
+    Checkout(Place),
+    /// What cargo built in a slot, with this profile.
+    Built {
+        #[serde(flatten)]
+        place: Place,
+        profile: String,
+    },
     /// A bundled file in the cache.
     Bundle { sha256: String },
 }
@@ -117,8 +158,8 @@ pub struct Staged {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CheckOut { source, commit, components } => {
-                write!(f, "check out {} of {source} for {}", short(commit), components.join(", "))
+            Self::CheckOut { place, commit, components } => {
+                write!(f, "check out {} of {} for {}", short(commit), place.source, components.join(", "))
             }
             Self::Compile(compile) => {
                 let how = if compile.static_libc { ", static" } else { ", native" };

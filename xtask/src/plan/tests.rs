@@ -101,7 +101,7 @@ fn refusal(manifest: &str) -> String {
 }
 
 #[test]
-fn a_release_is_checked_out_once_for_all_its_components() {
+fn a_release_is_checked_out_once_for_all_programs_and_once_for_all_files() {
     let file = BuildFile::parse(MANIFEST).unwrap();
     let plan = made(&file, &resolved(&file, "/src", "0.9", "1"), Some("0.9"), None).unwrap();
     assert_eq!(
@@ -113,7 +113,7 @@ check that toolchain says worktree 777777777777
 list what is linked into toolchain
 stage 1 file of toolchain in section core
 stage 2 files of toolchain in section core
-check out 111111111111 of /src for agent, server, web
+check out 111111111111 of /src for agent, server
 compile agent (agent, profile release, native, toolchain 1.95.0)
 list what is linked into agent
 stage 1 file of agent in section node
@@ -121,6 +121,7 @@ compile server (server, tool, profile release, native, toolchain 1.95.0)
 check that server says 0.9 111111111111
 list what is linked into server
 stage 2 files of server in section server
+check out 111111111111 of /src for web
 stage 2 files of web in section web
 describe what is inside in share/sbom.cdx.json and share/licenses/THIRD-PARTY.txt
 compress 4 sections
@@ -132,7 +133,7 @@ verify /out/p-all-in-one-0.9-x86_64.run
 }
 
 #[test]
-fn what_stands_on_the_running_trees_commit_is_built_while_that_is_checked_out() {
+fn what_is_built_from_two_commits_is_built_one_commit_after_the_other() {
     let file = BuildFile::parse(MANIFEST).unwrap();
     let mut components = resolved(&file, "/src", "worktree", "7");
     components[0] = resolved(&file, "/src", "0.9", "1").remove(0);
@@ -147,15 +148,17 @@ check that toolchain says worktree 777777777777
 list what is linked into toolchain
 stage 1 file of toolchain in section core
 stage 2 files of toolchain in section core
-compile server (server, tool, profile release, native, toolchain 1.80)
-check that server says worktree 777777777777
-list what is linked into server
-stage 2 files of server in section server
-stage 2 files of web in section web
 check out 111111111111 of /src for agent
 compile agent (agent, profile release, native, toolchain 1.95.0)
 list what is linked into agent
 stage 1 file of agent in section node
+check out 777777777777 of /src for server
+compile server (server, tool, profile release, native, toolchain 1.80)
+check that server says worktree 777777777777
+list what is linked into server
+stage 2 files of server in section server
+check out 777777777777 of /src for web
+stage 2 files of web in section web
 describe what is inside in share/sbom.cdx.json and share/licenses/THIRD-PARTY.txt
 compress 4 sections
 assemble /out/p-all-in-one-1-dev.77777777+agent.0.9-qa-x86_64.run, unsigned
@@ -225,12 +228,13 @@ fn fetching_does_what_needs_a_network_and_nothing_else() {
 fetch b from https://host/b
 check out 777777777777 of /src for toolchain
 fetch the crates of toolchain (toolchain 1.95.0)
-check out 111111111111 of /src for agent, server, web
+check out 111111111111 of /src for agent, server
 fetch the crates of agent (toolchain 1.95.0)
 ";
-    assert_eq!(all(&components), expected);
+    let files = "check out 111111111111 of /src for web\n";
+    assert_eq!(all(&components), format!("{expected}{files}"));
     components[1].toolchain = Some("1.80".into());
-    assert_eq!(all(&components), format!("{expected}fetch the crates of server (toolchain 1.80)\n"));
+    assert_eq!(all(&components), format!("{expected}fetch the crates of server (toolchain 1.80)\n{files}"));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::cache::Cache;
 use crate::compare;
 use crate::environment::Surroundings;
 use crate::git::Mirror;
-use crate::plan::Step;
+use crate::plan::{Place, Step};
 use crate::publish;
 
 /// The empty cache folder. Its length is another than any path of the first build has: compilers put paths into programs.
@@ -78,7 +78,7 @@ fn bring(first: &Runner<'_>, cache: &Cache) -> Result<()> {
     let mut brought = BTreeSet::new();
     for step in &first.plan.steps {
         match step {
-            Step::CheckOut { source, .. } if brought.insert(source) => {
+            Step::CheckOut { place: Place { source, .. }, .. } if brought.insert(source) => {
                 let to = cache.mirror(source);
                 Mirror::existing(&first.cache.mirror(source)).copy_to(&to)?;
             }

@@ -21,7 +21,7 @@ use crate::elf;
 use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::git::Mirror;
-use crate::plan::{Compile, Origin, Plan, RunningTree, Staged, Stamp, Step, TARGET};
+use crate::plan::{Compile, Origin, Place, Plan, RunningTree, Staged, Stamp, Step, TARGET};
 use crate::progress::Progress;
 use crate::refs::Resolved;
 use crate::supply::{Beside, Compiler, Inventory, Linked};
@@ -176,9 +176,9 @@ impl Runner<'_> {
 
     fn step(&self, step: &Step, work: &mut Work) -> Result<Did> {
         match step {
-            Step::CheckOut { source, commit, .. } => {
-                let slot = self.cache.slot(source);
-                Mirror::existing(&self.cache.mirror(source)).check_out(commit, &slot.checkout)?;
+            Step::CheckOut { place, commit, .. } => {
+                let slot = self.cache.slot(place);
+                Mirror::existing(&self.cache.mirror(&place.source)).check_out(commit, &slot.checkout)?;
             }
             Step::Compile(compile) => {
                 let (did, linked) = self.cargo(compile).build(self.progress)?;
@@ -188,8 +188,8 @@ impl Runner<'_> {
             Step::Crates(compile) => {
                 self.cargo(compile).fetch()?;
             }
-            Step::CheckStamp { source, profile, bins, stamp, .. } => {
-                bins.iter().try_for_each(|bin| check_stamp(&self.built(source, profile).join(bin), stamp))?;
+            Step::CheckStamp { place, profile, bins, stamp, .. } => {
+                bins.iter().try_for_each(|bin| check_stamp(&self.built(place, profile).join(bin), stamp))?;
             }
             Step::Inventory(inventory) => return self.inventory(inventory, work),
             Step::Fetch { bundle, from, sha256, .. } => {
@@ -242,8 +242,8 @@ impl Runner<'_> {
         work: &mut Work,
     ) -> Result<()> {
         let origin = match from {
-            Origin::Checkout { source } => self.cache.slot(source).checkout,
-            Origin::Built { source, profile } => self.built(source, profile),
+            Origin::Checkout(place) => self.cache.slot(place).checkout,
+            Origin::Built { place, profile } => self.built(place, profile),
             Origin::Bundle { sha256 } => self.cache.bundles().join(sha256),
         };
         for file in files {
@@ -265,12 +265,12 @@ impl Runner<'_> {
     }
 
     fn cargo<'b>(&'b self, compile: &'b Compile) -> Cargo<'b> {
-        let slot = self.cache.slot(&compile.source);
+        let slot = self.cache.slot(&compile.place);
         Cargo { compile, slot, surroundings: self.surroundings, offline: self.offline }
     }
 
-    fn built(&self, source: &str, profile: &str) -> PathBuf {
-        self.cache.slot(source).target.join(TARGET).join(profile)
+    fn built(&self, place: &Place, profile: &str) -> PathBuf {
+        self.cache.slot(place).target.join(TARGET).join(profile)
     }
 
     fn description(&self, glibc: Option<String>) -> Description {

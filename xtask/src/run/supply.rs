@@ -41,7 +41,7 @@ impl Runner<'_> {
                 (inventory, true)
             }
             None => {
-                let checkout = self.cache.slot(&step.source).checkout;
+                let checkout = self.cache.slot(&step.place).checkout;
                 let lock =
                     fs::read_to_string(checkout.join("Cargo.lock")).context("cannot read the lock file")?;
                 let mut inventory = supply::take(&linked, &lock, &checkout)?;

@@ -85,10 +85,29 @@ fn a_stamp_is_made_anew_when_the_ref_has_another_name() {
 }
 
 #[test]
+fn programs_and_files_of_one_source_at_two_commits_are_not_compiled_again() {
+    let world = World::new();
+    world.manifest("[component.code]\nsource = \"server\"\nkind = \"static\"\nfiles = [\"src\"]\n");
+    let arguments = ["--version=0.9fix", "--component=code=0.9"];
+    build(&world, &arguments);
+    let again = build(&world, &arguments);
+    let none = ["toolchain", "agent", "server"].map(|name| (name.to_owned(), 0));
+    assert_eq!(compiled(&again), none);
+    let packed = world.build(arguments);
+    assert!(
+        packed.text("share/src/main.rs").contains("server of 0.9\""),
+        "{}",
+        packed.text("share/src/main.rs")
+    );
+    assert_eq!(packed.run("bin/server"), "server of 0.9fix\n");
+}
+
+#[test]
 fn what_is_missing_or_half_made_in_the_cache_is_made_again() {
     let world = World::new();
     build(&world, &["--version=0.9"]);
     let [mirror, slot] = in_shared_cache(world.server.as_str());
+    let slot = slot.join("programs");
     let git_says = |path: &str| fs::read_to_string(slot.join("checkout").join(path)).unwrap();
     assert!(git_says("src/main.rs").contains("server of 0.9"));
 
