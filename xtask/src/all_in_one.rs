@@ -15,6 +15,7 @@ use crate::digest;
 use crate::environment::{self, Surroundings};
 use crate::failure::Failure;
 use crate::key;
+use crate::os;
 use crate::packages;
 use crate::plan::{Inputs, Plan, RunningTree, Step, plan, short};
 use crate::progress::{Format, Progress};
@@ -33,11 +34,13 @@ pub fn command(args: &AllInOne) -> Result<()> {
     let key = key::given(&args.key)?;
     let signer = key.as_ref().map(|key| key.public().fingerprint().to_string());
     let what = args.version.as_ref().map_or(refs::WORKTREE, crate::version::Version::as_str);
-    let offline = args.offline.then(|| args.choice.fetch_command(args.version.as_ref()));
+    let offline = args.offline.then(|| args.choice.fetch_command(&args.os, args.version.as_ref()));
     let cache = args.choice.open_cache(&format!("all-in-one of {what}"), &progress)?;
     let mut sources = Sources::new(&cache, chosen.source_root.clone(), offline.clone());
     let components = refs::resolve(&chosen.file, &wanted, &mut sources)?;
     let toolchain = running_tree(&cache)?;
+    let offline_by = offline.as_deref();
+    let os = os::resolve(&args.os, &chosen.folder, args.version.as_ref(), &cache, offline_by, &progress)?;
     if let Some(version) = args.version.as_ref().filter(|_| toolchain.dirty && !args.allow_dirty) {
         return Err(Failure::usage(format!(
             "`{}` has uncommitted changes, and the script and the helper of `{version}` would be built from them; \
@@ -53,6 +56,7 @@ pub fn command(args: &AllInOne) -> Result<()> {
         file: &chosen.file,
         components: &components,
         toolchain: &toolchain,
+        os: &os,
         version: args.version.as_ref(),
         name: args.name.as_deref(),
         manifest_sha256: &digest::hex_of_file(&chosen.manifest)?,

@@ -1,4 +1,4 @@
-//! The cache folder: mirrors, checkouts with their target folders, compressed members, bundled files, inventories.
+//! The cache folder: mirrors, checkouts with their target folders, compressed members, bundled files, packages, inventories.
 //!
 //! Everything in it can be deleted, and what no build has used for long is, at the end of one. It lies outside every source
 //! tree, and checkouts lie below a folder called `target/package`: cargo's search for an outer workspace ends there, as it does for its own `cargo package`, so that
@@ -93,6 +93,16 @@ impl Cache {
         self.folder.join("bundles")
     }
 
+    /// Where packages of operating systems are kept.
+    pub fn packages(&self) -> PathBuf {
+        self.folder.join("packages")
+    }
+
+    /// Where the package client has its own world for the set `name`.
+    pub fn apt(&self, name: &str) -> PathBuf {
+        self.folder.join("apt").join(name)
+    }
+
     /// Where a second build of the same is made, to be compared.
     pub fn again(&self) -> PathBuf {
         self.folder.join("again")
@@ -104,7 +114,7 @@ impl Cache {
     }
 
     /// What no build has used for [`UNUSED_DAYS`] before `now`, no more than [`CLEARED_AT_ONCE`] of it: mirrors, slots,
-    /// members, bundled files, inventories and builds that differed. This process holds the folder, so that no other build is
+    /// members, bundled files, packages, inventories and builds that differed. This process holds the folder, so that no other build is
     /// about to use them.
     pub fn unused(&self, now: SystemTime) -> Vec<PathBuf> {
         let limit = now.checked_sub(UNUSED_DAYS * DAY);
@@ -113,6 +123,8 @@ impl Cache {
             self.folder.join("target/package"),
             self.members(),
             self.bundles(),
+            self.packages(),
+            self.folder.join("apt"),
             self.inventories(),
             self.again(),
         ];

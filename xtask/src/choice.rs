@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::all_in_one::tree;
 use crate::buildfile::{self, BuildFile};
 use crate::cache::Cache;
-use crate::cli::Choice;
+use crate::cli::{Choice, OsArgs};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::refs::Wanted;
@@ -62,9 +62,11 @@ impl Choice {
     }
 
     /// The command that brings everything that a build of this needs.
-    pub fn fetch_command(&self, version: Option<&Version>) -> String {
+    pub fn fetch_command(&self, os: &OsArgs, version: Option<&Version>) -> String {
         let mut words = vec!["cargo xtask fetch".to_owned()];
         words.extend(version.map(|version| format!("--version {version}")));
+        words.extend(os.os.iter().map(|name| format!("--os {name}")));
+        words.extend(os.os_unlocked.then(|| "--os-unlocked".to_owned()));
         words
             .extend(self.component.iter().map(|(name, reference)| format!("--component {name}={reference}")));
         for (option, path) in

@@ -45,6 +45,8 @@ pub enum Task {
     Sign(Sign),
     /// Make a file that holds only what a new packed file has and an old one lacks.
     Delta(Delta),
+    /// Packages of operating systems that are carried along: their lock, their files, their sources.
+    Os(Os),
     /// Run a server and an agent of this tree here, with simulated virtual machines, until Ctrl-C.
     Dev(Dev),
     /// Run all tests.
@@ -60,6 +62,9 @@ pub struct AllInOne {
     /// What it is built from.
     #[command(flatten)]
     pub choice: Choice,
+    /// What is carried along besides.
+    #[command(flatten)]
+    pub os: OsArgs,
     /// Append this to the version, and so to the file's name.
     #[arg(long, env = "CAIRN_NAME")]
     pub name: Option<String>,
@@ -109,6 +114,17 @@ pub struct Choice {
     pub cache: Option<PathBuf>,
 }
 
+/// Which packages of operating systems are carried along.
+#[derive(Clone, Debug, Args)]
+pub struct OsArgs {
+    /// Carry the packages that hosts of this release need: the name of a file in packaging/os. Repeatable.
+    #[arg(long, value_name = "NAME", env = "CAIRN_OS", value_delimiter = ',')]
+    pub os: Vec<String>,
+    /// Carry the versions of the day, as a build without --version does, and not those of the lock.
+    #[arg(long, env = "CAIRN_OS_UNLOCKED")]
+    pub os_unlocked: bool,
+}
+
 /// Where a private key is. Never the key itself: others see a command line.
 #[derive(Clone, Debug, Args)]
 pub struct KeyArgs {
@@ -148,6 +164,9 @@ pub struct Fetch {
     /// What it is built from.
     #[command(flatten)]
     pub choice: Choice,
+    /// What is carried along besides.
+    #[command(flatten)]
+    pub os: OsArgs,
     /// Print only what is wrong.
     #[arg(long, short)]
     pub quiet: bool,
@@ -226,6 +245,58 @@ pub struct Inspect {
     /// Speak to people, or print the manifest as it lies in the file.
     #[arg(long, value_enum, default_value = "human")]
     pub format: Format,
+}
+
+/// Options of `os`.
+#[derive(Debug, Args)]
+pub struct Os {
+    /// What to do.
+    #[command(subcommand)]
+    pub task: OsTask,
+}
+
+/// What can be done about carried packages.
+#[derive(Debug, Subcommand)]
+pub enum OsTask {
+    /// Write the lock that releases are built by: the versions that the mirror has now.
+    Update(OsUpdate),
+    /// Take the packages that a packed file carries into the cache: mirrors keep only versions of now.
+    Import(OsImport),
+    /// Fetch the source packages of what the lock names.
+    Sources(OsSources),
+}
+
+/// Options of `os update`.
+#[derive(Debug, Args)]
+pub struct OsUpdate {
+    /// Of these releases of operating systems; by default of all.
+    pub os: Vec<String>,
+    /// Where the sets and their locks lie: beside the manifest.
+    #[command(flatten)]
+    pub choice: Choice,
+}
+
+/// Options of `os import`.
+#[derive(Debug, Args)]
+pub struct OsImport {
+    /// A packed file that was built with --os.
+    pub file: PathBuf,
+    /// The cache folder, by default the user's.
+    #[arg(long, value_name = "DIR", env = "CAIRN_CACHE")]
+    pub cache: Option<PathBuf>,
+}
+
+/// Options of `os sources`.
+#[derive(Debug, Args)]
+pub struct OsSources {
+    /// Of these releases of operating systems; by default of all.
+    pub os: Vec<String>,
+    /// Where the sets and their locks lie: beside the manifest.
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Put them here, in a folder for each release.
+    #[arg(long, value_name = "DIR", env = "CAIRN_OUT")]
+    pub out: PathBuf,
 }
 
 /// Options of `dev`.

@@ -7,6 +7,7 @@ use crate::all_in_one::{running_tree, text};
 use crate::cli::Fetch;
 use crate::digest;
 use crate::environment::Surroundings;
+use crate::os;
 use crate::packages;
 use crate::plan::{Inputs, plan};
 use crate::progress::{Format, Progress};
@@ -27,10 +28,12 @@ pub fn command(args: &Fetch) -> Result<()> {
     let mut sources = Sources::new(&cache, chosen.source_root.clone(), None);
     let components = refs::resolve(&chosen.file, &wanted, &mut sources)?;
     let toolchain = running_tree(&cache)?;
+    let os = os::resolve(&args.os, &chosen.folder, args.version.as_ref(), &cache, None, &progress)?;
     let plan = plan(&Inputs {
         file: &chosen.file,
         components: &components,
         toolchain: &toolchain,
+        os: &os,
         version: args.version.as_ref(),
         name: None,
         manifest_sha256: &digest::hex_of_file(&chosen.manifest)?,

@@ -3,7 +3,7 @@
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
 //! turns them into steps, `run` does the steps, `supply` tells what is inside and how it was made, `publish` puts the result
 //! in its place. `key` and `sign` say who made it, `compare` whether two are the same, `delta` what leads from one to the
-//! other. `pin` writes a release down, `fetch` brings what it needs.
+//! other. `pin` writes a release down, `fetch` brings what it needs. `os` are packages of operating systems that are carried along.
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
 
 mod all_in_one;
@@ -23,6 +23,7 @@ mod failure;
 mod fetch;
 mod git;
 mod key;
+mod os;
 mod packages;
 mod pin;
 mod plan;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         Task::Keygen(args) => key::generate(&args),
         Task::Sign(args) => sign::command(&args),
         Task::Delta(args) => delta::command(&args),
+        Task::Os(args) => os::command(&args),
         Task::Dev(args) => dev::command(&args),
         Task::Test(args) => check::command(&args),
     };

@@ -22,10 +22,11 @@ pub const BUILD: &[Tool] = &[
     Tool { program: "curl", package: "curl" },
 ];
 
-/// What the tests run besides: the shells that the stub has to work under, and tools that read an archive.
+/// What the tests run besides: the shells that the stub has to work under, tools that read an archive, and what signs a mirror.
 pub const TEST: &[Tool] = &[
     Tool { program: "dash", package: "dash" },
     Tool { program: "busybox", package: "busybox-static" },
+    Tool { program: "gpg", package: "gpg" },
     Tool { program: "openssl", package: "openssl" },
     Tool { program: "pigz", package: "pigz" },
 ];

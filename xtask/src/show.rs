@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use packaging_archive::{Archive, PublicKey, hex};
+use packaging_archive::{Archive, PublicKey, Section, hex};
 
 use crate::answer::{self, answer};
 use crate::cli::{Compare, Inspect, Verify};
@@ -12,6 +12,7 @@ use crate::compare;
 use crate::digest;
 use crate::failure::Failure;
 use crate::key;
+use crate::os;
 use crate::progress::Format;
 use crate::supply;
 
@@ -97,6 +98,9 @@ pub fn inspect(args: &Inspect) -> Result<()> {
     match archive.signer() {
         Some(signer) => writeln!(text, "signed by {}", signer.fingerprint())?,
         None => writeln!(text, "not signed")?,
+    }
+    for os in archive.manifest().sections.iter().filter_map(Section::os) {
+        writeln!(text, "{}", os::told(&archive, os)?)?;
     }
     for path in [supply::SBOM, supply::LICENSES] {
         if archive.manifest().entry(path).is_some() {

@@ -31,8 +31,8 @@ mod write;
 pub use delta::{Base, DATA, DELTA_FORMAT, Delta, Piece, apply, fits};
 pub use error::Error;
 pub use manifest::{
-    Build, Component, Entry, FORMAT, HELPER, MANIFEST, Manifest, Member, Mode, Needs, Origin, Section,
-    Toolchain,
+    Build, Component, Entry, FORMAT, HELPER, MANIFEST, Manifest, Member, Mode, Needs, OS_SECTION, Origin,
+    Section, Toolchain,
 };
 pub use path::EntryPath;
 pub use read::Archive;

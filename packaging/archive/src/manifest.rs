@@ -20,6 +20,10 @@ pub const MANIFEST: &str = "manifest.json";
 /// Name of the helper's entry, which has member 1 to itself.
 pub const HELPER: &str = "bin/cairnctl";
 
+/// What the name of a section begins with that holds packages of an operating system. Behind it stand ID and VERSION_ID of
+/// os-release(5): no other host has use for them.
+pub const OS_SECTION: &str = "os-";
+
 /// The whole of member 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -173,6 +177,20 @@ pub struct Member {
     pub section: String,
 }
 
+impl Section {
+    /// The operating system whose packages it holds, as ID and VERSION_ID of os-release(5), such as `debian-12`.
+    #[must_use]
+    pub fn os(&self) -> Option<&str> {
+        self.name.strip_prefix(OS_SECTION)
+    }
+
+    /// Whether a host of `role` needs it; `all` needs every one.
+    #[must_use]
+    pub fn is_for(&self, role: &str) -> bool {
+        role == "all" || self.roles.is_empty() || self.roles.iter().any(|r| r == role)
+    }
+}
+
 impl Manifest {
     /// The entry called `path`.
     #[must_use]
@@ -180,11 +198,9 @@ impl Manifest {
         self.entries.iter().find(|entry| entry.path.as_str() == path)
     }
 
-    /// The sections that a host of `role` needs; `all` needs every one.
+    /// The sections that a host of `role` needs, whatever its operating system; `all` needs every one.
     pub fn sections_of<'a>(&'a self, role: &'a str) -> impl Iterator<Item = &'a Section> {
-        self.sections.iter().filter(move |section| {
-            role == "all" || section.roles.is_empty() || section.roles.iter().any(|r| r == role)
-        })
+        self.sections.iter().filter(move |section| section.os().is_none() && section.is_for(role))
     }
 
     /// Checks what can be checked without the file: names, order, sums. `data_bytes` is what lies between member 0 and
@@ -292,7 +308,12 @@ impl fmt::Display for Manifest {
         for section in &self.sections {
             let roles =
                 if section.roles.is_empty() { "every host".to_owned() } else { section.roles.join(", ") };
-            writeln!(f, "  section {:<12} {:>11} bytes, for {roles}", section.name, section.needs.bytes)?;
+            let only = section.os().map(|os| format!(", on {os} only")).unwrap_or_default();
+            writeln!(
+                f,
+                "  section {:<12} {:>11} bytes, for {roles}{only}",
+                section.name, section.needs.bytes
+            )?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! From exact commits to typed steps: a pure function, so that the plan can be printed, tested and trusted. Nothing that
 //! could be decided here is decided while running.
 
+mod carry;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -8,7 +9,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use packaging_archive::{EntryPath, HELPER, MANIFEST, Mode};
+use packaging_archive::{EntryPath, HELPER, MANIFEST, Mode, OS_SECTION};
 use serde::Serialize;
 
 use crate::buildfile::{BuildFile, Bundle, Kind};
@@ -18,7 +19,7 @@ use crate::refs::{Resolved, WORKTREE};
 use crate::supply::{LICENSES, SBOM};
 use crate::version::Version;
 
-pub use step::{Compile, Inventory, Lane, Origin, Place, Staged, Stamp, Step, short};
+pub use step::{Compile, Inventory, Lane, Origin, Packages, Place, Staged, Stamp, Step, short};
 
 /// The name of the component that every package has: the stub, the scripts and the helper, from the running tree.
 pub const TOOLCHAIN: &str = "toolchain";
@@ -50,6 +51,8 @@ pub struct Inputs<'a> {
     pub components: &'a [Resolved],
     /// The running tree.
     pub toolchain: &'a RunningTree,
+    /// Packages of operating systems that are carried along.
+    pub os: &'a [Packages],
     /// `--version`.
     pub version: Option<&'a Version>,
     /// `--name`.
@@ -107,6 +110,9 @@ pub struct Asked {
     pub version: Option<String>,
     /// `--name`.
     pub name: Option<String>,
+    /// `--os`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub os: Vec<String>,
     /// SHA-256 of the manifest.
     pub manifest: String,
 }
@@ -131,12 +137,13 @@ impl Plan {
                 Step::Compile(compile) if here.insert(&compile.channel) => {
                     plan.steps.push(Step::Crates(compile.clone()));
                 }
-                Step::Fetch { .. } => plan.steps.push(step.clone()),
+                Step::Fetch { .. } | Step::Packages(_) => plan.steps.push(step.clone()),
                 Step::Compile(_)
                 | Step::Crates(_)
                 | Step::CheckStamp { .. }
                 | Step::Inventory(_)
                 | Step::Stage { .. }
+                | Step::Catalogue { .. }
                 | Step::Describe { .. }
                 | Step::Compress { .. }
                 | Step::Assemble { .. }
@@ -173,15 +180,17 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
         asked: Asked {
             version: inputs.version.map(ToString::to_string),
             name: inputs.name.map(str::to_owned),
+            os: inputs.os.iter().map(|packages| packages.os.clone()).collect(),
             manifest: inputs.manifest_sha256.to_owned(),
         },
         created: inputs.components.iter().map(|component| component.time).max().unwrap_or_default(),
-        sections: sections(inputs.file)?,
+        sections: sections(inputs.file, inputs.os)?,
         steps: Vec::new(),
     };
     for (name, bundle) in &inputs.file.bundles {
         plan.steps.push(fetch(name, bundle, inputs.manifest_folder));
     }
+    plan.steps.extend(inputs.os.iter().cloned().map(Step::Packages));
     build_toolchain(inputs, &mut plan.steps)?;
     // What lies in one slot is built by commit, so that it is checked out as seldom as can be.
     let mut order: Vec<&Resolved> = inputs.components.iter().collect();
@@ -213,6 +222,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
             mtime: BUNDLE_TIME,
             files: vec![staged("", &bundle.to, bundle.executable)?],
         });
+    }
+    for packages in inputs.os {
+        plan.steps.extend(carry::steps(packages)?);
     }
     plan.steps.push(Step::Describe {
         section: CORE.into(),
@@ -262,11 +274,17 @@ fn version(inputs: &Inputs<'_>) -> Result<Version> {
     Ok(version)
 }
 
-fn sections(file: &BuildFile) -> Result<Vec<(String, Vec<String>)>> {
+fn sections(file: &BuildFile, os: &[Packages]) -> Result<Vec<(String, Vec<String>)>> {
     let mut sections = vec![(CORE.to_owned(), Vec::new())];
     let components = file.components.iter().map(|(name, c)| (c.section.as_ref().unwrap_or(name), &c.roles));
     let bundles = file.bundles.iter().map(|(name, b)| (b.section.as_ref().unwrap_or(name), &b.roles));
     for (section, roles) in components.chain(bundles) {
+        if section.starts_with(OS_SECTION) {
+            let sentence = format!(
+                "section `{section}` is called as those of operating systems' packages are; choose a name without `{OS_SECTION}`"
+            );
+            return Err(Failure::usage(sentence));
+        }
         match sections.iter().find(|(name, _)| name == section) {
             None => sections.push((section.clone(), roles.clone())),
             Some((_, known)) if known == roles => (),
@@ -277,6 +295,14 @@ fn sections(file: &BuildFile) -> Result<Vec<(String, Vec<String>)>> {
                 return Err(Failure::usage(sentence));
             }
         }
+    }
+    for packages in os {
+        if file.components.contains_key(&packages.os) || file.bundles.contains_key(&packages.os) {
+            let sentence =
+                format!("`{}` is what the packages of --os are called; rename the component", packages.os);
+            return Err(Failure::usage(sentence));
+        }
+        sections.push(carry::section(packages));
     }
     Ok(sections)
 }
@@ -436,12 +462,14 @@ fn refuse_doubles(steps: &[Step]) -> Result<()> {
     let brought = steps.iter().flat_map(|step| match step {
         Step::Stage { component, files, .. } => files.iter().map(|file| (&file.to, &**component)).collect(),
         Step::Describe { sbom, licenses, .. } => vec![(sbom, TOOLCHAIN), (licenses, TOOLCHAIN)],
+        Step::Catalogue { os, index, record, .. } => vec![(index, &**os), (record, &**os)],
         Step::CheckOut { .. }
         | Step::Compile(_)
         | Step::Crates(_)
         | Step::CheckStamp { .. }
         | Step::Inventory(_)
         | Step::Fetch { .. }
+        | Step::Packages(_)
         | Step::Compress { .. }
         | Step::Assemble { .. }
         | Step::Again { .. }

@@ -1,11 +1,13 @@
 //! The steps, as types and as sentences for people.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use packaging_archive::{EntryPath, Mode};
 use serde::Serialize;
 
 use crate::environment::Surroundings;
+use crate::os::Package;
 
 /// One step. [`crate::run`] matches on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,8 +37,12 @@ pub enum Step {
     Inventory(Inventory),
     /// A bundled file into the cache, and its digest compared.
     Fetch { bundle: String, from: String, sha256: String, license: Option<String> },
+    /// Packages of an operating system into the cache, and their digests compared.
+    Packages(Packages),
     /// Files to where the archive is put together, with the time that they have there.
     Stage { component: String, from: Origin, section: String, mtime: u64, files: Vec<Staged> },
+    /// The index and the record of an operating system's packages, staged like other files.
+    Catalogue { os: String, section: String, index: EntryPath, record: EntryPath },
     /// The list of parts and the licence texts, staged like other files.
     Describe { section: String, sbom: EntryPath, licenses: EntryPath },
     /// Staged files to gzip members.
@@ -116,6 +122,30 @@ pub struct Inventory {
     pub channel: String,
 }
 
+/// Packages of an operating system, exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Packages {
+    /// The operating system and its release.
+    pub os: String,
+    /// The release as its mirrors call it.
+    pub suite: String,
+    /// The architecture of hosts.
+    pub architecture: String,
+    /// Whether a lock says which versions these are; else they are those of the day.
+    pub locked: bool,
+    /// What hosts are given, by role.
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// Every package.
+    pub packages: Vec<Package>,
+}
+
+impl Packages {
+    /// Bytes of all files.
+    pub fn size(&self) -> u64 {
+        self.packages.iter().map(|package| package.size).sum()
+    }
+}
+
 /// What a program says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stamp {
@@ -142,6 +172,8 @@ pub enum Origin {
     },
     /// A bundled file in the cache.
     Bundle { sha256: String },
+    /// Packages of an operating system in the cache.
+    Packages,
 }
 
 /// A file on its way to the archive.
@@ -180,6 +212,19 @@ impl fmt::Display for Step {
             }
             Self::Inventory(inventory) => write!(f, "list what is linked into {}", inventory.component),
             Self::Fetch { bundle, from, .. } => write!(f, "fetch {bundle} from {from}"),
+            Self::Packages(packages) => {
+                let versions = if packages.locked { "as its lock has them" } else { "versions of the day" };
+                let (number, megabytes) = (packages.packages.len(), packages.size().div_ceil(1_000_000));
+                write!(
+                    f,
+                    "fetch {} of {}, {versions} ({megabytes} MB)",
+                    count(number, "package"),
+                    packages.os
+                )
+            }
+            Self::Catalogue { os, index, record, .. } => {
+                write!(f, "list the packages of {os} in {index} and {record}")
+            }
             Self::Stage { component, section, files, .. } => {
                 write!(f, "stage {} of {component} in section {section}", count(files.len(), "file"))
             }

@@ -75,11 +75,22 @@ fn made(
     version: Option<&str>,
     name: Option<&str>,
 ) -> Result<Plan> {
+    carrying(file, components, version, name, &[])
+}
+
+fn carrying(
+    file: &BuildFile,
+    components: &[Resolved],
+    version: Option<&str>,
+    name: Option<&str>,
+    os: &[Packages],
+) -> Result<Plan> {
     let version: Option<Version> = version.map(|version| version.parse().unwrap());
     plan(&Inputs {
         file,
         components,
         toolchain: &running_tree(),
+        os,
         version: version.as_ref(),
         name,
         manifest_sha256: "ab",
@@ -303,4 +314,52 @@ fn kind_and_programs_fit() {
     assert_eq!(refusal(&none), "component `agent` builds no program; add `bins` to its recipe");
     let some = MANIFEST.replace("files = ['web']", "files = ['web']\nbins = ['web']");
     assert_eq!(refusal(&some), "component `web` is static and names `bins`; write kind = \"cargo\"");
+}
+
+/// Two packages of a system that only agents need, and what says so.
+fn packages(os: &str) -> Packages {
+    let package = |name: &str, digit: &str| crate::os::Package {
+        name: name.into(),
+        version: "1:2-3".into(),
+        architecture: "amd64".into(),
+        sha256: digit.repeat(64),
+        size: 1_000_001,
+    };
+    let roles = [("agent", vec!["b".to_owned()]), ("server", Vec::new())];
+    Packages {
+        os: os.into(),
+        suite: "s".into(),
+        architecture: "amd64".into(),
+        locked: true,
+        roles: roles.map(|(role, named)| (role.to_owned(), named)).into(),
+        packages: vec![package("a", "a"), package("b", "b")],
+    }
+}
+
+#[test]
+fn packages_of_an_operating_system_lie_in_a_section_of_their_own() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let components = resolved(&file, "/src", "0.9", "1");
+    let plan = carrying(&file, &components, Some("0.9"), None, &[packages("debian-12")]).unwrap();
+    let said = sentences(&plan);
+    assert!(said.starts_with("fetch 2 packages of debian-12, as its lock has them (3 MB)\n"), "{said}");
+    let packed = "\
+stage 2 files of debian-12 in section os-debian-12
+list the packages of debian-12 in share/os/debian-12/Packages and share/os/debian-12/packages.json
+describe what is inside";
+    assert!(said.contains(packed), "{said}");
+    assert_eq!(plan.sections.last(), Some(&("os-debian-12".to_owned(), vec!["agent".to_owned()])));
+    assert!(sentences(&plan.fetching()).starts_with("fetch 2 packages of debian-12"));
+    let without = made(&file, &components, Some("0.9"), None).unwrap();
+    assert_eq!(without.steps.len() + 3, plan.steps.len());
+}
+
+#[test]
+fn names_of_packages_and_of_components_do_not_meet() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let components = resolved(&file, "/src", "0.9", "1");
+    let error = carrying(&file, &components, None, None, &[packages("web")]).unwrap_err().to_string();
+    assert!(error.starts_with("`web` is what the packages of --os are called"), "{error}");
+    let error = refusal(&MANIFEST.replace("section = 'node'", "section = 'os-9'"));
+    assert!(error.ends_with("; choose a name without `os-`"), "{error}");
 }

@@ -2,7 +2,7 @@
 //! surroundings. What it makes is compared, and never published.
 //!
 //! Commits come from copies of the mirrors, so that both builds have the same even if a source changes meanwhile; bundled
-//! files, which are known by their SHA-256, are not fetched again.
+//! files and packages, which are known by their SHA-256, are not fetched again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -87,6 +87,14 @@ fn bring(first: &Runner<'_>, cache: &Cache) -> Result<()> {
                 fs::create_dir_all(&to)?;
                 fs::copy(&from, to.join(sha256))
                     .with_context(|| format!("cannot copy `{}`", from.display()))?;
+            }
+            Step::Packages(packages) => {
+                fs::create_dir_all(cache.packages())?;
+                for package in &packages.packages {
+                    let name = format!("{}.deb", package.sha256);
+                    let (from, to) = (first.cache.packages().join(&name), cache.packages().join(&name));
+                    fs::copy(&from, to).with_context(|| format!("cannot copy `{}`", from.display()))?;
+                }
             }
             _ => (),
         }

@@ -4,6 +4,7 @@
 mod again;
 mod bundle;
 mod cargo;
+mod os;
 mod pack;
 mod supply;
 
@@ -21,6 +22,7 @@ use crate::elf;
 use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::git::Mirror;
+use crate::os::Record;
 use crate::plan::{Compile, Origin, Place, Plan, RunningTree, Staged, Stamp, Step, TARGET};
 use crate::progress::Progress;
 use crate::refs::Resolved;
@@ -98,6 +100,13 @@ pub enum Did {
         /// Taken from the cache.
         reused: usize,
     },
+    /// Packages, and how many of them were there before.
+    Brought {
+        /// All of them.
+        packages: usize,
+        /// Taken from the cache.
+        cached: usize,
+    },
     /// A bundled file, which may have been there before.
     Fetched {
         /// Whether it was.
@@ -123,6 +132,7 @@ struct Work {
     glibc: Option<String>,
     linked: Option<Linked>,
     inventories: BTreeMap<String, Inventory>,
+    records: Vec<Record>,
     compilers: BTreeMap<String, Compiler>,
     beside: Beside,
     compressed: Option<Compressed>,
@@ -141,6 +151,7 @@ impl Runner<'_> {
             glibc: None,
             linked: None,
             inventories: BTreeMap::new(),
+            records: Vec::new(),
             compilers: BTreeMap::new(),
             beside: Beside::default(),
             compressed: None,
@@ -202,6 +213,10 @@ impl Runner<'_> {
                     self.progress,
                 );
             }
+            Step::Packages(packages) => return self.packages(packages),
+            Step::Catalogue { os, section, index, record } => {
+                self.catalogue(os, section, index, record, work)?;
+            }
             Step::Stage { from, section, mtime, files, .. } => {
                 self.stage(from, section, *mtime, files, work)?;
             }
@@ -245,6 +260,7 @@ impl Runner<'_> {
             Origin::Checkout(place) => self.cache.slot(place).checkout,
             Origin::Built { place, profile } => self.built(place, profile),
             Origin::Bundle { sha256 } => self.cache.bundles().join(sha256),
+            Origin::Packages => self.cache.packages(),
         };
         for file in files {
             let source = if file.from.is_empty() { origin.clone() } else { origin.join(&file.from) };

@@ -80,6 +80,7 @@ impl Runner<'_> {
             components: self.components,
             toolchain: self.toolchain,
             inventories: &work.inventories,
+            records: &work.records,
             files: &files,
         })?;
         work.beside.sbom = Some(sbom_bytes.clone());
@@ -95,6 +96,7 @@ impl Runner<'_> {
             components: self.components,
             toolchain: self.toolchain,
             inventories: &work.inventories,
+            records: &work.records,
             compilers: &work.compilers,
             name: &self.plan.file_name(),
             digest: &outcome.digest,
@@ -108,10 +110,13 @@ impl Runner<'_> {
     fn staged(&self) -> impl Iterator<Item = (&str, &EntryPath)> {
         self.plan.steps.iter().flat_map(|step| {
             let (component, files) = match step {
-                Step::Stage { component, files, .. } => (component.as_str(), &files[..]),
-                _ => ("", &[][..]),
+                Step::Stage { component, files, .. } => {
+                    (component, files.iter().map(|file| &file.to).collect())
+                }
+                Step::Catalogue { os, index, record, .. } => (os, vec![index, record]),
+                _ => return Vec::new(),
             };
-            files.iter().map(move |file| (component, &file.to))
+            files.into_iter().map(|to| (component.as_str(), to)).collect()
         })
     }
 
@@ -129,7 +134,7 @@ impl Runner<'_> {
     }
 }
 
-fn stage(work: &mut Work, path: &EntryPath, section: &str, mtime: u64, bytes: Vec<u8>) {
+pub(super) fn stage(work: &mut Work, path: &EntryPath, section: &str, mtime: u64, bytes: Vec<u8>) {
     let (path, section, content) = (path.clone(), section.to_owned(), Content::Bytes(bytes));
     work.inputs.push(Input { path, section, mode: Mode::File, mtime, content });
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::inventory::{Crate, From, Inventory};
-use super::place::{public, swhid};
+use super::place::{public, purl_of_deb, swhid};
+use crate::os::Record;
 use crate::plan::{Plan, RunningTree, Step, TARGET, TOOLCHAIN, short};
 use crate::refs::{Resolved, WORKTREE};
 
@@ -24,6 +25,8 @@ pub struct Described<'a> {
     pub toolchain: &'a RunningTree,
     /// What is linked, by component.
     pub inventories: &'a BTreeMap<String, Inventory>,
+    /// Packages of operating systems.
+    pub records: &'a [Record],
     /// Path and SHA-256 of what is packed, by component or bundle.
     pub files: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -87,9 +90,17 @@ struct Hash<'a> {
     content: &'a str,
 }
 
+/// A licence: an SPDX expression, or what others call it.
 #[derive(Serialize)]
-struct License<'a> {
-    expression: &'a str,
+#[serde(rename_all = "camelCase")]
+enum License<'a> {
+    License {
+        name: &'a str,
+    },
+    #[serde(untagged)]
+    Expression {
+        expression: &'a str,
+    },
 }
 
 #[derive(Serialize)]
@@ -131,6 +142,7 @@ fn bom<'a>(described: &Described<'a>) -> Bom<'a> {
     let mut parts = vec![own_tree(described)];
     parts.extend(components.iter().map(|component| of_component(component, described)));
     parts.extend(plan.steps.iter().filter_map(|step| bundle(step, described)));
+    parts.extend(described.records.iter().map(|record| of_packages(record, described)));
     let mut dependencies = vec![Dependency {
         r#ref: product.clone(),
         depends_on: parts.iter().map(|part| part.bom_ref.clone()).collect(),
@@ -272,6 +284,50 @@ fn bundle<'a>(step: &'a Step, described: &Described<'a>) -> Option<Component<'a>
     })
 }
 
+/// Packages of an operating system, with the index and the record beside them.
+fn of_packages<'a>(record: &'a Record, described: &Described<'a>) -> Component<'a> {
+    let property = |name, value: &str| Property { name, value: value.to_owned() };
+    let files: BTreeMap<&str, &'a str> = described
+        .files
+        .get(&record.os)
+        .into_iter()
+        .flatten()
+        .map(|(path, sha256)| (&**sha256, &**path))
+        .collect();
+    let carried = record.packages.iter().map(|carried| {
+        let package = &carried.package;
+        let mut properties = vec![
+            property("cairn:source", &format!("{} {}", carried.source.name, carried.source.version)),
+            property("cairn:licenses-from", &carried.licenses_from),
+        ];
+        properties.extend(files.get(&*package.sha256).map(|path| property("cairn:file", path)));
+        Component {
+            r#type: "library",
+            bom_ref: format!("package:{}/{}", record.os, package.name),
+            name: &package.name,
+            version: Some(&package.version),
+            hashes: vec![hash(&package.sha256)],
+            licenses: carried.licenses.iter().map(|name| License::License { name }).collect(),
+            purl: Some(purl_of_deb(&record.os, &package.name, &package.version, &package.architecture)),
+            properties,
+            ..Component::default()
+        }
+    });
+    let mut components: Vec<Component<'_>> = carried.collect();
+    let is_about = |sha256: &&str| !record.packages.iter().any(|carried| carried.package.sha256 == **sha256);
+    components
+        .extend(files.iter().filter(|(sha256, _)| is_about(sha256)).map(|(sha256, path)| file(path, sha256)));
+    let versions = if record.locked { "of a lock" } else { "of the day" };
+    Component {
+        r#type: "operating-system",
+        bom_ref: format!("os:{}", record.os),
+        name: &record.os,
+        properties: vec![property("cairn:suite", &record.suite), property("cairn:versions", versions)],
+        components,
+        ..Component::default()
+    }
+}
+
 fn file<'a>(path: &'a str, sha256: &'a str) -> Component<'a> {
     Component {
         r#type: "file",
@@ -287,7 +343,7 @@ fn hash(sha256: &str) -> Hash<'_> {
 }
 
 fn licenses(expression: Option<&str>) -> Vec<License<'_>> {
-    expression.map(|expression| License { expression }).into_iter().collect()
+    expression.map(|expression| License::Expression { expression }).into_iter().collect()
 }
 
 fn reference_to(kind: &'static str, url: Option<String>) -> Vec<Reference> {

@@ -50,6 +50,13 @@ pub fn swhid(commit: &str) -> String {
     format!("swh:1:rev:{commit}")
 }
 
+/// What a package of Debian is called where packages of all kinds are.
+pub fn purl_of_deb(os: &str, name: &str, version: &str, architecture: &str) -> String {
+    let escaped = |text: &str| text.replace('+', "%2B").replace(':', "%3A");
+    let vendor = os.split('-').next().unwrap_or(os);
+    format!("pkg:deb/{vendor}/{}@{}?arch={architecture}&distro={os}", escaped(name), escaped(version))
+}
+
 /// A URL without the user's name and password.
 pub fn without_user(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
@@ -89,6 +96,14 @@ mod tests {
         let commit = "1".repeat(40);
         assert_eq!(commit_uri("/srv/x", &commit), format!("swh:1:rev:{commit}"));
         assert_eq!(commit_uri("https://u@host/x", &commit), format!("git+https://host/x@{commit}"));
+    }
+
+    #[test]
+    fn a_package_of_debian_is_called_as_others_call_it() {
+        assert_eq!(
+            purl_of_deb("debian-12", "libstdc++6", "1:2~3+x-1", "amd64"),
+            "pkg:deb/debian/libstdc%2B%2B6@1%3A2~3%2Bx-1?arch=amd64&distro=debian-12"
+        );
     }
 
     #[test]

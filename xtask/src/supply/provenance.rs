@@ -8,8 +8,9 @@ use packaging_archive::{Digest, hex};
 use serde::Serialize;
 
 use super::inventory::Inventory;
-use super::place::{Compiler, commit_uri, public};
+use super::place::{Compiler, commit_uri, public, purl_of_deb};
 use crate::digest::hex_of;
+use crate::os::Record;
 use crate::plan::{Plan, RunningTree, Step, TARGET, TOOLCHAIN};
 use crate::refs::Resolved;
 
@@ -30,6 +31,8 @@ pub struct Built<'a> {
     pub toolchain: &'a RunningTree,
     /// What is linked, by component.
     pub inventories: &'a BTreeMap<String, Inventory>,
+    /// Packages of operating systems.
+    pub records: &'a [Record],
     /// What compiled it, by component.
     pub compilers: &'a BTreeMap<String, Compiler>,
     /// The file's name.
@@ -72,6 +75,8 @@ struct External<'a> {
     version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    os: &'a [String],
     component: BTreeMap<&'a str, &'a str>,
 }
 
@@ -128,6 +133,7 @@ pub fn statement(built: &Built<'_>) -> Result<Vec<u8>> {
                 external_parameters: External {
                     version: plan.asked.version.as_deref(),
                     name: plan.asked.name.as_deref(),
+                    os: &plan.asked.os,
                     component: built.components.iter().map(|c| (&*c.name, &*c.reference)).collect(),
                 },
                 internal_parameters: Internal { target: TARGET, compilers: compilers.collect() },
@@ -151,7 +157,7 @@ pub fn statement(built: &Built<'_>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// All that went into the file: the manifest, commits, lock files, bundled files, compilers.
+/// All that went into the file: the manifest, commits, lock files, bundled files, packages, compilers.
 fn dependencies(built: &Built<'_>) -> Vec<Resource> {
     let tree = built.toolchain;
     let mut all = vec![
@@ -166,6 +172,13 @@ fn dependencies(built: &Built<'_>) -> Vec<Resource> {
     for step in &built.plan.steps {
         if let Step::Fetch { bundle, from, sha256, .. } = step {
             all.push(of_file(&format!("bundle {bundle}"), public(from), sha256.clone()));
+        }
+    }
+    for record in built.records {
+        for carried in &record.packages {
+            let package = &carried.package;
+            let purl = purl_of_deb(&record.os, &package.name, &package.version, &package.architecture);
+            all.push(of_file(&format!("package {}", package.name), Some(purl), package.sha256.clone()));
         }
     }
     let mut compilers: Vec<Resource> = built

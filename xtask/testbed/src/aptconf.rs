@@ -8,23 +8,29 @@ use std::process::Command;
 
 /// One line of a sources list, for the component `main`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
+pub struct Source {
     uri: String,
     suite: String,
 }
 
 impl Source {
     /// As a line of a sources list.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         format!("deb {} {} main", self.uri, self.suite)
+    }
+
+    /// The same for source packages.
+    pub fn source_line(&self) -> String {
+        format!("deb-src {} {} main", self.uri, self.suite)
     }
 }
 
 /// The sources of `suite` that this machine is configured with: the suite itself, and its updates and security
 /// suites where they are configured too.
 ///
-/// Fails where apt knows no Debian mirror at all, for example before the first `apt-get update`.
-pub(crate) fn sources(suite: &str) -> Result<Vec<Source>> {
+/// # Errors
+/// Where apt knows no Debian mirror at all, for example before the first `apt-get update`.
+pub fn sources(suite: &str) -> Result<Vec<Source>> {
     let out = Command::new("apt-get")
         .args(["indextargets", "Created-By: Packages"])
         .env("LC_ALL", "C")
@@ -82,7 +88,10 @@ fn from_targets(targets: &str, suite: &str) -> Result<Vec<Source>> {
 
 /// The settings of this machine's apt without which its mirror might not be reached: proxies, and whether dates
 /// are checked. Pairs of name and value.
-pub(crate) fn transport_options() -> Result<Vec<(String, String)>> {
+///
+/// # Errors
+/// Where there is no apt.
+pub fn transport_options() -> Result<Vec<(String, String)>> {
     let out = Command::new("apt-config")
         .args(["dump", "--no-empty", "--format", "%f\t%v\n", "Acquire"])
         .env("LC_ALL", "C")

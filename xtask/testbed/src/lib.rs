@@ -22,7 +22,7 @@
 //! killed, the pipe closes, the holder ends, and the kernel takes processes and mounts with it. Only files and
 //! empty control groups can outlive a killed test; the next one sweeps them away.
 
-mod aptconf;
+pub mod aptconf;
 mod boot;
 pub mod browser;
 mod build;

@@ -18,6 +18,7 @@ mod journal;
 mod keys;
 mod names;
 mod offline;
+mod os;
 mod pinned;
 mod pins;
 mod recipes;

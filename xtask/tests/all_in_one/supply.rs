@@ -76,19 +76,8 @@ fn graph(list: &Value) -> BTreeMap<&str, Vec<&str>> {
     graph
 }
 
-#[test]
-fn the_list_of_parts_is_what_the_published_schema_wants() {
-    let world = with_crates();
-    let content = b"a file of others".to_vec();
-    fs::write(world.sources().join("extra.bin"), &content).unwrap();
-    let more = format!(
-        "\n[bundle.extra]\npath = \"extra.bin\"\nsha256 = \"{}\"\nto = \"lib/extra.bin\"\nlicense = \"Zlib\"\n",
-        hex(&content)
-    );
-    let manifest = fs::read_to_string(world.sources().join("build.toml")).unwrap();
-    world.manifest_of(&format!("{manifest}{more}"));
-    let file = build(&world).file();
-    let list = json(&beside(&file, "cdx.json"));
+/// What the published schema finds wrong with a list of parts.
+pub fn faults(list: &Value) -> Vec<String> {
     let schema = |name: &str| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all_in_one/cyclonedx");
         json(&fs::read(folder.join(format!("{name}.schema.json"))).unwrap())
@@ -102,8 +91,22 @@ fn the_list_of_parts_is_what_the_published_schema_wants() {
     let schema = schema("bom-1.6");
     let options = jsonschema::options().should_validate_formats(true);
     let validator = options.with_registry(&registry).build(&schema).unwrap();
-    let faults =
-        |list: &Value| validator.iter_errors(list).map(|fault| fault.to_string()).collect::<Vec<_>>();
+    validator.iter_errors(list).map(|fault| fault.to_string()).collect()
+}
+
+#[test]
+fn the_list_of_parts_is_what_the_published_schema_wants() {
+    let world = with_crates();
+    let content = b"a file of others".to_vec();
+    fs::write(world.sources().join("extra.bin"), &content).unwrap();
+    let more = format!(
+        "\n[bundle.extra]\npath = \"extra.bin\"\nsha256 = \"{}\"\nto = \"lib/extra.bin\"\nlicense = \"Zlib\"\n",
+        hex(&content)
+    );
+    let manifest = fs::read_to_string(world.sources().join("build.toml")).unwrap();
+    world.manifest_of(&format!("{manifest}{more}"));
+    let file = build(&world).file();
+    let list = json(&beside(&file, "cdx.json"));
     assert_eq!(faults(&list), Vec::<String>::new());
     // The schema is one that finds faults.
     for (pointer, wrong) in

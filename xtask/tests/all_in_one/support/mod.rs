@@ -3,6 +3,7 @@
 mod gate;
 mod keys;
 mod listing;
+pub mod mirror;
 mod packed;
 pub mod project;
 mod repository;

@@ -1,0 +1,43 @@
+//! Packages of operating systems: brought, and told about where they are staged.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use packaging_archive::EntryPath;
+
+use super::{Did, Runner, Work, supply};
+use crate::os;
+use crate::plan::{BUNDLE_TIME, Packages, Step};
+
+impl Runner<'_> {
+    /// Brings packages into the cache.
+    pub(super) fn packages(&self, packages: &Packages) -> Result<Did> {
+        let cached = os::bring(packages, self.cache, self.offline, self.progress)?;
+        self.progress.say(&format!("{} packages, {cached} of them from the cache", packages.packages.len()));
+        Ok(Did::Brought { packages: packages.packages.len(), cached })
+    }
+
+    /// Stages the index and the record of the packages of `os`.
+    pub(super) fn catalogue(
+        &self,
+        os: &str,
+        section: &str,
+        index: &EntryPath,
+        record: &EntryPath,
+        work: &mut Work,
+    ) -> Result<()> {
+        let planned = self.plan.steps.iter().find_map(|step| match step {
+            Step::Packages(packages) if packages.os == os => Some(packages),
+            _ => None,
+        });
+        let (told, listed) = os::described(planned.context("no packages were planned")?, self.cache)?;
+        // Staged as files, too: the list of parts is made of digests of what lies there.
+        for (path, bytes) in [(index, listed.into_bytes()), (record, told.json()?)] {
+            let to = path.below(&work.stage);
+            fs::write(&to, &bytes).with_context(|| format!("cannot write `{}`", to.display()))?;
+            supply::stage(work, path, section, BUNDLE_TIME, bytes);
+        }
+        work.records.push(told);
+        Ok(())
+    }
+}
