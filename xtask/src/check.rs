@@ -36,6 +36,7 @@ pub fn command(args: &Test) -> Result<()> {
     }
     packages::require(packages::BUILD, false, &say)?;
     packages::require(packages::TEST, false, &say)?;
+    packages::require(packages::BENCH, false, &say)?;
     let cache = default_folder()?;
     let testbed = xtask_testbed::prepare(&cache, &say)?;
     testbed.virt(&say)?;

@@ -13,7 +13,8 @@ use crate::version::Version;
     name = "cargo xtask",
     after_help = "\
 Exit codes: 0 done, 1 a wrong option, ref, key or build.toml, 2 a damaged or badly signed file, 3 a tool is missing, or
-with --offline what fetch brings, 4 no space, 7 a step failed or two builds differ, 8 not signed by a key that --trust names."
+with --offline what fetch brings, 4 no space, 7 a step failed, two builds differ, or
+with bench --check a bound is not met, 8 not signed by a key that --trust names."
 )]
 pub struct Cli {
     /// What to do.
@@ -47,6 +48,8 @@ pub enum Task {
     Delta(Delta),
     /// Packages of operating systems that are carried along: their lock, their files, their sources.
     Os(Os),
+    /// Measure packing, checking, unpacking and deltas, and makeself beside it, with the same files in the same run.
+    Bench(Bench),
     /// Run a server and an agent of this tree here, with simulated virtual machines, until Ctrl-C.
     Dev(Dev),
     /// Run all tests.
@@ -296,6 +299,99 @@ pub struct OsSources {
     pub choice: Choice,
     /// Put them here, in a folder for each release.
     #[arg(long, value_name = "DIR", env = "CAIRN_OUT")]
+    pub out: PathBuf,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Bench {
+    /// The release whose files are packed, built as all-in-one builds it. Without it and without --run: the worktree.
+    #[arg(long, value_name = "V")]
+    pub release: Option<Version>,
+    /// Take the files of this packed file, and build nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "release")]
+    pub run: Option<PathBuf>,
+    /// How often everything is measured. What is shown are medians.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub rounds: u16,
+    /// Measure only what has this in its name.
+    #[arg(long, value_name = "NAME")]
+    pub only: Option<String>,
+    /// End with exit code 7 if a bound is not met.
+    #[arg(long)]
+    pub check: bool,
+    /// A table for people, or JSON, as it is also written to the folder.
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: Format,
+    /// Work here and leave the JSON here, by default target/bench of this tree.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Bytes of the part that is like packages of an operating system. For tests.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 105_000_000)]
+    pub packages_bytes: u64,
+    /// Bytes of the large file that is listed. For tests.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 1_000_000_000)]
+    pub large_bytes: u64,
+    /// What is measured runs in processes of its own.
+    #[command(subcommand)]
+    pub part: Option<BenchPart>,
+}
+
+/// What `bench` starts itself for.
+#[derive(Debug, Subcommand)]
+pub enum BenchPart {
+    /// Run a program and write down what it took.
+    #[command(hide = true)]
+    Measure(BenchMeasure),
+    /// Pack files, as `all-in-one` does.
+    #[command(hide = true)]
+    Pack(BenchPack),
+    /// Make a delta, as `delta` does.
+    #[command(hide = true)]
+    Delta(BenchDelta),
+}
+
+/// Options of `bench measure`.
+#[derive(Debug, Args)]
+pub struct BenchMeasure {
+    /// Where it is written down.
+    #[arg(long)]
+    pub report: PathBuf,
+    /// A folder whose growth counts. Repeatable.
+    #[arg(long)]
+    pub grows: Vec<PathBuf>,
+    /// A folder or file that does not count. Repeatable.
+    #[arg(long)]
+    pub except: Vec<PathBuf>,
+    /// The program and its words.
+    #[arg(last = true, required = true)]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+/// Options of `bench pack`.
+#[derive(Debug, Args)]
+pub struct BenchPack {
+    /// What is packed.
+    #[arg(long)]
+    pub spec: PathBuf,
+    /// Where compressed members are kept.
+    #[arg(long)]
+    pub cache: PathBuf,
+    /// The result.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Options of `bench delta`.
+#[derive(Debug, Args)]
+pub struct BenchDelta {
+    /// From.
+    pub old: PathBuf,
+    /// To.
+    pub new: PathBuf,
+    /// The result.
+    #[arg(long)]
     pub out: PathBuf,
 }
 

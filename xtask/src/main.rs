@@ -4,10 +4,12 @@
 //! turns them into steps, `run` does the steps, `supply` tells what is inside and how it was made, `publish` puts the result
 //! in its place. `key` and `sign` say who made it, `compare` whether two are the same, `delta` what leads from one to the
 //! other. `pin` writes a release down, `fetch` brings what it needs. `os` are packages of operating systems that are carried along.
-//! `check` is what people and CI run before a change is taken, `dev` what people run to try it.
+//! `check` is what people and CI run before a change is taken, `dev` what people run to try it,
+//! `bench` what shows where packing stands.
 
 mod all_in_one;
 mod answer;
+mod bench;
 mod buildfile;
 mod cache;
 mod check;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Task::Sign(args) => sign::command(&args),
         Task::Delta(args) => delta::command(&args),
         Task::Os(args) => os::command(&args),
+        Task::Bench(args) => bench::command(&args),
         Task::Dev(args) => dev::command(&args),
         Task::Test(args) => check::command(&args),
     };

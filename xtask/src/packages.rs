@@ -31,6 +31,15 @@ pub const TEST: &[Tool] = &[
     Tool { program: "pigz", package: "pigz" },
 ];
 
+/// What `bench` measures and compares with. The tests run it once.
+pub const BENCH: &[Tool] = &[
+    Tool { program: "makeself", package: "makeself" },
+    Tool { program: "gzip", package: "gzip" },
+    Tool { program: "pigz", package: "pigz" },
+    Tool { program: "zstd", package: "zstd" },
+    Tool { program: "openssl", package: "openssl" },
+];
+
 /// Makes sure that the tools are there. Nothing is installed without a network, only said.
 ///
 /// # Errors

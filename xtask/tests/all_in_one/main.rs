@@ -8,6 +8,7 @@
 
 mod support;
 
+mod bench;
 mod bundles;
 mod cached;
 mod concurrent;
