@@ -60,6 +60,9 @@ pub fn command(args: &Test) -> Result<()> {
     shell.set_var("CAIRN_TEST_CACHE", &cache);
     if args.full {
         shell.set_var("CAIRN_TEST_FULL", "1");
+        let carrying = emptied("test-os")?;
+        pack(&shell, &carrying, &["--os", "debian-12"])?;
+        shell.set_var("CAIRN_OS_RUN_FILE", only_run_file(&carrying)?);
     }
     let filter = args.filter.as_slice();
     // No test is skipped when another fails: one run shows all that is wrong.

@@ -72,6 +72,8 @@ pub enum Verb {
     Preflight(PreflightArgs),
     /// Install, or mend an installation of the same version.
     Install(InstallArgs),
+    /// Install the packages of this host's operating system that a .run file carries, and nothing of Cairn itself.
+    Packages(PackagesArgs),
     /// Remove what was installed; data and changed files stay unless --purge.
     Uninstall(UninstallArgs),
     /// Check a .run file, or without FILE the installation.
@@ -173,6 +175,29 @@ pub struct InstallArgs {
     /// Extract into this folder first, and keep it; an empty name means `PRODUCT-VERSION`.
     #[arg(long, value_name = "DIR", hide = true, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub keep_in: Option<PathBuf>,
+}
+
+/// Options of `packages`.
+#[derive(Debug, Args)]
+pub struct PackagesArgs {
+    /// What this host is.
+    #[arg(long, value_enum, default_value_t = Role::All, env = "CAIRN_ROLE")]
+    pub role: Role,
+    /// Do not ask.
+    #[arg(long, short, env = "CAIRN_YES", value_parser = BoolishValueParser::new())]
+    pub yes: bool,
+    /// Print what would be done and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// The plan as one JSON object.
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// Wait so long for others who work on the packages of this host.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, env = "CAIRN_WAIT")]
+    pub wait: u32,
+    /// Install from this folder, into which a .run file was extracted.
+    #[arg(long, value_name = "DIR", env = "CAIRN_FROM")]
+    pub from: Option<PathBuf>,
 }
 
 /// Options of `uninstall`.

@@ -11,6 +11,7 @@ mod host;
 mod install;
 mod layout;
 mod nameless;
+mod packages;
 mod preflight;
 mod receipt;
 mod role;
@@ -61,6 +62,9 @@ fn run(archive: Option<Archive>, run_file: Option<&str>, arguments: Vec<String>)
             .and_then(|archive| preflight::command(&args, archive)),
         Verb::Install(args) => delta::whole(archive, args.base.base.as_deref(), &args.host.root)
             .and_then(|archive| install::command(&args, archive, cli.quiet)),
+        Verb::Packages(args) => {
+            delta::refuse(archive.as_ref()).and_then(|()| packages::command(&args, archive, cli.quiet))
+        }
         Verb::Uninstall(args) => uninstall::command(&args, cli.quiet),
         Verb::Verify(args) => verify::command(&args, archive, cli.quiet),
         Verb::Extract(args) => {

@@ -35,6 +35,7 @@ use packaging_archive::{HELPER, Manifest, Needs};
 use crate::layout::Layout;
 use crate::role::Role;
 pub use command::{command, of};
+pub use os::id_and_version;
 use ports::Port;
 pub use report::Report;
 use report::{Check, Finding, Group};

@@ -67,6 +67,10 @@ fn finding(release: &BTreeMap<String, String>) -> Finding {
     let name = release.get("PRETTY_NAME").or_else(|| release.get("ID"));
     match (name, Family::from_release(release)) {
         (Some(name), Family::Debian) => Finding::pass(name),
+        (Some(name), Family::Fedora | Family::Suse) => Finding::fail(
+            format!("{name}, whose packages are of the kind rpm; Cairn was never tried on such a host"),
+            "use a host with Debian 12",
+        ),
         (Some(name), _) => Finding::warn(
             format!("{name}, which is not Debian or of its kin; Cairn is not tried there"),
             "try it where a failure costs little first",
@@ -75,6 +79,13 @@ fn finding(release: &BTreeMap<String, String>) -> Finding {
             Finding::warn("there is no `/etc/os-release`", "try it where a failure costs little first")
         }
     }
+}
+
+/// What the packages for the system below `root` are called after: ID and VERSION_ID, such as `debian-12`.
+pub fn id_and_version(root: &Path) -> String {
+    let release = release(root);
+    let word = |key: &str| release.get(key).map_or("unknown", String::as_str);
+    format!("{}-{}", word("ID"), word("VERSION_ID"))
 }
 
 fn release(root: &Path) -> BTreeMap<String, String> {
@@ -131,9 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn others_than_debian_are_told_so() {
+    fn others_than_debian_are_told_so_and_those_of_rpm_refused() {
         assert_eq!(finding(&parse("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12\"")).state, State::Pass);
         assert_eq!(finding(&parse("ID=arch")).state, State::Warn);
+        for rpm in ["ID=rocky\nID_LIKE=\"rhel centos fedora\"", "ID=opensuse-leap\nID_LIKE=\"suse opensuse\""]
+        {
+            assert_eq!(finding(&parse(rpm)).state, State::Fail, "{rpm}");
+        }
         assert_eq!(finding(&parse("")).state, State::Warn);
     }
 
@@ -145,5 +160,8 @@ mod tests {
         fs::write(root.path().join("etc/os-release"), "ID=fedora\n").unwrap();
         assert_eq!(system_root(root.path()), root.path());
         assert_eq!(Family::of(root.path()), Family::Fedora);
+        assert_eq!(id_and_version(root.path()), "fedora-unknown");
+        fs::write(root.path().join("etc/os-release"), "ID=debian\nVERSION_ID=\"12\"\n").unwrap();
+        assert_eq!(id_and_version(root.path()), "debian-12");
     }
 }
