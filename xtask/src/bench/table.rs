@@ -58,7 +58,7 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
             } else {
                 format!("{}: {}", row.operation, row.what)
             };
-            write!(text, "\n{title:<60}{:>10}", "ours")?;
+            write!(text, "\n{title:<64}{:>10}", "ours")?;
             names.iter().try_for_each(|name| write!(text, "{name:>21}"))?;
             writeln!(text)?;
             head = next;
@@ -88,7 +88,7 @@ fn line(text: &mut String, row: &Row) -> std::fmt::Result {
         }
     };
     let less = |at_floor: bool, value: String| if at_floor { format!("<{value}") } else { value };
-    write!(text, "  {:<16}{bound:<42}{:>10}", row.measure, less(row.at_floor, value(row, row.value)))?;
+    write!(text, "  {:<16}{bound:<46}{:>10}", row.measure, less(row.at_floor, value(row, row.value)))?;
     for peer in &row.peers {
         let ratio = peer.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default();
         write!(text, "{:>13}{ratio:>8}", less(peer.at_floor, value(row, peer.value)))?;
