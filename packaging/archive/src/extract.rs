@@ -1,4 +1,4 @@
-//! Extracting sections into a folder.
+//! Extracting sections, or some entries, into a folder.
 //!
 //! The folder is written by nobody else meanwhile: it is new, or made by this call. Files are created exclusively, so
 //! that nothing is written through a link that lies in the way, and modes are set whatever the umask.
@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use crate::manifest::{MANIFEST, Mode};
+use crate::manifest::{Entry, MANIFEST, Mode};
 use crate::{Archive, Error};
 
 impl Archive {
@@ -25,28 +25,75 @@ impl Archive {
         wanted: &dyn Fn(&str) -> bool,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
-        let mut folders = BTreeSet::new();
-        make_folder(folder)?;
-        if fs::read_dir(folder).map_err(Error::io("read", folder))?.next().is_some() {
-            let source =
-                io::Error::new(io::ErrorKind::DirectoryNotEmpty, "the folder is not empty; name another");
-            return Err(Error::Io { action: "extract to", path: folder.to_owned(), source });
-        }
+        let mut out = Folder::new(folder)?;
         write_file(&folder.join(MANIFEST), Mode::File, &mut &self.manifest_json()[..])?;
         for section in self.manifest().sections.iter().filter(|section| wanted(&section.name)) {
             self.visit(&section.name, &mut |entry, content| {
-                for (at, _) in entry.path.as_str().match_indices('/') {
-                    let parent = &entry.path.as_str()[..at];
-                    if folders.insert(parent.to_owned()) {
-                        make_folder(&folder.join(parent))?;
-                    }
-                }
-                write_file(&entry.path.below(folder), entry.mode, content)?;
+                out.write(entry, content)?;
                 progress(entry.size);
                 Ok(())
             })?;
         }
         Ok(())
+    }
+
+    /// Writes the entries called as one of `names`, or lying below a folder of that name, into `folder`, which must be
+    /// empty or absent. Reads the members that hold them and nothing else of the file. Returns how many files that made.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`] for a name that is nobody's, and then there is no folder either; as for [`Archive::pick`], and
+    /// [`Error::Io`] for the folder.
+    pub fn extract_only(&self, folder: &Path, names: &[String]) -> Result<usize, Error> {
+        let is_below = |path: &str, name: &str| {
+            let rest = path.strip_prefix(name.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let paths = || self.manifest().entries.iter().map(|entry| entry.path.as_str()).chain([MANIFEST]);
+        for name in names {
+            if !paths().any(|path| is_below(path, name)) {
+                return Err(self.no_entry(name));
+            }
+        }
+        let is_wanted = |path: &str| names.iter().any(|name| is_below(path, name));
+        let mut out = Folder::new(folder)?;
+        let mut count = 0;
+        if is_wanted(MANIFEST) {
+            write_file(&folder.join(MANIFEST), Mode::File, &mut &self.manifest_json()[..])?;
+            count += 1;
+        }
+        self.pick(&|entry| is_wanted(entry.path.as_str()), &mut |entry, content| {
+            count += 1;
+            out.write(entry, content)
+        })?;
+        Ok(count)
+    }
+}
+
+/// The folder that is written to, and the folders in it that were made.
+struct Folder<'a> {
+    path: &'a Path,
+    made: BTreeSet<String>,
+}
+
+impl<'a> Folder<'a> {
+    fn new(path: &'a Path) -> Result<Self, Error> {
+        make_folder(path)?;
+        if fs::read_dir(path).map_err(Error::io("read", path))?.next().is_some() {
+            let source =
+                io::Error::new(io::ErrorKind::DirectoryNotEmpty, "the folder is not empty; name another");
+            return Err(Error::Io { action: "extract to", path: path.to_owned(), source });
+        }
+        Ok(Self { path, made: BTreeSet::new() })
+    }
+
+    fn write(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), Error> {
+        for (at, _) in entry.path.as_str().match_indices('/') {
+            let parent = &entry.path.as_str()[..at];
+            if self.made.insert(parent.to_owned()) {
+                make_folder(&self.path.join(parent))?;
+            }
+        }
+        write_file(&entry.path.below(self.path), entry.mode, content)
     }
 }
 

@@ -18,8 +18,10 @@
 //! toolchain (feature `write`) and read by the control tool, and readers trust no number that they have not checked.
 
 mod delta;
+mod entries;
 mod error;
 mod extract;
+mod header;
 mod manifest;
 mod path;
 mod read;

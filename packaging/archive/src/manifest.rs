@@ -9,7 +9,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::delta::{DELTA_FORMAT, Delta};
+use crate::header::{END_BYTES, tar_bytes};
 use crate::path::EntryPath;
+
+/// Uncompressed bytes that one member may hold. The builder stays far below; a bomb does not.
+pub(crate) const MAX_MEMBER_BYTES: u64 = 64 << 20;
 
 /// The generation of the format. A reader refuses any other, but for [`DELTA_FORMAT`].
 pub const FORMAT: u32 = 1;
@@ -207,73 +211,122 @@ impl Manifest {
     /// the trailer.
     pub(crate) fn check(&self, data_bytes: u64) -> Result<(), Fault> {
         self.check_members(data_bytes)?;
-        self.check_entries()?;
+        self.check_names()?;
         match &self.delta {
-            Some(delta) if self.format == DELTA_FORMAT => delta.check(self),
-            None if self.format == FORMAT => Ok(()),
-            _ => Err(Fault::Rule("it says of itself that it is a delta, and that it is none".into())),
+            Some(delta) if self.format == DELTA_FORMAT => delta.check(self)?,
+            None if self.format == FORMAT => (),
+            _ => return rule("it says of itself that it is a delta, and that it is none".into()),
         }
+        self.check_places()?;
+        self.check_needs()
     }
 
     fn check_members(&self, data_bytes: u64) -> Result<(), Fault> {
         let mut end = 0u64;
+        let mut sections = BTreeSet::new();
+        let mut last = None;
         for (index, member) in self.members.iter().enumerate() {
+            let number = index + 1;
             if member.offset != end {
-                return Err(Fault::Lie(format!(
-                    "member {} starts at {}, not at {end}",
-                    index + 1,
-                    member.offset
-                )));
+                return lie(format!("member {number} starts at {}, not at {end}", member.offset));
             }
+            // Deflate makes nothing much bigger than it was, and whoever reads has room for one member.
+            if member.raw_size > MAX_MEMBER_BYTES
+                || member.size > member.raw_size + member.raw_size / 8 + 4096
+            {
+                let (size, raw_size) = (member.size, member.raw_size);
+                return lie(format!("member {number} is too big: {size} bytes that hold {raw_size}"));
+            }
+            let section = member.section.as_str();
+            if last != Some(section) && !sections.insert(section) {
+                return lie(format!("member {number} lies apart from the others of section `{section}`"));
+            }
+            last = Some(section);
             end = end.checked_add(member.size).ok_or_else(|| Fault::Lie("the sizes overflow".into()))?;
         }
         if end != data_bytes {
-            return Err(Fault::Lie(format!(
-                "the table counts {end} bytes of members, the file holds {data_bytes}"
-            )));
+            return lie(format!("the table counts {end} bytes of members, the file holds {data_bytes}"));
+        }
+        let ends: Vec<u64> =
+            self.members.iter().filter(|member| member.section.is_empty()).map(|end| end.raw_size).collect();
+        if last != Some("") || ends != [END_BYTES] {
+            return lie("it does not end as a tar file".into());
         }
         Ok(())
     }
 
-    fn check_entries(&self) -> Result<(), Fault> {
+    fn check_names(&self) -> Result<(), Fault> {
         let sections: BTreeSet<&str> = self.sections.iter().map(|section| section.name.as_str()).collect();
         if sections.len() != self.sections.len() || sections.contains("") {
-            return Err(Fault::Rule("two sections have one name, or one has none".into()));
+            return rule("two sections have one name, or one has none".into());
         }
         let mut files = BTreeSet::from([MANIFEST]);
-        let mut last = 0;
         for entry in &self.entries {
             let name = entry.path.as_str();
             if !files.insert(name) {
-                return Err(Fault::Rule(format!("two entries are called `{name}`")));
+                return rule(format!("two entries are called `{name}`"));
             }
-            if !sections.contains(entry.section.as_str()) {
-                return Err(Fault::Rule(format!(
-                    "entry `{name}` is in section `{}`, which is not listed",
-                    entry.section
-                )));
+            let section = &entry.section;
+            if !sections.contains(section.as_str()) {
+                return rule(format!("entry `{name}` is in section `{section}`, which is not listed"));
             }
-            let Some(member) = self.members.get(entry.member) else {
-                return Err(Fault::Lie(format!("entry `{name}` lies in a member that is not there")));
-            };
-            if member.section != entry.section {
-                return Err(Fault::Lie(format!(
-                    "entry `{name}` does not lie in member {}",
-                    entry.member + 1
-                )));
-            }
-            if entry.member < last {
-                return Err(Fault::Lie(format!("entry `{name}` is listed out of order")));
-            }
-            last = entry.member;
         }
         // A file where another entry needs a folder.
         for name in &files {
             for (at, _) in name.match_indices('/') {
                 if files.contains(&name[..at]) {
-                    return Err(Fault::Rule(format!("`{}` is a file, and `{name}` lies in it", &name[..at])));
+                    return rule(format!("`{}` is a file, and `{name}` lies in it", &name[..at]));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the members hold the tar headers and contents of the entries, in the same order, and nothing else. So what
+    /// unpacks is as much as the entries say, and each begins in the member that it names.
+    fn check_places(&self) -> Result<(), Fault> {
+        let mut members = self.members.iter().enumerate();
+        // Bytes of the tar stream up to the end of the member, and up to the entry.
+        let (mut filled, mut at) = (0u64, 0u64);
+        let mut current = None;
+        for entry in &self.entries {
+            while at >= filled {
+                let Some((index, member)) = members.next() else {
+                    return lie(format!("entry `{}` is not there", entry.path));
+                };
+                current = Some((index, member));
+                // At most as many bytes as members of bounded size hold.
+                filled += member.raw_size;
+            }
+            if current.is_none_or(|(index, member)| index != entry.member || member.section != entry.section)
+            {
+                let (name, number) = (&entry.path, entry.member.saturating_add(1));
+                return lie(format!("entry `{name}` does not lie in member {number}"));
+            }
+            let end = tar_bytes(entry.size).and_then(|bytes| at.checked_add(bytes));
+            at = end.ok_or_else(|| Fault::Lie("the sizes overflow".into()))?;
+            while at > filled {
+                match members.next() {
+                    Some((index, member)) if member.section == entry.section => {
+                        current = Some((index, member));
+                        filled += member.raw_size;
+                    }
+                    _ => return lie(format!("entry `{}` is bigger than its members", entry.path)),
+                }
+            }
+        }
+        if at != filled || !members.all(|(_, member)| member.section.is_empty()) {
+            return lie("its members hold what no entry covers".into());
+        }
+        Ok(())
+    }
+
+    fn check_needs(&self) -> Result<(), Fault> {
+        let own = |section: &Section| {
+            needs(self.entries.iter().filter(|entry| entry.section == section.name)) == section.needs
+        };
+        if needs(self.entries.iter()) != self.needs || !self.sections.iter().all(own) {
+            return lie("it needs another room than it says".into());
         }
         Ok(())
     }
@@ -317,6 +370,28 @@ impl fmt::Display for Manifest {
         }
         Ok(())
     }
+}
+
+/// Room that `entries` take: their bytes, and one inode for each file and each folder.
+pub(crate) fn needs<'a>(entries: impl Iterator<Item = &'a Entry>) -> Needs {
+    let mut folders = BTreeSet::new();
+    let mut needs = Needs::default();
+    for entry in entries {
+        needs.bytes = needs.bytes.saturating_add(entry.size);
+        needs.inodes += 1;
+        let path = entry.path.as_str();
+        folders.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
+    }
+    needs.inodes += folders.len() as u64;
+    needs
+}
+
+fn lie(what: String) -> Result<(), Fault> {
+    Err(Fault::Lie(what))
+}
+
+fn rule(what: String) -> Result<(), Fault> {
+    Err(Fault::Rule(what))
 }
 
 /// What a manifest can get wrong: it lies about the file, or breaks a rule.

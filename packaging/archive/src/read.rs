@@ -1,4 +1,4 @@
-//! Reading: the trailer, the manifest, the digest, and the entries of a section as a stream.
+//! Reading: the trailer, the manifest, and the digest of all bytes.
 //!
 //! Nothing here trusts a number of the file: sizes are bounded, names are parsed, and what a table says is compared with
 //! what lies there. One file descriptor is kept from opening to extracting, so that what was checked is what is read.
@@ -7,18 +7,20 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use crate::delta::DELTA_FORMAT;
-use crate::manifest::{Entry, FORMAT, Fault, HELPER, MANIFEST, Manifest, Member};
+use crate::header;
+use crate::manifest::{FORMAT, Fault, HELPER, MANIFEST, Manifest, Mode};
 use crate::signature::{PublicKey, Signature};
-use crate::trailer::{Digest, TRAILER_BYTES, Trailer, hex, sha256_hex};
+use crate::trailer::{Digest, TRAILER_BYTES, Trailer, hex};
 use crate::{BLOCK_BYTES, Error};
 
-/// Uncompressed bytes that one member may hold. The builder stays far below; a bomb does not.
-pub(crate) const MAX_MEMBER_BYTES: u64 = 64 << 20;
+/// Bytes of the manifest, which is the one thing that is in memory as a whole: a hundred thousand entries.
+const MAX_HEAD_BYTES: u64 = 32 << 20;
 
 /// Bytes of the script. Ours has one block of them.
 const MAX_STUB_BYTES: u64 = 1 << 20;
@@ -31,6 +33,16 @@ pub struct Archive {
     trailer: Trailer,
     manifest: Manifest,
     manifest_json: Vec<u8>,
+    /// SHA-256 of member 0 as it was read.
+    head_digest: Digest,
+    verified: OnceLock<()>,
+}
+
+/// What member 0 holds.
+struct Head {
+    manifest: Manifest,
+    json: Vec<u8>,
+    digest: Digest,
 }
 
 impl Archive {
@@ -66,12 +78,22 @@ impl Archive {
             return Err(Error::Signature { path, fingerprint: signature.key().fingerprint() });
         }
         match read_manifest(&file, &path, &trailer) {
-            Ok((manifest, manifest_json)) => Ok(Self { file, path, trailer, manifest, manifest_json }),
+            Ok(Head { manifest, json, digest }) => Ok(Self {
+                file,
+                path,
+                trailer,
+                manifest,
+                manifest_json: json,
+                head_digest: digest,
+                verified: OnceLock::new(),
+            }),
             // A table that makes no sense in a file that is not whole says nothing of who wrote it.
-            Err(error) if error.is_damage() => match check_digest(&file, &path, &trailer, &mut |_| ()) {
-                Ok(()) => Err(error),
-                Err(broken) => Err(broken),
-            },
+            Err(error) if error.is_damage() => {
+                match check_digest(&file, &path, &trailer, None, &mut |_| ()) {
+                    Ok(()) => Err(error),
+                    Err(broken) => Err(broken),
+                }
+            }
             Err(error) => Err(error),
         }
     }
@@ -106,26 +128,24 @@ impl Archive {
         self.trailer.signature.as_ref().map(Signature::key)
     }
 
-    /// Reads the whole file and compares its digest, stub included. `progress` is told of each piece's bytes.
+    /// Reads the whole file and compares its digest, stub included, and its table with the one that was read before.
+    /// `progress` is told of each piece's bytes.
     ///
     /// # Errors
     /// [`Error::Damaged`] if a bit differs.
     pub fn verify(&self, progress: &mut dyn FnMut(u64)) -> Result<(), Error> {
-        check_digest(&self.file, &self.path, &self.trailer, progress)
+        check_digest(&self.file, &self.path, &self.trailer, Some(&self.head_digest), progress)?;
+        self.verified.get_or_init(|| ());
+        Ok(())
     }
 
-    /// [`Archive::verify`], and every entry unpacked in memory and compared with the table of contents.
+    /// [`Archive::verify`], and every member and entry unpacked in memory and compared with the table of contents.
     ///
     /// # Errors
     /// As for [`Archive::verify`]; [`Error::Unsafe`] for a table that does not describe the file.
     pub fn verify_contents(&self, progress: &mut dyn FnMut(u64)) -> Result<(), Error> {
         self.verify(&mut *progress)?;
-        for section in &self.manifest.sections {
-            self.visit(&section.name, &mut |_, content| {
-                io::copy(content, &mut io::sink()).map(|_| ()).map_err(Error::io("read", &self.path))
-            })?;
-        }
-        Ok(())
+        self.check_contents()
     }
 
     /// Writes the file as it is to `sink`.
@@ -154,155 +174,14 @@ impl Archive {
         (self.trailer.stub_bytes + self.trailer.head_bytes + member.offset, member.size)
     }
 
-    /// Hands every entry of `section` to `visitor`, in order, as a stream that ends with an error if the bytes are not
-    /// those that the manifest promises. An entry that the visitor does not read to its end is read for it.
-    ///
-    /// # Errors
-    /// Those of the visitor, and [`Error::Damaged`] or [`Error::Unsafe`] for the archive's own.
-    pub fn visit(
-        &self,
-        section: &str,
-        visitor: &mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let indices: Vec<usize> = (0..self.manifest.members.len())
-            .filter(|&index| self.manifest.members[index].section == section)
-            .collect();
-        let entries = self.manifest.entries.iter().filter(|entry| entry.section == section);
-        self.visit_members(&indices, entries, visitor)
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 
-    /// Writes the content of one entry to `sink`, reading only the members that hold it.
-    ///
-    /// # Errors
-    /// [`Error::NoEntry`] with the nearest name, or as for [`Archive::visit`].
-    pub fn read_entry(&self, name: &str, sink: &mut dyn io::Write) -> Result<(), Error> {
-        if name == MANIFEST {
-            return sink.write_all(&self.manifest_json).map_err(Error::io("write", Path::new(name)));
-        }
-        let entry = self.manifest.entry(name).ok_or_else(|| self.no_entry(name))?;
-        let mut found = false;
-        let indices: Vec<usize> = (entry.member..self.manifest.members.len())
-            .take_while(|&index| self.manifest.members[index].section == entry.section)
-            .collect();
-        let entries = self
-            .manifest
-            .entries
-            .iter()
-            .filter(|other| other.section == entry.section && other.member >= entry.member);
-        let result = self.visit_members(&indices, entries, &mut |other, content| {
-            if other.path != entry.path {
-                return Ok(());
-            }
-            io::copy(content, sink).map_err(Error::io("extract", Path::new(name)))?;
-            found = true;
-            // The members behind it are of no interest: an end that is not an error for the caller.
-            Err(self.no_entry(name))
-        });
-        if found { Ok(()) } else { result }
-    }
-
-    fn no_entry(&self, name: &str) -> Error {
-        let nearest = self
-            .manifest
-            .entries
-            .iter()
-            .map(|entry| entry.path.as_str())
-            .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-        Error::NoEntry {
-            path: self.path.clone(),
-            entry: name.to_owned(),
-            nearest: nearest.map(str::to_owned),
-        }
-    }
-
-    fn visit_members<'a>(
-        &self,
-        indices: &[usize],
-        entries: impl Iterator<Item = &'a Entry>,
-        visitor: &mut dyn FnMut(&Entry, &mut dyn Read) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let stream = Members { archive: self, indices: indices.iter(), raw: io::Cursor::new(Vec::new()) };
-        let mut tar = tar::Archive::new(stream);
-        let read = |source: io::Error| self.stream_error(source);
-        let mut headers = tar.entries().map_err(read)?.raw(true);
-        for entry in entries {
-            let mut content =
-                headers.next().ok_or_else(|| self.lie(entry, "it is not there"))?.map_err(read)?;
-            check_header(content.header(), entry).map_err(|what| self.lie(entry, &what))?;
-            let mut checked =
-                Checked { inner: &mut content, hash: Sha256::new(), archive: self, entry, ended: false };
-            visitor(entry, &mut checked).map_err(|error| self.unwrap_stream(error))?;
-            io::copy(&mut checked, &mut io::sink()).map_err(read)?;
-        }
-        match headers.next() {
-            None => Ok(()),
-            Some(_) => Err(self.broken_rule("it holds an entry that its manifest does not list".into())),
-        }
-    }
-
-    fn member_bytes(&self, member: &Member) -> Result<Vec<u8>, Error> {
-        if member.size > MAX_MEMBER_BYTES * 2 || member.raw_size > MAX_MEMBER_BYTES {
-            return Err(self.broken_rule(format!("a member of {} bytes is too big", member.raw_size)));
-        }
-        let mut compressed = vec![0; member.size as usize];
-        let start = self.trailer.stub_bytes + self.trailer.head_bytes + member.offset;
-        read_at(&self.file, &self.path, &mut compressed, start)?;
-        if sha256_hex(&compressed) != member.sha256 {
-            return Err(damaged(
-                &self.path,
-                format!("the member at byte {start} has another SHA-256 than its table says"),
-            ));
-        }
-        inflate(&compressed, member.raw_size)
-            .map_err(|what| self.broken_rule(format!("the member at byte {start} {what}")))
-    }
-
-    fn lie(&self, entry: &Entry, what: &str) -> Error {
-        self.broken_rule(format!("its manifest lists `{}`, but {what}", entry.path))
-    }
-
-    fn broken_rule(&self, what: String) -> Error {
-        Error::Unsafe { path: self.path.clone(), what }
-    }
-
-    /// Our own error where one travelled through `io::Error`, else a fault of the tar stream.
-    fn stream_error(&self, source: io::Error) -> Error {
-        match source.downcast::<Error>() {
-            Ok(error) => error,
-            Err(source) => self.broken_rule(format!("its tar stream is broken ({source})")),
-        }
-    }
-
-    fn unwrap_stream(&self, error: Error) -> Error {
-        match error {
-            Error::Io { source, .. }
-                if source.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>) =>
-            {
-                self.stream_error(source)
-            }
-            other => other,
-        }
-    }
-}
-
-/// The uncompressed bytes of some members, one after another, one in memory at a time.
-struct Members<'a> {
-    archive: &'a Archive,
-    indices: std::slice::Iter<'a, usize>,
-    raw: io::Cursor<Vec<u8>>,
-}
-
-impl Read for Members<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let count = self.raw.read(buffer)?;
-            if count > 0 || buffer.is_empty() {
-                return Ok(count);
-            }
-            let Some(&index) = self.indices.next() else { return Ok(0) };
-            let member = &self.archive.manifest.members[index];
-            self.raw = io::Cursor::new(self.archive.member_bytes(member).map_err(io::Error::other)?);
-        }
+    /// Whether [`Archive::verify`] has found every byte as it should be.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.verified.get().is_some()
     }
 }
 
@@ -323,47 +202,8 @@ impl Read for Range<'_> {
     }
 }
 
-/// An entry's content, compared with its SHA-256 when it ends.
-struct Checked<'a, R> {
-    inner: R,
-    hash: Sha256,
-    archive: &'a Archive,
-    entry: &'a Entry,
-    ended: bool,
-}
-
-impl<R: Read> Read for Checked<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..count]);
-        if count == 0 && !buffer.is_empty() && !self.ended {
-            self.ended = true;
-            if hex(&std::mem::take(&mut self.hash).finalize()) != self.entry.sha256 {
-                return Err(io::Error::other(
-                    self.archive.lie(self.entry, "its content has another SHA-256"),
-                ));
-            }
-        }
-        Ok(count)
-    }
-}
-
-fn check_header(header: &tar::Header, entry: &Entry) -> Result<(), String> {
-    if header.entry_type() != tar::EntryType::Regular {
-        return Err("what lies there is not a regular file".into());
-    }
-    if header.path_bytes().as_ref() != entry.path.as_str().as_bytes() {
-        return Err(format!("`{}` lies there", String::from_utf8_lossy(&header.path_bytes())));
-    }
-    let (size, mode) = (header.size().ok(), header.mode().ok());
-    if size != Some(entry.size) || mode != Some(entry.mode.bits()) {
-        return Err(format!("with size {size:?} and mode {mode:?} instead"));
-    }
-    Ok(())
-}
-
-fn read_manifest(file: &File, path: &Path, trailer: &Trailer) -> Result<(Manifest, Vec<u8>), Error> {
-    if trailer.head_bytes > MAX_MEMBER_BYTES || trailer.stub_bytes > MAX_STUB_BYTES {
+fn read_manifest(file: &File, path: &Path, trailer: &Trailer) -> Result<Head, Error> {
+    if trailer.head_bytes > MAX_HEAD_BYTES || trailer.stub_bytes > MAX_STUB_BYTES {
         return Err(damaged(path, "its head is too big"));
     }
     // The script is text and ends where the first gzip member begins. A signature covers the bytes and not the numbers of
@@ -401,63 +241,67 @@ fn read_manifest(file: &File, path: &Path, trailer: &Trailer) -> Result<(Manifes
             what: format!("its first entry is not `{HELPER}`"),
         });
     }
-    let json = json.to_vec();
-    Ok((manifest, json))
+    Ok(Head { manifest, json: json.to_vec(), digest: Sha256::digest(&head).into() })
 }
 
 fn manifest_entry(raw: &[u8]) -> Option<&[u8]> {
     let (header, rest) = raw.split_at_checked(512)?;
     let header = tar::Header::from_byte_slice(header);
     let size = usize::try_from(header.size().ok()?).ok()?;
-    if header.path_bytes().as_ref() != MANIFEST.as_bytes()
+    if !header::is_spelt(header, MANIFEST, size as u64, Mode::File)
         || rest.len() != size.checked_next_multiple_of(512)?
     {
         return None;
     }
-    rest.get(..size)
+    let (json, padding) = rest.split_at_checked(size)?;
+    padding.iter().all(|&byte| byte == 0).then_some(json)
 }
 
+/// Compares the digest of the file, and of member 0 within it with `head`.
 fn check_digest(
     file: &File,
     path: &Path,
     trailer: &Trailer,
+    head: Option<&Digest>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), Error> {
-    let mut hash = Sha256::new();
+    let (mut hash, mut head_hash) = (Sha256::new(), Sha256::new());
     let mut buffer = vec![0; 1 << 20];
-    let (mut at, end) = (0, trailer.file_bytes - TRAILER_BYTES as u64);
-    while at < end {
-        let piece = &mut buffer[..usize::try_from(end - at).map_or(1 << 20, |left| left.min(1 << 20))];
-        read_at(file, path, piece, at)?;
-        hash.update(&*piece);
-        at += piece.len() as u64;
-        progress(piece.len() as u64);
+    let head_end = trailer.stub_bytes + trailer.head_bytes;
+    let mut at = 0;
+    for (end, is_head) in
+        [(trailer.stub_bytes, false), (head_end, true), (trailer.file_bytes - TRAILER_BYTES as u64, false)]
+    {
+        while at < end {
+            let piece = &mut buffer[..usize::try_from(end - at).map_or(1 << 20, |left| left.min(1 << 20))];
+            read_at(file, path, piece, at)?;
+            hash.update(&*piece);
+            if is_head {
+                head_hash.update(&*piece);
+            }
+            at += piece.len() as u64;
+            progress(piece.len() as u64);
+        }
     }
     let digest: Digest = hash.finalize().into();
     if digest != trailer.digest {
         return Err(damaged(path, format!("its SHA-256 is {}, not {}", hex(&digest), hex(&trailer.digest))));
     }
-    Ok(())
-}
-
-/// The content of one gzip member that fills `compressed` and holds exactly `raw_size` bytes.
-fn inflate(compressed: &[u8], raw_size: u64) -> Result<Vec<u8>, String> {
-    let raw = inflate_some(compressed)?;
-    if raw.len() as u64 != raw_size {
-        return Err(format!("holds {} bytes, its table says {raw_size}", raw.len()));
+    if head.is_some_and(|head| *head != Digest::from(head_hash.finalize())) {
+        return Err(damaged(path, "it changed while it was read"));
     }
-    Ok(raw)
+    Ok(())
 }
 
 fn inflate_some(compressed: &[u8]) -> Result<Vec<u8>, String> {
     let mut decoder = GzDecoder::new(compressed);
     let mut raw = Vec::new();
     (&mut decoder)
-        .take(MAX_MEMBER_BYTES + 1)
+        .take(MAX_HEAD_BYTES + 1)
         .read_to_end(&mut raw)
         .map_err(|error| format!("does not decompress ({error})"))?;
-    if raw.len() as u64 > MAX_MEMBER_BYTES {
-        return Err("decompresses to more than any member may hold".into());
+    if raw.len() as u64 > MAX_HEAD_BYTES {
+        return Err("decompresses to more than a manifest may hold".into());
     }
     if !decoder.into_inner().is_empty() {
         return Err("ends before its table says".into());
@@ -465,13 +309,13 @@ fn inflate_some(compressed: &[u8]) -> Result<Vec<u8>, String> {
     Ok(raw)
 }
 
-fn read_at(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+pub(crate) fn read_at(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
     file.read_exact_at(buffer, offset).map_err(|source| match source.kind() {
         io::ErrorKind::UnexpectedEof => damaged(path, "it ends too early"),
         _ => Error::Io { action: "read", path: path.to_owned(), source },
     })
 }
 
-fn damaged(path: &Path, what: impl Into<String>) -> Error {
+pub(crate) fn damaged(path: &Path, what: impl Into<String>) -> Error {
     Error::Damaged { path: path.to_owned(), what: what.into() }
 }

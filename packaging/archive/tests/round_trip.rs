@@ -6,8 +6,10 @@ mod made;
 
 use std::process::Command;
 
-use made::{Made, entries, make, make_tiny, make_with};
-use packaging_archive::{Archive, BLOCK_BYTES, Error, HELPER, TRAILER_BYTES};
+use made::{Made, STUB, description, entries, make, make_tiny, make_with, noise};
+use packaging_archive::{
+    Archive, BLOCK_BYTES, Content, EntryPath, Error, HELPER, Input, Mode, TRAILER_BYTES, assemble, compress,
+};
 
 #[test]
 fn extracted_files_have_the_content_and_the_mode_that_went_in() {
@@ -61,6 +63,139 @@ fn one_entry_is_read_and_a_misspelt_one_names_the_nearest() {
     }
     let error = archive.read_entry("bin/tol", &mut Vec::new()).unwrap_err();
     assert!(error.to_string().ends_with("did you mean `bin/tool`?"), "{error}");
+}
+
+#[test]
+fn one_entry_needs_no_byte_but_those_of_the_table_and_its_own_members() {
+    let Made { file, folder, .. } = make(2);
+    let archive = Archive::open(&file).unwrap();
+    let start = archive.trailer().stub_bytes + archive.trailer().head_bytes;
+    let entry = archive.manifest().entry("bin/tool").unwrap();
+    let next = &archive.manifest().entries.iter().find(|other| other.member > entry.member).unwrap();
+    let own: Vec<_> = archive.manifest().members[entry.member..next.member].iter().collect();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let end = bytes.len() - TRAILER_BYTES;
+    let is_own =
+        |at: u64| own.iter().any(|member| (member.offset..member.offset + member.size).contains(&at));
+    for (at, byte) in bytes[start as usize..end].iter_mut().enumerate().filter(|(at, _)| !is_own(*at as u64))
+    {
+        *byte = at as u8;
+    }
+    std::fs::write(&file, bytes).unwrap();
+
+    let archive = Archive::open(&file).unwrap();
+    assert_eq!(archive.manifest().entries.len(), entries().len(), "the table is whole");
+    let mut read = Vec::new();
+    archive.read_entry("bin/tool", &mut read).unwrap();
+    assert!(read == entries()[2].3);
+    let out = folder.path().join("out");
+    assert_eq!(archive.extract_only(&out, &["bin/tool".into()]).unwrap(), 1);
+    assert!(std::fs::read(out.join("bin/tool")).unwrap() == read);
+    // A byte of what is asked for is noticed without the check of the whole.
+    for entry in entries().iter().filter(|entry| entry.0 != "bin/tool") {
+        let error = archive.read_entry(entry.0, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{}: {error}", entry.0);
+    }
+    assert!(archive.verify(&mut |_| ()).unwrap_err().is_damage());
+}
+
+#[test]
+fn some_entries_are_extracted_by_name_or_by_folder() {
+    let Made { file, folder, .. } = make(2);
+    let archive = Archive::open(&file).unwrap();
+    let extracted = |out: &str, names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        archive.extract_only(&folder.path().join(out), &names)
+    };
+    assert_eq!(extracted("a", &["share/", "etc/tool.toml", "manifest.json"]).unwrap(), 4);
+    for (path, _, _, content) in entries() {
+        let found = std::fs::read(folder.path().join("a").join(path)).ok();
+        let wanted = path.starts_with("share/") || path == "etc/tool.toml";
+        assert!(found == wanted.then_some(content), "{path}");
+    }
+    assert!(folder.path().join("a/manifest.json").exists());
+    let error = extracted("b", &["etc/empty", "etc/tol.toml"]).unwrap_err();
+    assert!(error.to_string().ends_with("did you mean `etc/tool.toml`?"), "{error}");
+    assert!(extracted("b", &["sha"]).is_err() && !folder.path().join("b").exists());
+    assert!(
+        matches!(extracted("a", &["etc/empty"]).unwrap_err(), Error::Io { .. }),
+        "not into what is there"
+    );
+}
+
+#[test]
+fn a_cache_that_is_damaged_is_made_again() {
+    let first = make(2);
+    let bytes = std::fs::read(&first.file).unwrap();
+    let cache = first.folder.path().join("cache");
+    let damage = |how: fn(&mut Vec<u8>)| {
+        for entry in std::fs::read_dir(&cache).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            how(&mut bytes);
+            std::fs::write(&path, bytes).unwrap();
+        }
+    };
+    let hurts: [fn(&mut Vec<u8>); 5] = [
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+        |bytes| bytes[80] ^= 1,
+        |bytes| bytes.truncate(100),
+        |bytes| bytes.push(0),
+        Vec::clear,
+    ];
+    for (index, how) in hurts.into_iter().enumerate() {
+        damage(how);
+        assert!(std::fs::read(make_with(&first.folder, 2).file).unwrap() == bytes, "before, {index}");
+    }
+    // Between compressing and putting together.
+    for (index, how) in hurts.into_iter().enumerate() {
+        let again = make_with(&first.folder, 2);
+        damage(how);
+        std::fs::remove_file(&again.file).unwrap();
+        assemble(STUB, description(), &again.compressed, None, &again.file).unwrap();
+        assert!(std::fs::read(&again.file).unwrap() == bytes, "in between, {index}");
+    }
+}
+
+/// Tells this program that it is the one whose memory is looked at.
+const ENV_BIG: &str = "ARCHIVE_TEST_BIG";
+
+/// Packs and checks half a gigabyte, in a process of its own.
+#[test]
+fn memory_is_bounded_whatever_is_packed() {
+    let Some(folder) = std::env::var_os(ENV_BIG) else {
+        let folder = tempfile::tempdir().unwrap();
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "memory_is_bounded_whatever_is_packed"])
+            .env(ENV_BIG, folder.path())
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    };
+    let folder = std::path::Path::new(&folder);
+    // A hole takes no room on the disk.
+    std::fs::File::create(folder.join("hole")).unwrap().set_len(512 << 20).unwrap();
+    let input = |path: &str, content| Input {
+        path: EntryPath::new(path).unwrap(),
+        section: "core".into(),
+        mode: Mode::File,
+        mtime: 1,
+        content,
+    };
+    let inputs = vec![
+        input(HELPER, Content::Bytes(noise(1, 5000))),
+        input("share/hole", Content::File(folder.join("hole"))),
+        input("share/noise", Content::Bytes(noise(2, 20_000_000))),
+    ];
+    let sections = [("core".to_owned(), Vec::new())];
+    let compressed = compress(inputs, &sections, &folder.join("cache"), 64, &|_| ()).unwrap();
+    let file = folder.join("big.run");
+    assemble(STUB, description(), &compressed, None, &file).unwrap();
+    Archive::open(&file).unwrap().verify_contents(&mut |_| ()).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")).unwrap();
+    let peak: u64 = peak.trim().parse().unwrap();
+    assert!(peak < 256 << 10, "{peak} KiB");
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Unpack a .run file without installing it.
     Extract(ExtractArgs),
-    /// List the entries of a .run file.
+    /// List the entries of a .run file, out of its table of contents alone.
     List,
     /// Show what a .run file was built from.
     Inspect(InspectArgs),
@@ -88,6 +88,24 @@ pub enum Verb {
     Delta(DeltaArgs),
     /// Print the version.
     Version,
+}
+
+impl Verb {
+    /// Whether it shows a part of a file, and needs to know of no more than that part that it is as it was packed.
+    pub fn is_about_a_part(&self) -> bool {
+        match self {
+            Self::List => true,
+            Self::Extract(args) => args.entry.is_some() || !args.only.is_empty(),
+            Self::Preflight(_)
+            | Self::Install(_)
+            | Self::Packages(_)
+            | Self::Uninstall(_)
+            | Self::Verify(_)
+            | Self::Inspect(_)
+            | Self::Delta(_)
+            | Self::Version => false,
+        }
+    }
 }
 
 /// Which host, and what of it.
@@ -235,8 +253,12 @@ pub struct VerifyArgs {
 pub struct ExtractArgs {
     /// An empty or absent folder; by default `PRODUCT-VERSION` in this one.
     pub dir: Option<PathBuf>,
-    /// Write this one entry to standard output instead.
+    /// Unpack only this entry, or what lies below a folder of this name. Reads nothing else of the file and checks no more
+    /// than that: for the whole file there is `verify`. Repeatable.
     #[arg(long, value_name = "PATH")]
+    pub only: Vec<String>,
+    /// Write this one entry to standard output instead, read and checked as with --only.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["only", "dir"])]
     pub entry: Option<String>,
 }
 

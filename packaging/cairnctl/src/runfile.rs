@@ -1,7 +1,9 @@
 //! How the program was started: by the stub of a .run file, by a person who names one, or on an installed host.
 //!
 //! The stub puts `--scratch DIR --from DIR --archive FILE` in front of what the operator typed. Whoever names an archive, nothing
-//! is done, not even help printed, before every byte of it has been checked: the stub that called may itself be damaged.
+//! is done, not even help printed, before every byte of it has been checked: the stub that called may itself be damaged. Only
+//! what shows a part of the file, its table or some entries, reads that part alone. Members and entries are compared with their
+//! SHA-256 in the table then, the table with its checksum, and nothing of the host changes by it.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use packaging_archive::Archive;
 
+use crate::args::Cli;
 use crate::exit::{Code, Exit};
 use crate::translate::translate;
 
@@ -59,22 +62,34 @@ impl Start {
             return Err(Exit::error(Code::Damaged, "the head of the file is damaged; copy it again"));
         }
         let archive = archive.map(Archive::open).transpose()?;
-        if let Some(archive) = &archive {
-            archive.verify(&mut |_| ())?;
-        }
-        let not_text = |word: OsString| {
-            Exit::error(Code::Usage, format!("`{}` is not UTF-8 text; use a path that is", word.display()))
-        };
-        let arguments = words.map(|word| word.into_string().map_err(not_text)).collect::<Result<Vec<_>>>()?;
-        let arguments = if from_stub {
-            translate(arguments).map_err(|sentence| Exit::error(Code::Usage, sentence))?
-        } else {
-            arguments
-        };
         let run_file = archive.as_ref().filter(|_| from_stub).and_then(|archive| archive.path().file_name());
         let run_file = run_file.map(|name| name.to_string_lossy().into_owned());
+        let arguments = understood(words, from_stub);
+        if let Some(archive) = archive.as_ref().filter(|_| !is_about_a_part(run_file.as_deref(), &arguments))
+        {
+            archive.verify(&mut |_| ())?;
+        }
+        let arguments = arguments?;
         Ok(Self::Command { archive: archive.map(Box::new), run_file, arguments })
     }
+}
+
+/// What was typed, with a verb in front.
+fn understood(words: impl Iterator<Item = OsString>, from_stub: bool) -> Result<Vec<String>> {
+    let not_text = |word: OsString| {
+        Exit::error(Code::Usage, format!("`{}` is not UTF-8 text; use a path that is", word.display()))
+    };
+    let arguments = words.map(|word| word.into_string().map_err(not_text)).collect::<Result<Vec<_>>>()?;
+    if !from_stub {
+        return Ok(arguments);
+    }
+    translate(arguments).map_err(|sentence| Exit::error(Code::Usage, sentence))
+}
+
+/// Whether this is a command that shows a part of a file. What is no command at all is not.
+fn is_about_a_part(run_file: Option<&str>, arguments: &Result<Vec<String>>) -> bool {
+    let cli = arguments.as_ref().ok().and_then(|words| Cli::read(run_file, words.clone()).ok());
+    cli.is_some_and(|cli| cli.verb.is_about_a_part())
 }
 
 /// Removes the folder that the stub made for this program. The running file stays in memory. Nothing else is removed:

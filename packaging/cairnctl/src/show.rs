@@ -73,6 +73,16 @@ pub fn extract(args: &ExtractArgs, archive: Option<Archive>, quiet: bool) -> Res
         return Ok(Code::Ok);
     }
     let dir = keep_in(args.dir.clone().unwrap_or_default(), archive.manifest());
+    if !args.only.is_empty() {
+        let count = archive
+            .extract_only(&dir, &args.only)
+            .with_context(|| format!("cannot extract to `{}`", dir.display()))?;
+        if !quiet {
+            let files = if count == 1 { "file" } else { "files" };
+            say!("extracted {count} {files} to {}", dir.display());
+        }
+        return Ok(Code::Ok);
+    }
     archive
         .extract(&dir, &|_| true, &mut |_| ())
         .with_context(|| format!("cannot extract to `{}`", dir.display()))?;

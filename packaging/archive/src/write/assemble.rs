@@ -1,17 +1,16 @@
 //! Stub, manifest, members and trailer to one executable file, which appears by rename.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::fs;
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 
-use super::cache::HEADER_BYTES;
-use super::compress::needs;
 use super::{Compressed, Description, PrivateKey};
-use crate::manifest::{FORMAT, MANIFEST, Manifest};
+use crate::header::header;
+use crate::manifest::{FORMAT, MANIFEST, Manifest, Mode, needs};
 use crate::trailer::{Digest, TRAILER_BYTES, Trailer};
 use crate::{BLOCK_BYTES, Error};
 
@@ -54,10 +53,10 @@ pub(super) fn write(
         |bytes: &mut dyn Read| io::copy(bytes, &mut sink).map(|_| ()).map_err(Error::io("write", out));
     write(&mut &stub[..])?;
     write(&mut &head[..])?;
-    for (member, path) in compressed.members.iter().zip(&compressed.files) {
-        let mut file = File::open(path).map_err(Error::io("open", path))?;
-        file.seek(SeekFrom::Start(HEADER_BYTES)).map_err(Error::io("read", path))?;
-        write(&mut file.take(member.size))?;
+    let mut buffer = Vec::new();
+    for packed in &compressed.packed {
+        packed.load(&compressed.sources, &mut buffer)?;
+        write(&mut &buffer[..])?;
     }
     let mut trailer = Trailer {
         stub_bytes: stub.len() as u64,
@@ -76,7 +75,7 @@ pub(super) fn write(
         .as_file()
         .set_permissions(fs::Permissions::from_mode(0o755))
         .map_err(Error::io("write", out))?;
-    temporary.as_file().sync_all().map_err(Error::io("write", out))?;
+    // Not synced to the disk: what a power failure leaves of it no reader takes for whole.
     temporary.persist(out).map_err(|error| Error::io("write", out)(error.error))?;
     Ok((trailer, sha256))
 }
@@ -104,15 +103,7 @@ fn head(manifest: &Manifest) -> Result<Vec<u8>, Error> {
     let pack = || -> io::Result<Vec<u8>> {
         let mut json = serde_json::to_vec_pretty(manifest)?;
         json.push(b'\n');
-        let mut header = tar::Header::new_ustar();
-        header.set_path(MANIFEST)?;
-        header.set_entry_type(tar::EntryType::Regular);
-        header.set_size(json.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(manifest.created);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_cksum();
+        let header = header(MANIFEST, json.len() as u64, Mode::File, manifest.created)?;
         json.resize(json.len().next_multiple_of(512), 0);
         let mut gzip = GzBuilder::new().operating_system(255).write(Vec::new(), Compression::best());
         gzip.write_all(header.as_bytes())?;

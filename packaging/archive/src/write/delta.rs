@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::assemble::{Hashed, manifest, write};
-use super::cache::HEADER_BYTES;
+use super::cache;
 use super::{Compressed, Content, Description, Input, PrivateKey, compress};
 use crate::delta::{Base, DATA, DELTA_FORMAT, Delta, Piece, SECTION};
 use crate::manifest::{HELPER, Mode};
@@ -114,15 +114,24 @@ fn refuse_strangers(old: &Archive, new: &Archive) -> Result<(), Error> {
 
 /// Where the bytes of `new` come from, each piece with its place in `new`.
 fn pieces(old: &Archive, new: &Archive) -> Vec<(u64, Piece)> {
-    let mut known = HashMap::new();
+    let mut known: HashMap<_, Vec<u64>> = HashMap::new();
     for (index, member) in old.manifest().members.iter().enumerate() {
-        known.entry((member.sha256.as_str(), member.size)).or_insert(old.member_range(index).0);
+        let offsets = known.entry((member.sha256.as_str(), member.size)).or_default();
+        offsets.push(old.member_range(index).0);
     }
     let head = new.trailer().stub_bytes + new.trailer().head_bytes;
     let mut pieces = vec![(0, Piece::Data { size: head })];
     for (index, member) in new.manifest().members.iter().enumerate() {
         let (at, size) = new.member_range(index);
-        let piece = match known.get(&(member.sha256.as_str(), size)) {
+        // Of members that are alike, the one that goes on where the last piece ended.
+        let wanted = match pieces.last() {
+            Some((_, Piece::Base { offset, size })) => Some(offset + size),
+            _ => None,
+        };
+        let offset = known
+            .get(&(member.sha256.as_str(), size))
+            .and_then(|offsets| offsets.iter().find(|&&offset| Some(offset) == wanted).or(offsets.first()));
+        let piece = match offset {
             _ if index == 0 => Piece::Helper,
             Some(&offset) => Piece::Base { offset, size },
             None => Piece::Data { size },
@@ -177,17 +186,12 @@ fn members(new: &Archive, data: &Path, scratch: &Path) -> Result<Compressed, Err
     let mut compressed = compress(inputs, &sections, &scratch.join("members"), 1, &|_| ())?;
 
     let (at, size) = new.member_range(0);
-    let file = scratch.join("helper");
-    let copy = || -> io::Result<()> {
-        let mut file = File::create_new(&file)?;
-        file.write_all(&[0; HEADER_BYTES as usize])?;
-        io::copy(&mut new.range(at, size), &mut file).map(|_| ())
-    };
-    copy().map_err(Error::io("write", &file))?;
+    let mut member = Vec::new();
+    new.range(at, size).read_to_end(&mut member).map_err(Error::io("read", new.path()))?;
     let theirs = &new.manifest().members[0];
     let own = &mut compressed.members[0];
     (own.size, own.raw_size, own.sha256) = (theirs.size, theirs.raw_size, theirs.sha256.clone());
-    compressed.files[0] = file;
+    compressed.packed[0].cached = cache::store(scratch.join("helper"), &member)?;
     let mut offset = 0;
     for member in &mut compressed.members {
         member.offset = offset;

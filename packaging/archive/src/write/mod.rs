@@ -1,15 +1,19 @@
 //! Writing: entries become members, members become one file.
 //!
 //! Two steps, because the table of contents stands in front of what it describes: [`compress`] puts every member into a
-//! cache by the hash of its uncompressed bytes, [`assemble`] writes stub, manifest, members and trailer. The same input
-//! gives the same bytes, whatever the number of threads and whatever the cache holds.
+//! cache by what it is made of, [`assemble`] writes stub, manifest, members and trailer. The same input gives the same
+//! bytes, whatever the number of threads and whatever the cache holds. Nothing here has more in memory than a few chunks for
+//! each thread, whatever is packed.
 
 mod assemble;
 mod cache;
 mod compress;
+mod deflate;
 mod delta;
+mod index;
 mod key;
 mod layout;
+mod produce;
 mod sign;
 
 use std::path::PathBuf;
@@ -70,7 +74,8 @@ pub struct Compressed {
     pub(crate) sections: Vec<Section>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) members: Vec<Member>,
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) packed: Vec<compress::Packed>,
+    pub(crate) sources: produce::Sources,
     /// How many members were taken from the cache.
     pub reused: usize,
 }

@@ -68,16 +68,41 @@ pub fn pack_as(
     threads: usize,
     name: &str,
 ) -> Made {
+    let time = 1_700_000_000;
     let inputs = entries
         .into_iter()
-        .map(|(path, section, mode, content)| Input {
-            path: EntryPath::new(path).unwrap(),
-            section: section.into(),
-            mode,
-            mtime: 1_700_000_000,
-            content: Content::Bytes(content),
-        })
+        .map(|(path, section, mode, content)| Packed { mode, ..packed(path, section, time, content) })
         .collect();
+    pack_inputs(folder, description, inputs, threads, name)
+}
+
+/// What is packed, with times.
+pub type Packed = Input;
+
+/// A program.
+pub fn packed(path: &str, section: &str, mtime: u64, content: Vec<u8>) -> Packed {
+    Input {
+        path: EntryPath::new(path).unwrap(),
+        section: section.into(),
+        mode: Mode::Executable,
+        mtime,
+        content: Content::Bytes(content),
+    }
+}
+
+/// One more program of the first section.
+pub fn packed_into(inputs: &mut Vec<Packed>, path: &str, mtime: u64, content: Vec<u8>) {
+    inputs.push(packed(path, "core", mtime, content));
+}
+
+/// Packs these inputs, and calls the file `name`.
+pub fn pack_inputs(
+    folder: &TempDirRef,
+    description: Description,
+    inputs: Vec<Packed>,
+    threads: usize,
+    name: &str,
+) -> Made {
     let sections = [("core".to_owned(), Vec::new()), ("web".to_owned(), vec!["server".to_owned()])];
     let compressed = compress(inputs, &sections, &folder.path().join("cache"), threads, &|_| ()).unwrap();
     let file = folder.path().join(name);

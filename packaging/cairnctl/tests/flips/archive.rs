@@ -69,15 +69,20 @@ fn store_biggest(members: &Path) {
     let files = std::fs::read_dir(members).unwrap().map(|entry| entry.unwrap().path());
     let biggest = files.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
     let cached = std::fs::read(&biggest).unwrap();
-    // A line with the member's SHA-256 stands in front of it.
-    let member = &cached[65..];
+    // A line with the SHA-256, the size and the CRC-32 of the member, and its own, stands in front of it.
+    let line = cached.iter().position(|&byte| byte == b'\n').unwrap() + 1;
     let mut raw = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(member), &mut raw).unwrap();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&cached[line..]), &mut raw).unwrap();
     let mut stored = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
     std::io::Write::write_all(&mut stored, &raw).unwrap();
     let stored = stored.finish().unwrap();
-    let sha256 =
-        sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &stored));
-    let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::write(&biggest, [format!("{sha256}\n").as_bytes(), &stored].concat()).unwrap();
+    let sha256 = <sha2::Sha256 as sha2::Digest>::digest(&stored);
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum()
+    };
+    let line = format!("{} {:010} {:08x}", packaging_archive::hex(&sha256), stored.len(), crc(&stored));
+    let line = format!("{line} {:08x}\n", crc(line.as_bytes()));
+    std::fs::write(&biggest, [line.as_bytes(), &stored].concat()).unwrap();
 }
