@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::key;
 use crate::os;
 use crate::packages;
-use crate::plan::{Inputs, Plan, RunningTree, Step, plan, short};
+use crate::plan::{GLIBC_FLOOR, Inputs, Plan, RunningTree, Step, plan, short};
 use crate::progress::{Format, Progress};
 use crate::refs::{self, Resolved, Sources};
 use crate::run::{Outcome, Runner};
@@ -28,13 +28,15 @@ use crate::run::{Outcome, Runner};
 /// With the exit code that belongs to the failure.
 pub fn command(args: &AllInOne) -> Result<()> {
     let progress = Progress::new(args.format, args.quiet);
+    let portable = args.reach.is_portable(args.version.as_ref())?;
     packages::require(packages::BUILD, args.offline, &|line| progress.say(line))?;
     let chosen = args.choice.read()?;
     let wanted = args.choice.wanted(args.version.as_ref())?;
     let key = key::given(&args.key)?;
     let signer = key.as_ref().map(|key| key.public().fingerprint().to_string());
     let what = args.version.as_ref().map_or(refs::WORKTREE, crate::version::Version::as_str);
-    let offline = args.offline.then(|| args.choice.fetch_command(&args.os, args.version.as_ref()));
+    let offline =
+        args.offline.then(|| args.choice.fetch_command(&args.os, args.version.as_ref(), args.reach));
     let cache = args.choice.open_cache(&format!("all-in-one of {what}"), &progress)?;
     let mut sources = Sources::new(&cache, chosen.source_root.clone(), offline.clone());
     let components = refs::resolve(&chosen.file, &wanted, &mut sources)?;
@@ -59,6 +61,7 @@ pub fn command(args: &AllInOne) -> Result<()> {
         os: &os,
         version: args.version.as_ref(),
         name: args.name.as_deref(),
+        portable,
         manifest_sha256: &digest::hex_of_file(&chosen.manifest)?,
         manifest_folder: text(&chosen.folder)?,
         out: text(&std::path::absolute(&out)?)?,
@@ -154,7 +157,7 @@ fn announce(
             "file": plan.file_name(),
             "components": described(components),
             "toolchain": {"commit": toolchain.commit, "dirty": toolchain.dirty},
-            "native": true,
+            "native": !plan.portable,
             "signed_by": signer,
             "not_passed_on": environment::dropped(&toolchain.channel),
             "steps": plan.steps,
@@ -175,7 +178,7 @@ fn announce(
     }
     let dirty = if toolchain.dirty { ", with uncommitted changes" } else { "" };
     progress.say(&format!("  toolchain {}{dirty}", short(&toolchain.commit)));
-    progress.say("  native build: it needs a C library at least as new as this machine's");
+    progress.say(&format!("  {}", reach(plan)));
     match signer {
         Some(signer) => progress.say(&format!("  signed by {signer}")),
         None => progress.say("  not signed: no key was given"),
@@ -208,6 +211,7 @@ fn report(
             "product": plan.product,
             "version": plan.version,
             "components": described(components),
+            "native": !plan.portable,
             "file": outcome.file,
             "size": size,
             "sha256": sha256,
@@ -218,11 +222,22 @@ fn report(
     for component in components {
         progress.say(&line(component));
     }
+    progress.say(&reach(plan));
     if let Some(signer) = signer {
         progress.say(&format!("signed by {signer}"));
     }
     // The file lies in its place, whether anybody reads this or not.
     let _ = answer!("{file} {size} bytes sha256 {sha256}");
+}
+
+/// Which machines the programs are for.
+fn reach(plan: &Plan) -> String {
+    let needed = if plan.portable {
+        format!("glibc {GLIBC_FLOOR} or newer")
+    } else {
+        "a C library at least as new as this machine's".to_owned()
+    };
+    format!("{} build: its programs need {needed}", plan.kind())
 }
 
 fn line(component: &Resolved) -> String {

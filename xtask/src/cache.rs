@@ -1,4 +1,5 @@
-//! The cache folder: mirrors, checkouts with their target folders, compressed members, bundled files, packages, inventories.
+//! The cache folder: mirrors, checkouts with their target folders, compressed members, bundled files, packages, inventories,
+//! build tools.
 //!
 //! Everything in it can be deleted, and what no build has used for long is, at the end of one. It lies outside every source
 //! tree, and checkouts lie below a folder called `target/package`: cargo's search for an outer workspace ends there, as it does for its own `cargo package`, so that
@@ -35,8 +36,10 @@ pub struct Cache {
 pub struct Slot {
     /// The source's files.
     pub checkout: PathBuf,
-    /// What cargo makes of them.
+    /// What cargo makes of them for this machine.
     pub target: PathBuf,
+    /// What cargo makes of them for others, with another compiler and linker: cargo would take one for the other.
+    pub portable: PathBuf,
 }
 
 impl Cache {
@@ -80,7 +83,8 @@ impl Cache {
             Lane::Programs => "programs",
             Lane::Files => "files",
         });
-        Slot { checkout: folder.join("checkout"), target: folder.join("target") }
+        let [checkout, target, portable] = ["checkout", "target", "portable"].map(|name| folder.join(name));
+        Slot { checkout, target, portable }
     }
 
     /// Where compressed members are kept.
@@ -108,13 +112,23 @@ impl Cache {
         self.folder.join("again")
     }
 
+    /// Where build tools are kept.
+    pub fn tools(&self) -> PathBuf {
+        self.folder.join("tools")
+    }
+
+    /// Where the compiler of portable programs keeps what it makes.
+    pub fn zig(&self) -> PathBuf {
+        used(self.folder.join("zig"))
+    }
+
     /// Where it is kept what is linked into programs.
     pub fn inventories(&self) -> PathBuf {
         self.folder.join("inventories")
     }
 
     /// What no build has used for [`UNUSED_DAYS`] before `now`, no more than [`CLEARED_AT_ONCE`] of it: mirrors, slots,
-    /// members, bundled files, packages, inventories and builds that differed. This process holds the folder, so that no other build is
+    /// members, bundled files, packages, inventories, build tools and builds that differed. This process holds the folder, so that no other build is
     /// about to use them.
     pub fn unused(&self, now: SystemTime) -> Vec<PathBuf> {
         let limit = now.checked_sub(UNUSED_DAYS * DAY);
@@ -126,15 +140,16 @@ impl Cache {
             self.packages(),
             self.folder.join("apt"),
             self.inventories(),
+            self.tools(),
             self.again(),
         ];
         let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-        let is_old = |entry: &fs::DirEntry| {
-            let time = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let entries = entries.map(|entry| entry.path()).chain([self.folder.join("zig")]);
+        let is_old = |path: &PathBuf| {
+            let time = path.symlink_metadata().and_then(|metadata| metadata.modified()).ok();
             time.zip(limit).is_some_and(|(time, limit)| time < limit)
         };
-        let mut old: Vec<PathBuf> =
-            entries.filter(is_old).map(|entry| entry.path()).take(CLEARED_AT_ONCE).collect();
+        let mut old: Vec<PathBuf> = entries.filter(is_old).take(CLEARED_AT_ONCE).collect();
         old.sort();
         old
     }

@@ -15,12 +15,13 @@ use crate::cli::Test;
 use crate::failure::Failure;
 use crate::packages;
 
-/// The releases that tests install or look at, as a release engineer builds them, but from a tree that may be worked on. The
-/// last one only packs what the one before it has compiled.
+/// The releases that tests install or look at, as a release engineer builds them, but from a tree that may be worked on, and for
+/// this machine alone: what is compiled for others is compiled anew. The last one only packs what the one before it has
+/// compiled.
 const RELEASES: [&[&str]; 3] = [
-    &["--allow-dirty", "--version", "0.9"],
-    &["--allow-dirty", "--version", "0.9fix"],
-    &["--allow-dirty", "--version", "0.9fix", "--component", "dashboard=0.9", "--name", "qa"],
+    &["--allow-dirty", "--native", "--version", "0.9"],
+    &["--allow-dirty", "--native", "--version", "0.9fix"],
+    &["--allow-dirty", "--native", "--version", "0.9fix", "--component", "dashboard=0.9", "--name", "qa"],
 ];
 
 /// Runs the command.

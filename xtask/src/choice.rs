@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::cli::{Choice, OsArgs};
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::reach::Reach;
 use crate::refs::Wanted;
 use crate::version::Version;
 
@@ -62,13 +63,15 @@ impl Choice {
     }
 
     /// The command that brings everything that a build of this needs.
-    pub fn fetch_command(&self, os: &OsArgs, version: Option<&Version>) -> String {
+    pub fn fetch_command(&self, os: &OsArgs, version: Option<&Version>, reach: Reach) -> String {
         let mut words = vec!["cargo xtask fetch".to_owned()];
         words.extend(version.map(|version| format!("--version {version}")));
         words.extend(os.os.iter().map(|name| format!("--os {name}")));
         words.extend(os.os_unlocked.then(|| "--os-unlocked".to_owned()));
         words
             .extend(self.component.iter().map(|(name, reference)| format!("--component {name}={reference}")));
+        words.extend(reach.native.then(|| "--native".to_owned()));
+        words.extend(reach.portable.then(|| "--portable".to_owned()));
         for (option, path) in
             [("manifest", &self.manifest), ("source-root", &self.source_root), ("cache", &self.cache)]
         {

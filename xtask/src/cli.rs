@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::progress::Format;
+use crate::reach::Reach;
 use crate::version::Version;
 
 /// Builds, packages and tests Cairn.
@@ -74,6 +75,9 @@ pub struct AllInOne {
     /// Put the result here, by default target/dist of this tree.
     #[arg(long, value_name = "DIR", env = "CAIRN_OUT")]
     pub out: Option<PathBuf>,
+    /// Which machines its programs are for.
+    #[command(flatten)]
+    pub reach: Reach,
     /// How many things are done at once, by default one for each processor.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), env = "CAIRN_JOBS")]
     pub jobs: Option<u16>,
@@ -170,6 +174,9 @@ pub struct Fetch {
     /// What is carried along besides.
     #[command(flatten)]
     pub os: OsArgs,
+    /// Which machines its programs are for.
+    #[command(flatten)]
+    pub reach: Reach,
     /// Print only what is wrong.
     #[arg(long, short)]
     pub quiet: bool,

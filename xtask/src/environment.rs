@@ -51,7 +51,7 @@ const NOTEWORTHY: &[&str] = &["AR", "CARGO", "CC", "CFLAGS", "CXX", "LD_", "RUST
 const LOCALE: &str = "C";
 
 /// Which toolchain cargo is.
-const TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
+pub const TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
 
 /// What `cargo run` sets for its child. Dropping these is nobody's loss.
 const FROM_CARGO: &[&str] = &[

@@ -20,6 +20,7 @@ use crate::run::Runner;
 /// As `all-in-one` has them, for what cannot be fetched.
 pub fn command(args: &Fetch) -> Result<()> {
     let progress = Progress::new(Format::Human, args.quiet);
+    let portable = args.reach.is_portable(args.version.as_ref())?;
     packages::require(packages::BUILD, false, &|line| progress.say(line))?;
     let chosen = args.choice.read()?;
     let wanted = args.choice.wanted(args.version.as_ref())?;
@@ -36,6 +37,7 @@ pub fn command(args: &Fetch) -> Result<()> {
         os: &os,
         version: args.version.as_ref(),
         name: None,
+        portable,
         manifest_sha256: &digest::hex_of_file(&chosen.manifest)?,
         manifest_folder: text(&chosen.folder)?,
         // Nothing comes out.

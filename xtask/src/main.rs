@@ -3,7 +3,8 @@
 //! `all_in_one` is the way of a package: `buildfile` is read, `refs` become exact commits with the help of `git`, `plan`
 //! turns them into steps, `run` does the steps, `supply` tells what is inside and how it was made, `publish` puts the result
 //! in its place. `key` and `sign` say who made it, `compare` whether two are the same, `delta` what leads from one to the
-//! other. `pin` writes a release down, `fetch` brings what it needs. `os` are packages of operating systems that are carried along.
+//! other. `pin` writes a release down, `fetch` brings what it needs. `os` are packages of operating systems that are carried along,
+//! `tools` what portable programs are built with.
 //! `check` is what people and CI run before a change is taken, `dev` what people run to try it,
 //! `bench` what shows where packing stands.
 
@@ -31,12 +32,14 @@ mod pin;
 mod plan;
 mod progress;
 mod publish;
+mod reach;
 mod refs;
 mod run;
 mod show;
 mod sign;
 mod suggest;
 mod supply;
+mod tools;
 mod version;
 
 use std::process::ExitCode;

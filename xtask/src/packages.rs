@@ -12,32 +12,50 @@ use crate::failure::Failure;
 #[derive(Clone, Copy, Debug)]
 pub struct Tool {
     program: &'static str,
+    /// What it is called with where it may lack a part, and then fails.
+    probe: &'static [&'static str],
     package: &'static str,
 }
 
+impl Tool {
+    const fn program(program: &'static str, package: &'static str) -> Self {
+        Self { program, probe: &[], package }
+    }
+
+    fn is_there(&self) -> bool {
+        let works = || {
+            let mut command = Command::new(self.program);
+            command.args(self.probe).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        is_there(self.program) && (self.probe.is_empty() || works())
+    }
+}
+
 /// What `all-in-one` runs.
-pub const BUILD: &[Tool] = &[
-    Tool { program: "git", package: "git" },
-    Tool { program: "cc", package: "gcc" },
-    Tool { program: "curl", package: "curl" },
-];
+pub const BUILD: &[Tool] =
+    &[Tool::program("git", "git"), Tool::program("cc", "gcc"), Tool::program("curl", "curl")];
+
+/// What brings the compiler of portable programs: Python with its virtual environments, and so pip.
+pub const PIP: &[Tool] =
+    &[Tool { program: "python3", probe: &["-c", "import ensurepip, venv"], package: "python3-venv" }];
 
 /// What the tests run besides: the shells that the stub has to work under, tools that read an archive, and what signs a mirror.
 pub const TEST: &[Tool] = &[
-    Tool { program: "dash", package: "dash" },
-    Tool { program: "busybox", package: "busybox-static" },
-    Tool { program: "gpg", package: "gpg" },
-    Tool { program: "openssl", package: "openssl" },
-    Tool { program: "pigz", package: "pigz" },
+    Tool::program("dash", "dash"),
+    Tool::program("busybox", "busybox-static"),
+    Tool::program("gpg", "gpg"),
+    Tool::program("openssl", "openssl"),
+    Tool::program("pigz", "pigz"),
 ];
 
 /// What `bench` measures and compares with. The tests run it once.
 pub const BENCH: &[Tool] = &[
-    Tool { program: "makeself", package: "makeself" },
-    Tool { program: "gzip", package: "gzip" },
-    Tool { program: "pigz", package: "pigz" },
-    Tool { program: "zstd", package: "zstd" },
-    Tool { program: "openssl", package: "openssl" },
+    Tool::program("makeself", "makeself"),
+    Tool::program("gzip", "gzip"),
+    Tool::program("pigz", "pigz"),
+    Tool::program("zstd", "zstd"),
+    Tool::program("openssl", "openssl"),
 ];
 
 /// Makes sure that the tools are there. Nothing is installed without a network, only said.
@@ -45,8 +63,7 @@ pub const BENCH: &[Tool] = &[
 /// # Errors
 /// With the command that installs what is missing, if this program cannot.
 pub fn require(tools: &[Tool], offline: bool, say: &dyn Fn(&str)) -> Result<()> {
-    let missing: Vec<&str> =
-        tools.iter().filter(|tool| !is_there(tool.program)).map(|tool| tool.package).collect();
+    let missing: Vec<&str> = tools.iter().filter(|tool| !tool.is_there()).map(|tool| tool.package).collect();
     if missing.is_empty() {
         return Ok(());
     }

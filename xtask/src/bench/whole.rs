@@ -92,8 +92,8 @@ fn words(release: Option<&Version>, room: &Room) -> Vec<String> {
     let mut words: Vec<String> = ["all-in-one", "--format", "json", "--out"].map(str::to_owned).to_vec();
     words.push(folder(room).display().to_string());
     if let Some(release) = release {
-        // What comes out is measured and thrown away.
-        words.extend(["--allow-dirty".to_owned(), "--version".to_owned(), release.to_string()]);
+        // What comes out is measured and thrown away: it need not run elsewhere.
+        words.extend(["--allow-dirty", "--native", "--version", release.as_str()].map(str::to_owned));
     }
     words
 }

@@ -2,14 +2,15 @@
 //! could be decided here is decided while running.
 
 mod carry;
+mod doubles;
 mod step;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::Result;
-use packaging_archive::{EntryPath, HELPER, MANIFEST, Mode, OS_SECTION};
+use packaging_archive::{EntryPath, HELPER, Mode, OS_SECTION};
 use serde::Serialize;
 
 use crate::buildfile::{BuildFile, Bundle, Kind};
@@ -17,9 +18,10 @@ use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::refs::{Resolved, WORKTREE};
 use crate::supply::{LICENSES, SBOM};
+use crate::tools::{self, Tool};
 use crate::version::Version;
 
-pub use step::{Compile, Inventory, Lane, Origin, Packages, Place, Staged, Stamp, Step, short};
+pub use step::{Compile, Inventory, Lane, Libc, Origin, Packages, Place, Staged, Stamp, Step, short};
 
 /// The name of the component that every package has: the stub, the scripts and the helper, from the running tree.
 pub const TOOLCHAIN: &str = "toolchain";
@@ -29,6 +31,9 @@ pub const CORE: &str = "core";
 
 /// The machine that is built for.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The oldest C library that portable programs run with: that of RHEL 7, and the oldest that Rust's standard library takes.
+pub const GLIBC_FLOOR: &str = "2.17";
 
 /// The cargo profile of components.
 const PROFILE: &str = "release";
@@ -57,6 +62,8 @@ pub struct Inputs<'a> {
     pub version: Option<&'a Version>,
     /// `--name`.
     pub name: Option<&'a str>,
+    /// Whether programs are to run on machines with an older C library than this one's.
+    pub portable: bool,
     /// SHA-256 of the manifest.
     pub manifest_sha256: &'a str,
     /// Where bundled files with a path lie.
@@ -93,6 +100,8 @@ pub struct Plan {
     pub product: String,
     /// Its version, with what `--name` and differing pins add.
     pub version: Version,
+    /// Whether its programs run on machines with an older C library than this one's.
+    pub portable: bool,
     /// What was asked for.
     pub asked: Asked,
     /// The newest commit's time, seconds since 1970.
@@ -123,6 +132,17 @@ impl Plan {
         format!("{}-all-in-one-{}-{ARCHITECTURE}.run", self.product, self.version)
     }
 
+    /// Which machines its programs are for, in the word of the option that asks for it.
+    pub fn kind(&self) -> &'static str {
+        if self.portable { "portable" } else { "native" }
+    }
+
+    /// The tools that build it, besides compilers and cargo.
+    pub fn tools(&self) -> impl Iterator<Item = Tool> {
+        let of = |step: &Step| if let Step::Tools { tools } = step { tools.clone() } else { Vec::new() };
+        self.steps.iter().flat_map(of)
+    }
+
     /// What has to be on this machine before the rest of the plan can do without a network.
     pub fn fetching(&self) -> Self {
         let mut plan = Self { steps: Vec::new(), ..self.clone() };
@@ -137,10 +157,11 @@ impl Plan {
                 Step::Compile(compile) if here.insert(&compile.channel) => {
                     plan.steps.push(Step::Crates(compile.clone()));
                 }
-                Step::Fetch { .. } | Step::Packages(_) => plan.steps.push(step.clone()),
+                Step::Fetch { .. } | Step::Tools { .. } | Step::Packages(_) => plan.steps.push(step.clone()),
                 Step::Compile(_)
                 | Step::Crates(_)
                 | Step::CheckStamp { .. }
+                | Step::CheckLibc { .. }
                 | Step::Inventory(_)
                 | Step::Stage { .. }
                 | Step::Catalogue { .. }
@@ -177,6 +198,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
     let mut plan = Plan {
         product: inputs.file.archive.product.clone(),
         version: version(inputs)?,
+        portable: inputs.portable,
         asked: Asked {
             version: inputs.version.map(ToString::to_string),
             name: inputs.name.map(str::to_owned),
@@ -187,6 +209,9 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
         sections: sections(inputs.file, inputs.os)?,
         steps: Vec::new(),
     };
+    if inputs.portable {
+        plan.steps.push(Step::Tools { tools: tools::PINNED.to_vec() });
+    }
     for (name, bundle) in &inputs.file.bundles {
         plan.steps.push(fetch(name, bundle, inputs.manifest_folder));
     }
@@ -231,7 +256,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Result<Plan> {
         sbom: EntryPath::new(SBOM).map_err(Failure::usage)?,
         licenses: EntryPath::new(LICENSES).map_err(Failure::usage)?,
     });
-    refuse_doubles(&plan.steps)?;
+    doubles::refuse(&plan.steps)?;
     let file = format!("{}/{}", inputs.out.trim_end_matches('/'), plan.file_name());
     plan.steps
         .push(Step::Compress { sections: plan.sections.iter().map(|(name, _)| name.clone()).collect() });
@@ -339,7 +364,7 @@ fn build_toolchain(inputs: &Inputs<'_>, steps: &mut Vec<Step>) -> Result<()> {
         bins: bins.clone(),
         features: Vec::new(),
         profile: HELPER_PROFILE.into(),
-        static_libc: true,
+        libc: Libc::Static,
         channel: tree.channel.clone(),
         stamp: stamp.clone(),
     };
@@ -394,12 +419,21 @@ fn build(component: &Resolved, place: &Place, inputs: &Inputs<'_>, steps: &mut V
                 bins: recipe.bins.clone(),
                 features: recipe.features.clone(),
                 profile: PROFILE.into(),
-                static_libc: false,
+                libc: if inputs.portable { Libc::Portable } else { Libc::Native },
                 channel: component.toolchain.clone().unwrap_or_else(|| inputs.toolchain.channel.clone()),
                 stamp: stamp.clone(),
             };
             let inventory = inventory(&compile, &component.tree);
             steps.push(Step::Compile(compile));
+            if inputs.portable {
+                steps.push(Step::CheckLibc {
+                    component: component.name.clone(),
+                    place: place.clone(),
+                    profile: PROFILE.into(),
+                    bins: recipe.bins.clone(),
+                    glibc: GLIBC_FLOOR.into(),
+                });
+            }
             if recipe.stamp {
                 steps.push(Step::CheckStamp {
                     component: component.name.clone(),
@@ -445,7 +479,7 @@ fn inventory(compile: &Compile, tree: &str) -> Step {
         place: compile.place.clone(),
         tree: tree.to_owned(),
         package: compile.package.clone(),
-        static_libc: compile.static_libc,
+        libc: compile.libc,
         channel: compile.channel.clone(),
     })
 }
@@ -453,41 +487,4 @@ fn inventory(compile: &Compile, tree: &str) -> Step {
 fn staged(from: &str, to: &str, executable: bool) -> Result<Staged> {
     let to = EntryPath::new(to).map_err(Failure::usage)?;
     Ok(Staged { from: from.to_owned(), to, mode: if executable { Mode::Executable } else { Mode::File } })
-}
-
-fn refuse_doubles(steps: &[Step]) -> Result<()> {
-    let table_of_contents = EntryPath::new(MANIFEST).map_err(Failure::usage)?;
-    let mut owners: BTreeMap<&EntryPath, &str> = BTreeMap::from([(&table_of_contents, TOOLCHAIN)]);
-    let mut folders: BTreeSet<&str> = BTreeSet::new();
-    let brought = steps.iter().flat_map(|step| match step {
-        Step::Stage { component, files, .. } => files.iter().map(|file| (&file.to, &**component)).collect(),
-        Step::Describe { sbom, licenses, .. } => vec![(sbom, TOOLCHAIN), (licenses, TOOLCHAIN)],
-        Step::Catalogue { os, index, record, .. } => vec![(index, &**os), (record, &**os)],
-        Step::CheckOut { .. }
-        | Step::Compile(_)
-        | Step::Crates(_)
-        | Step::CheckStamp { .. }
-        | Step::Inventory(_)
-        | Step::Fetch { .. }
-        | Step::Packages(_)
-        | Step::Compress { .. }
-        | Step::Assemble { .. }
-        | Step::Again { .. }
-        | Step::Attest { .. }
-        | Step::Verify { .. } => Vec::new(),
-    });
-    for (to, component) in brought {
-        if let Some(other) = owners.insert(to, component) {
-            let sentence = format!("`{to}` is brought by {other} and by {component}; rename one of them");
-            return Err(Failure::usage(sentence));
-        }
-        let path = to.as_str();
-        folders.extend(path.match_indices('/').map(|(at, _)| &path[..at]));
-    }
-    match owners.iter().find(|(path, _)| folders.contains(path.as_str())) {
-        Some((path, owner)) => Err(Failure::usage(format!(
-            "`{path}` of {owner} is a file, and others lie in it; rename one of them"
-        ))),
-        None => Ok(()),
-    }
 }

@@ -6,13 +6,17 @@ use std::fmt;
 use packaging_archive::{EntryPath, Mode};
 use serde::Serialize;
 
+use super::GLIBC_FLOOR;
 use crate::environment::Surroundings;
 use crate::os::Package;
+use crate::tools::Tool;
 
 /// One step. [`crate::run`] matches on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
+    /// The compiler and what calls it for programs that are to run on other machines, into the cache.
+    Tools { tools: Vec<Tool> },
     /// The files of a commit into the source's slot.
     CheckOut {
         #[serde(flatten)]
@@ -32,6 +36,15 @@ pub enum Step {
         profile: String,
         bins: Vec<String>,
         stamp: Stamp,
+    },
+    /// What the programs ask of a host's libraries, read from their files, is what hosts have from this C library on.
+    CheckLibc {
+        component: String,
+        #[serde(flatten)]
+        place: Place,
+        profile: String,
+        bins: Vec<String>,
+        glibc: String,
     },
     /// What is linked into the programs that were just compiled, and its licence texts.
     Inventory(Inventory),
@@ -96,8 +109,8 @@ pub struct Compile {
     pub features: Vec<String>,
     /// The cargo profile.
     pub profile: String,
-    /// Whether the C library is linked in.
-    pub static_libc: bool,
+    /// The C library of its programs.
+    pub libc: Libc,
     /// The rustup toolchain.
     pub channel: String,
     /// What the programs will say of themselves.
@@ -116,8 +129,8 @@ pub struct Inventory {
     pub tree: String,
     /// The package.
     pub package: String,
-    /// Whether the C library is linked in.
-    pub static_libc: bool,
+    /// The C library of its programs.
+    pub libc: Libc,
     /// The rustup toolchain.
     pub channel: String,
 }
@@ -144,6 +157,18 @@ impl Packages {
     pub fn size(&self) -> u64 {
         self.packages.iter().map(|package| package.size).sum()
     }
+}
+
+/// Which C library programs need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Libc {
+    /// One at least as new as this machine's.
+    Native,
+    /// Any from [`GLIBC_FLOOR`] on.
+    Portable,
+    /// None: it is linked in.
+    Static,
 }
 
 /// What a program says of itself.
@@ -190,17 +215,21 @@ pub struct Staged {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Tools { tools } => {
+                let names: Vec<String> = tools.iter().map(ToString::to_string).collect();
+                write!(f, "make ready {}", names.join(", "))
+            }
             Self::CheckOut { place, commit, components } => {
                 write!(f, "check out {} of {} for {}", short(commit), place.source, components.join(", "))
             }
             Self::Compile(compile) => {
-                let how = if compile.static_libc { ", static" } else { ", native" };
                 write!(
                     f,
-                    "compile {} ({}, profile {}{how}, toolchain {})",
+                    "compile {} ({}, profile {}, {}, toolchain {})",
                     compile.component,
                     compile.bins.join(", "),
                     compile.profile,
+                    compile.libc,
                     compile.channel
                 )
             }
@@ -209,6 +238,9 @@ impl fmt::Display for Step {
             }
             Self::CheckStamp { component, stamp, .. } => {
                 write!(f, "check that {component} says {} {}", stamp.reference, short(&stamp.commit))
+            }
+            Self::CheckLibc { component, glibc, .. } => {
+                write!(f, "check that {component} runs with glibc {glibc}")
             }
             Self::Inventory(inventory) => write!(f, "list what is linked into {}", inventory.component),
             Self::Fetch { bundle, from, .. } => write!(f, "fetch {bundle} from {from}"),
@@ -239,6 +271,16 @@ impl fmt::Display for Step {
             }
             Self::Attest { file } => write!(f, "state how {file} was made"),
             Self::Verify { file } => write!(f, "verify {file}"),
+        }
+    }
+}
+
+impl fmt::Display for Libc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Native => f.write_str("native"),
+            Self::Portable => write!(f, "glibc {GLIBC_FLOOR}"),
+            Self::Static => f.write_str("static"),
         }
     }
 }

@@ -75,7 +75,7 @@ fn made(
     version: Option<&str>,
     name: Option<&str>,
 ) -> Result<Plan> {
-    carrying(file, components, version, name, &[])
+    made_for(file, components, version, name, &[], false)
 }
 
 fn carrying(
@@ -85,6 +85,17 @@ fn carrying(
     name: Option<&str>,
     os: &[Packages],
 ) -> Result<Plan> {
+    made_for(file, components, version, name, os, false)
+}
+
+fn made_for(
+    file: &BuildFile,
+    components: &[Resolved],
+    version: Option<&str>,
+    name: Option<&str>,
+    os: &[Packages],
+    portable: bool,
+) -> Result<Plan> {
     let version: Option<Version> = version.map(|version| version.parse().unwrap());
     plan(&Inputs {
         file,
@@ -93,6 +104,7 @@ fn carrying(
         os,
         version: version.as_ref(),
         name,
+        portable,
         manifest_sha256: "ab",
         manifest_folder: "/manifest",
         out: "/out/",
@@ -141,6 +153,45 @@ state how /out/p-all-in-one-0.9-x86_64.run was made
 verify /out/p-all-in-one-0.9-x86_64.run
 "
     );
+}
+
+#[test]
+fn what_is_for_other_machines_is_built_with_tools_and_looked_at() {
+    let file = BuildFile::parse(MANIFEST).unwrap();
+    let components = resolved(&file, "/src", "0.9", "1");
+    let plan = made_for(&file, &components, Some("0.9"), None, &[], true).unwrap();
+    let expected = "\
+make ready zig 0.17.1, cargo-zigbuild 0.24.1, cargo-auditable 0.7.7
+check out 777777777777 of /src for toolchain
+compile toolchain (cairnctl, profile helper, static, toolchain 1.95.0)
+check that toolchain says worktree 777777777777
+list what is linked into toolchain
+stage 1 file of toolchain in section core
+stage 2 files of toolchain in section core
+check out 111111111111 of /src for agent, server
+compile agent (agent, profile release, glibc 2.17, toolchain 1.95.0)
+check that agent runs with glibc 2.17
+list what is linked into agent
+stage 1 file of agent in section node
+compile server (server, tool, profile release, glibc 2.17, toolchain 1.95.0)
+check that server runs with glibc 2.17
+check that server says 0.9 111111111111
+list what is linked into server
+stage 2 files of server in section server
+check out 111111111111 of /src for web
+stage 2 files of web in section web
+describe what is inside in share/sbom.cdx.json and share/licenses/THIRD-PARTY.txt
+compress 4 sections
+assemble /out/p-all-in-one-0.9-x86_64.run, unsigned
+state how /out/p-all-in-one-0.9-x86_64.run was made
+verify /out/p-all-in-one-0.9-x86_64.run
+";
+    assert_eq!(sentences(&plan), expected);
+    let fetched = sentences(&plan.fetching());
+    assert_eq!(fetched.lines().next(), expected.lines().next());
+    let native = made(&file, &components, Some("0.9"), None).unwrap();
+    assert_eq!((plan.kind(), native.kind()), ("portable", "native"));
+    assert_eq!((plan.tools().count(), native.tools().count()), (3, 0));
 }
 
 #[test]

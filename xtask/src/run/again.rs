@@ -2,7 +2,7 @@
 //! surroundings. What it makes is compared, and never published.
 //!
 //! Commits come from copies of the mirrors, so that both builds have the same even if a source changes meanwhile; bundled
-//! files and packages, which are known by their SHA-256, are not fetched again.
+//! files and packages, which are known by their SHA-256, are not fetched again. Build tools are the same, in another place.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,6 +19,7 @@ use crate::environment::Surroundings;
 use crate::git::Mirror;
 use crate::plan::{Place, Step};
 use crate::publish;
+use crate::tools::Tools;
 
 /// The empty cache folder. Its length is another than any path of the first build has: compilers put paths into programs.
 const ELSEWHERE: &str = "a-cache-folder-that-no-build-has-used-before";
@@ -75,6 +76,9 @@ fn remove(folder: &Path) -> Result<()> {
 
 /// What the second build need not ask anybody for.
 fn bring(first: &Runner<'_>, cache: &Cache) -> Result<()> {
+    if first.plan.portable {
+        Tools::bring(first.cache, cache)?;
+    }
     let mut brought = BTreeSet::new();
     for step in &first.plan.steps {
         match step {

@@ -17,9 +17,10 @@ use crate::cache::Slot;
 use crate::elf;
 use crate::environment::Surroundings;
 use crate::failure::Failure;
-use crate::plan::{Compile, TARGET};
+use crate::plan::{BUNDLE_TIME, Compile, Libc, TARGET};
 use crate::progress::Progress;
 use crate::supply::{Compiler, Linked};
+use crate::tools::Tools;
 
 /// Cargo, for one component.
 pub struct Cargo<'a> {
@@ -27,6 +28,8 @@ pub struct Cargo<'a> {
     pub compile: &'a Compile,
     /// Where.
     pub slot: Slot,
+    /// What builds it, where it is to run on machines with an older C library than this one's.
+    pub tools: Option<&'a Tools>,
     /// What is around it.
     pub surroundings: &'a Surroundings,
     /// Where no connection may be opened: the command that fetches what is missing.
@@ -39,7 +42,7 @@ impl Cargo<'_> {
     /// # Errors
     /// With cargo's own words.
     pub fn build(&self, progress: &Progress) -> Result<(Did, Linked)> {
-        let (compile, slot) = (self.compile, &self.slot);
+        let (compile, target) = (self.compile, self.target());
         let metadata = self.metadata()?;
         let root = self.root(&metadata)?.id.clone();
         let crates = crates(&root, &metadata)?;
@@ -48,12 +51,20 @@ impl Cargo<'_> {
             (&compile.package, &compile.profile, self.surroundings.jobs.to_string());
         let bins = compile.bins.iter().flat_map(|bin| ["--bin", bin]);
         let features = compile.features.iter().flat_map(|feature| ["--features", feature]);
+        let (program, verb, triple) = match self.tools.filter(|_| compile.libc == Libc::Portable) {
+            Some(tools) => (tools.zigbuild(), "zigbuild", Tools::target()),
+            None => ("cargo".into(), "build", TARGET.to_owned()),
+        };
         let command = cmd!(
             shell,
-            "cargo build --locked --message-format=json-render-diagnostics --package {package} --profile {profile}
-             --target {TARGET} --jobs {jobs} {bins...} {features...}"
+            "{program} {verb} --locked --message-format=json-render-diagnostics --package {package} --profile {profile}
+             --target {triple} --jobs {jobs} {bins...} {features...}"
         );
         let mut command = self.surround(Command::from(command), &self.manifest());
+        if let Some(tools) = self.tools {
+            tools.use_zig(&mut command);
+            tools.list_crates(&mut command, self.offline.is_some(), &self.configuration())?;
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(no_cargo)?;
         let stdout = child.stdout.take().context("cargo has no output")?;
@@ -64,7 +75,7 @@ impl Cargo<'_> {
             words
         });
         let mut linked = Linked { metadata, root, crates: BTreeMap::new() };
-        let for_target = slot.target.join(TARGET);
+        let for_target = target.join(TARGET);
         let mut seen = BTreeSet::new();
         let (mut compiled, mut fresh) = (0, 0);
         let mut diagnostics = String::new();
@@ -90,9 +101,9 @@ impl Cargo<'_> {
         if !status.success() {
             bail!("cargo failed for component `{}`\n{diagnostics}{}", compile.component, tail(&words, 60));
         }
-        if compile.static_libc {
+        if compile.libc == Libc::Static {
             for bin in &compile.bins {
-                let program = slot.target.join(TARGET).join(&compile.profile).join(bin);
+                let program = target.join(TARGET).join(&compile.profile).join(bin);
                 if !elf::is_static(&program)? {
                     bail!("`{}` asks for a loader, but has to run where there is none", program.display());
                 }
@@ -167,16 +178,24 @@ impl Cargo<'_> {
         })
     }
 
+    /// What cargo makes of the checkout: for this machine, or for others.
+    fn target(&self) -> &Path {
+        if self.tools.is_some() { &self.slot.portable } else { &self.slot.target }
+    }
+
+    /// The checkout's own configuration of cargo.
+    fn configuration(&self) -> Vec<String> {
+        let own = [".cargo/config.toml", ".cargo/config"].map(|name| self.slot.checkout.join(name));
+        own.into_iter().find(|path| path.exists()).iter().map(|path| path.display().to_string()).collect()
+    }
+
     /// Everything about a call of cargo that is the same for all of them.
     fn surround(&self, mut command: Command, manifest: &Path) -> Command {
         let (compile, slot) = (self.compile, &self.slot);
         self.surroundings.restrict(&mut command);
         command.current_dir("/").arg("--manifest-path").arg(manifest);
-        for own in [".cargo/config.toml", ".cargo/config"] {
-            if slot.checkout.join(own).exists() {
-                command.arg("--config").arg(slot.checkout.join(own));
-                break;
-            }
+        for own in self.configuration() {
+            command.arg("--config").arg(own);
         }
         if self.offline.is_some() {
             // Rustup, which cargo is called through, would fetch a toolchain.
@@ -184,10 +203,15 @@ impl Cargo<'_> {
         }
         // What is compiled for the target is known by where it lies, whatever the checkout's configuration says. The last one
         // counts.
-        let target = toml::Value::String(slot.target.display().to_string());
+        let target = toml::Value::String(self.target().display().to_string());
         command.arg("--config").arg(format!("build.build-dir={target}"));
-        command.env("RUSTUP_TOOLCHAIN", &compile.channel).env("CARGO_TARGET_DIR", &slot.target);
-        command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(compile, slot).join("\x1f"));
+        command.env("RUSTUP_TOOLCHAIN", &compile.channel).env("CARGO_TARGET_DIR", self.target());
+        let names = names(slot, self.target());
+        command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(compile, &names).join("\x1f"));
+        let flags = c_flags(&names);
+        command.env("CFLAGS", &flags).env("CXXFLAGS", flags).env("CC_SHELL_ESCAPED_FLAGS", "1");
+        // What is compiled for one commit serves others too, so that it has to be the same time for all.
+        command.env("SOURCE_DATE_EPOCH", BUNDLE_TIME.to_string());
         command
             .env("CAIRN_STAMP_REF", &compile.stamp.reference)
             .env("CAIRN_STAMP_COMMIT", &compile.stamp.commit);
@@ -212,20 +236,34 @@ fn crates(root: &PackageId, metadata: &Metadata) -> Result<usize> {
     Ok(seen.len())
 }
 
-/// Paths of this machine become names, so that they are not part of a program.
-fn rustflags(compile: &Compile, slot: &Slot) -> Vec<String> {
-    let mut flags = vec![format!("--remap-path-prefix={}=/source", slot.checkout.display())];
+/// Paths of this machine, and the names that they become, so that they are not part of a program. The last that fits counts.
+fn names(slot: &Slot, target: &Path) -> Vec<(String, &'static str)> {
     let home = std::env::var("HOME").unwrap_or_default();
-    for (variable, default, name) in
-        [("CARGO_HOME", ".cargo", "/cargo"), ("RUSTUP_HOME", ".rustup", "/rustup")]
-    {
-        let folder = std::env::var(variable).unwrap_or_else(|_| format!("{home}/{default}"));
-        flags.push(format!("--remap-path-prefix={folder}={name}"));
-    }
-    if compile.static_libc {
+    let of = |variable: &str, default: &str| {
+        std::env::var(variable).unwrap_or_else(|_| format!("{home}/{default}"))
+    };
+    vec![
+        (of("CARGO_HOME", ".cargo"), "/cargo"),
+        (of("RUSTUP_HOME", ".rustup"), "/rustup"),
+        (target.display().to_string(), "/target"),
+        (slot.checkout.display().to_string(), "/source"),
+    ]
+}
+
+fn rustflags(compile: &Compile, names: &[(String, &str)]) -> Vec<String> {
+    let mut flags: Vec<String> =
+        names.iter().map(|(path, name)| format!("--remap-path-prefix={path}={name}")).collect();
+    if compile.libc == Libc::Static {
         flags.extend(["-C".to_owned(), "target-feature=+crt-static".to_owned()]);
     }
     flags
+}
+
+/// The same for C, in one line that is read as a shell would.
+fn c_flags(names: &[(String, &str)]) -> String {
+    let flag =
+        |(path, name): &(String, &str)| format!("'-ffile-prefix-map={}={name}'", path.replace('\'', "'\\''"));
+    names.iter().map(flag).collect::<Vec<_>>().join(" ")
 }
 
 /// What the rustc and cargo of a toolchain say of themselves.

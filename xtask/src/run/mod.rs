@@ -11,7 +11,7 @@ mod supply;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use packaging_archive::{
     Build, Component, Compressed, Content, Description, Digest, Input, PrivateKey, Toolchain,
 };
@@ -23,10 +23,11 @@ use crate::environment::Surroundings;
 use crate::failure::Failure;
 use crate::git::Mirror;
 use crate::os::Record;
-use crate::plan::{Compile, Origin, Place, Plan, RunningTree, Staged, Stamp, Step, TARGET};
+use crate::plan::{Compile, GLIBC_FLOOR, Origin, Place, Plan, RunningTree, Staged, Stamp, Step, TARGET};
 use crate::progress::Progress;
 use crate::refs::Resolved;
 use crate::supply::{Beside, Compiler, Inventory, Linked};
+use crate::tools::Tools;
 
 use cargo::Cargo;
 
@@ -107,7 +108,7 @@ pub enum Did {
         /// Taken from the cache.
         cached: usize,
     },
-    /// A bundled file, which may have been there before.
+    /// A bundled file, or the build tools, which may have been there before.
     Fetched {
         /// Whether it was.
         cached: bool,
@@ -130,6 +131,7 @@ struct Work {
     stage: PathBuf,
     inputs: Vec<Input>,
     glibc: Option<String>,
+    tools: Option<Tools>,
     linked: Option<Linked>,
     inventories: BTreeMap<String, Inventory>,
     records: Vec<Record>,
@@ -149,6 +151,7 @@ impl Runner<'_> {
             stage: self.cache.stage()?,
             inputs: Vec::new(),
             glibc: None,
+            tools: None,
             linked: None,
             inventories: BTreeMap::new(),
             records: Vec::new(),
@@ -187,20 +190,30 @@ impl Runner<'_> {
 
     fn step(&self, step: &Step, work: &mut Work) -> Result<Did> {
         match step {
+            Step::Tools { .. } => {
+                let channel = &self.toolchain.channel;
+                let (tools, cached) =
+                    Tools::ready(self.cache, channel, self.surroundings, self.offline, self.progress)?;
+                work.tools = Some(tools);
+                return Ok(Did::Fetched { cached });
+            }
             Step::CheckOut { place, commit, .. } => {
                 let slot = self.cache.slot(place);
                 Mirror::existing(&self.cache.mirror(&place.source)).check_out(commit, &slot.checkout)?;
             }
             Step::Compile(compile) => {
-                let (did, linked) = self.cargo(compile).build(self.progress)?;
+                let (did, linked) = self.cargo(compile, work.tools.as_ref()).build(self.progress)?;
                 work.linked = Some(linked);
                 return Ok(did);
             }
             Step::Crates(compile) => {
-                self.cargo(compile).fetch()?;
+                self.cargo(compile, None).fetch()?;
             }
             Step::CheckStamp { place, profile, bins, stamp, .. } => {
                 bins.iter().try_for_each(|bin| check_stamp(&self.built(place, profile).join(bin), stamp))?;
+            }
+            Step::CheckLibc { place, profile, bins, glibc, .. } => {
+                bins.iter().try_for_each(|bin| check_libc(&self.built(place, profile).join(bin), glibc))?;
             }
             Step::Inventory(inventory) => return self.inventory(inventory, work),
             Step::Fetch { bundle, from, sha256, .. } => {
@@ -280,16 +293,20 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn cargo<'b>(&'b self, compile: &'b Compile) -> Cargo<'b> {
+    fn cargo<'b>(&'b self, compile: &'b Compile, tools: Option<&'b Tools>) -> Cargo<'b> {
         let slot = self.cache.slot(&compile.place);
-        Cargo { compile, slot, surroundings: self.surroundings, offline: self.offline }
+        Cargo { compile, slot, tools, surroundings: self.surroundings, offline: self.offline }
     }
 
     fn built(&self, place: &Place, profile: &str) -> PathBuf {
-        self.cache.slot(place).target.join(TARGET).join(profile)
+        let slot = self.cache.slot(place);
+        let target = if self.plan.portable { slot.portable } else { slot.target };
+        target.join(TARGET).join(profile)
     }
 
+    /// `glibc` is the newest version that a program asks for.
     fn description(&self, glibc: Option<String>) -> Description {
+        let promised = glibc.map(|asked| if self.plan.portable { GLIBC_FLOOR.to_owned() } else { asked });
         let components = self.components.iter().map(|component| {
             let described = Component {
                 kind: component.recipe.kind.map_or("", crate::buildfile::Kind::name).to_owned(),
@@ -306,7 +323,7 @@ impl Runner<'_> {
             version: self.plan.version.to_string(),
             created: self.plan.created,
             toolchain: Toolchain { commit: self.toolchain.commit.clone(), dirty: self.toolchain.dirty },
-            build: Build { target: TARGET.to_owned(), native: true, glibc },
+            build: Build { target: TARGET.to_owned(), native: !self.plan.portable, glibc: promised },
             components: components.collect(),
         }
     }
@@ -324,6 +341,22 @@ fn check_stamp(program: &Path, expected: &Stamp) -> Result<()> {
             expected.commit
         );
         return Err(Failure::damaged(sentence));
+    }
+    Ok(())
+}
+
+/// That a program runs where the C library is no newer than this, and says what it is made of.
+fn check_libc(program: &Path, glibc: &str) -> Result<()> {
+    let beyond = elf::beyond(program, glibc)?;
+    if !beyond.is_empty() {
+        bail!(
+            "`{}` has to run with glibc {glibc} alone, but needs {}; build with --native, or do without what needs it",
+            program.display(),
+            beyond.join(", ")
+        );
+    }
+    if !elf::lists_crates(program)? {
+        bail!("`{}` does not list its crates; remove its target folder and build again", program.display());
     }
     Ok(())
 }

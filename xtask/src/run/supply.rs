@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 use packaging_archive::{Content, EntryPath, Input, Mode};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Did, Runner, Work, cargo};
 use crate::cache::used;
 use crate::digest::{hex_of, hex_of_file};
 use crate::environment::Surroundings;
-use crate::plan::{self, BUNDLE_TIME, Origin, Step};
+use crate::plan::{self, BUNDLE_TIME, Libc, Origin, Step};
 use crate::supply::{self, Compiler, Crate, From, Inventory};
 
 /// To be raised whenever an inventory is taken in another way.
@@ -31,8 +32,12 @@ impl Runner<'_> {
             Some(known) => known.clone(),
             None => cargo::compiler(&step.channel, self.surroundings)?,
         };
-        let libc = if step.static_libc { Some(c_library(self.surroundings)?) } else { None };
-        let key = json!([GENERATION, step.tree, step.package, linked.crates, compiler.rustc, libc]);
+        let below = match (step.libc, &work.tools) {
+            (Libc::Static, _) => vec![c_library(self.surroundings)?],
+            (Libc::Portable, Some(tools)) => tools.linked().map(Library::of).to_vec(),
+            (Libc::Portable | Libc::Native, _) => Vec::new(),
+        };
+        let key = json!([GENERATION, step.tree, step.package, linked.crates, compiler.rustc, below]);
         let key = hex_of(key.to_string());
         let kept = self.cache.inventories().join(format!("{key}.json"));
         let (inventory, cached) = match read(&kept) {
@@ -46,9 +51,7 @@ impl Runner<'_> {
                     fs::read_to_string(checkout.join("Cargo.lock")).context("cannot read the lock file")?;
                 let mut inventory = supply::take(&linked, &lock, &checkout)?;
                 add_std(&mut inventory, &compiler)?;
-                if let Some(version) = libc {
-                    add_c_library(&mut inventory, version)?;
-                }
+                below.into_iter().try_for_each(|library| add(&mut inventory, library))?;
                 write(&kept, &inventory)?;
                 (inventory, false)
             }
@@ -139,27 +142,33 @@ pub(super) fn stage(work: &mut Work, path: &EntryPath, section: &str, mtime: u64
     work.inputs.push(Input { path, section, mode: Mode::File, mtime, content });
 }
 
+/// A library that the package whose programs are built stands on without naming it.
+#[derive(Clone, Debug, Serialize)]
+struct Library {
+    name: &'static str,
+    version: String,
+    license: &'static str,
+    /// Files with the text of the licence. Where they lie makes no other library.
+    #[serde(skip)]
+    texts: Vec<PathBuf>,
+}
+
+impl Library {
+    fn of((name, version, license, text): (&'static str, &'static str, &'static str, PathBuf)) -> Self {
+        Self { name, version: version.to_owned(), license, texts: vec![text] }
+    }
+}
+
 /// The standard library is linked into every program, and is no package that cargo would name.
 fn add_std(inventory: &mut Inventory, compiler: &Compiler) -> Result<()> {
     let folder = compiler.folder.join("share/doc/rust/licenses");
-    let files = ["Apache-2.0.txt", "MIT.txt"].map(|name| folder.join(name));
-    let license = Some("MIT OR Apache-2.0".to_owned());
-    add(inventory, "rust-std", compiler.release.clone(), license, &files)
+    let texts = ["Apache-2.0.txt", "MIT.txt"].map(|name| folder.join(name)).to_vec();
+    let (version, license) = (compiler.release.clone(), "MIT OR Apache-2.0");
+    add(inventory, Library { name: "rust-std", version, license, texts })
 }
 
-fn add_c_library(inventory: &mut Inventory, version: String) -> Result<()> {
-    let license = Some("LGPL-2.1-or-later".to_owned());
-    add(inventory, "glibc", version, license, &[PathBuf::from(GLIBC_LICENSE)])
-}
-
-/// Adds a library that the package whose programs are built stands on without naming it.
-fn add(
-    inventory: &mut Inventory,
-    name: &str,
-    version: String,
-    license: Option<String>,
-    files: &[PathBuf],
-) -> Result<()> {
+fn add(inventory: &mut Inventory, library: Library) -> Result<()> {
+    let Library { name, version, license, texts: files } = library;
     let id = format!("{name}@{version}");
     let mut texts = Vec::new();
     for file in files.iter().filter(|file| file.is_file()) {
@@ -170,7 +179,7 @@ fn add(
         inventory.texts.insert(digest, text);
     }
     let dependencies = BTreeSet::new();
-    let (name, from) = (name.to_owned(), From::Toolchain);
+    let (name, from, license) = (name.to_owned(), From::Toolchain, Some(license.to_owned()));
     let found = Crate { name, version, from, sha256: None, license, texts, dependencies };
     inventory.crates.insert(id.clone(), found);
     if let Some(root) = inventory.crates.get_mut(&inventory.root) {
@@ -179,14 +188,16 @@ fn add(
     Ok(())
 }
 
-/// The version of this machine's C library, which is linked into a static program.
-fn c_library(surroundings: &Surroundings) -> Result<String> {
+/// This machine's C library, which is linked into a static program.
+fn c_library(surroundings: &Surroundings) -> Result<Library> {
     let mut command = Command::new("getconf");
     surroundings.restrict(&mut command);
     let output = command.arg("GNU_LIBC_VERSION").stdin(Stdio::null()).output();
     let output = output.context("cannot run `getconf`, which knows the C library's version")?;
     let said = String::from_utf8(output.stdout)?;
-    Ok(said.trim().strip_prefix("glibc ").context("getconf knows no version of a C library")?.to_owned())
+    let version = said.trim().strip_prefix("glibc ").context("getconf knows no version of a C library")?;
+    let (version, texts) = (version.to_owned(), vec![PathBuf::from(GLIBC_LICENSE)]);
+    Ok(Library { name: "glibc", version, license: "LGPL-2.1-or-later", texts })
 }
 
 /// What was kept, if it is what was written.

@@ -167,6 +167,13 @@ fn bom<'a>(described: &Described<'a>) -> Bom<'a> {
         swhid: vec![swhid(&toolchain.commit)],
         ..Component::default()
     };
+    let mut tools = vec![tool];
+    tools.extend(plan.tools().map(|tool| Component {
+        r#type: "application",
+        name: tool.name,
+        version: Some(tool.version),
+        ..Component::default()
+    }));
     Bom {
         schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
         bom_format: "CycloneDX",
@@ -175,7 +182,7 @@ fn bom<'a>(described: &Described<'a>) -> Bom<'a> {
         version: 1,
         metadata: Metadata {
             timestamp: timestamp(plan.created),
-            tools: Tools { components: vec![tool] },
+            tools: Tools { components: tools },
             component: Component {
                 r#type: "application",
                 bom_ref: product,
@@ -186,6 +193,7 @@ fn bom<'a>(described: &Described<'a>) -> Bom<'a> {
             properties: vec![
                 Property { name: "cdx:reproducible", value: "true".into() },
                 Property { name: "cairn:target", value: TARGET.into() },
+                Property { name: "cairn:build", value: plan.kind().into() },
             ],
         },
         components: parts,

@@ -11,7 +11,7 @@ use super::inventory::Inventory;
 use super::place::{Compiler, commit_uri, public, purl_of_deb};
 use crate::digest::hex_of;
 use crate::os::Record;
-use crate::plan::{Plan, RunningTree, Step, TARGET, TOOLCHAIN};
+use crate::plan::{GLIBC_FLOOR, Plan, RunningTree, Step, TARGET, TOOLCHAIN};
 use crate::refs::Resolved;
 
 /// What kind of statement it is, and what kind of build it speaks of. The number is raised when an old reader would get a
@@ -75,6 +75,7 @@ struct External<'a> {
     version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    build: &'static str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     os: &'a [String],
     component: BTreeMap<&'a str, &'a str>,
@@ -83,6 +84,10 @@ struct External<'a> {
 #[derive(Serialize)]
 struct Internal<'a> {
     target: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    glibc: Option<&'static str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tools: BTreeMap<&'static str, &'static str>,
     compilers: BTreeMap<&'a str, Versions<'a>>,
 }
 
@@ -133,10 +138,16 @@ pub fn statement(built: &Built<'_>) -> Result<Vec<u8>> {
                 external_parameters: External {
                     version: plan.asked.version.as_deref(),
                     name: plan.asked.name.as_deref(),
+                    build: plan.kind(),
                     os: &plan.asked.os,
                     component: built.components.iter().map(|c| (&*c.name, &*c.reference)).collect(),
                 },
-                internal_parameters: Internal { target: TARGET, compilers: compilers.collect() },
+                internal_parameters: Internal {
+                    target: TARGET,
+                    glibc: plan.portable.then_some(GLIBC_FLOOR),
+                    tools: plan.tools().map(|tool| (tool.name, tool.version)).collect(),
+                    compilers: compilers.collect(),
+                },
                 resolved_dependencies: dependencies(built),
             },
             run_details: Details {

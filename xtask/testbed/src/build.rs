@@ -1,4 +1,4 @@
-//! How the roots are built: the bare host by mmdebstrap, what stands on it by apt in a clone. Where the result goes
+//! How the roots are built: the bare ones by mmdebstrap, what stands on one by apt in a clone. Where the result goes
 //! is not decided here.
 
 use crate::clones::{CloneOptions, RootClone, Upper};
@@ -19,23 +19,28 @@ const LAYER: &str = include_str!("scripts/layer.sh");
 /// Where apt's settings lie while a layer is built.
 const SETTINGS: &str = "/run/testbed-apt.conf";
 
-/// A bare host, by mmdebstrap.
+/// A bare host.
 pub(crate) fn host(tree: &Path, work: &Path) -> Result<()> {
+    debian(tree, SUITE, Recipe::Host.packages())?;
+    add_busybox(tree, work)
+}
+
+/// The least of Debian and these packages, by mmdebstrap.
+pub(crate) fn debian(tree: &Path, suite: &str, packages: &[&str]) -> Result<()> {
     // mmdebstrap mounts things; in a namespace of its own they go with it, however it ends.
     let mut command = cgroup::command(&[], "setpriv");
     command.envs(proxies()).args(["--pdeathsig", "KILL", "unshare", "--mount", "--propagation=private"]);
     command.args(["--pid", "--mount-proc", "--fork", "--kill-child", "mmdebstrap", "--mode=root"]);
     command.args(["--variant=minbase", "--format=directory", "--dpkgopt=force-unsafe-io"]);
-    command.arg(format!("--include={}", Recipe::Host.packages().join(",")));
+    command.arg(format!("--include={}", packages.join(",")));
     for (name, value) in aptconf::transport_options()? {
         command.arg(format!("--aptopt={name} \"{value}\""));
     }
-    command.arg(SUITE).arg(tree).arg("-");
-    let sources: String = aptconf::sources(SUITE)?.iter().map(|source| source.line() + "\n").collect();
+    command.arg(suite).arg(tree).arg("-");
+    let sources: String = aptconf::sources(suite)?.iter().map(|source| source.line() + "\n").collect();
     let sources = sources.into_bytes();
     check("mmdebstrap", &process::finish(command, Input::Bytes(sources), needs::APT_LIMIT)?)?;
-    make_neutral(tree)?;
-    add_busybox(tree, work)
+    make_neutral(tree)
 }
 
 /// Takes out what mmdebstrap has for its own use and what it copied from this machine.

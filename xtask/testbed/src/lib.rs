@@ -54,6 +54,7 @@ pub use linux::{LinuxGuest, LinuxOptions, Power, Write};
 pub use listing::{Change, Entry, Kind, Listing};
 pub use machine::{Machine, MachineOptions};
 pub use mount::{Access, Bind, Device, Mount};
+pub use recipe::Release;
 pub use room::Room;
 pub use root::Root;
 pub use testbed::{ENV_CACHE, Testbed, prepare};

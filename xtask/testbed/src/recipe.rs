@@ -1,11 +1,12 @@
 //! What the roots consist of, as data, and the key under which a built root is cached.
 //!
 //! `host` is a bare Debian host as an operator without a network has it. `virt` and `browser` are layers on top of it, with
-//! QEMU and libvirt, and with Chromium: built only when a test asks for one, and holding only what it adds.
+//! QEMU and libvirt, and with Chromium: built only when a test asks for one, and holding only what it adds. `debian` roots
+//! are of each release that programs are tried on, and have little more than a C library.
 
 use sha2::{Digest, Sha256};
 
-/// The Debian release all roots are made of.
+/// The Debian release that all roots but those of a release are made of.
 pub(crate) const SUITE: &str = "bookworm";
 
 /// Raise this when the way a root is built changes and the lists below do not: a root built the old way is then
@@ -18,6 +19,31 @@ pub(crate) const BUSYBOX: &str = "usr/lib/testbed/busybox";
 /// The package that brings that busybox.
 pub(crate) const BUSYBOX_PACKAGE: &str = "busybox-static";
 
+/// A release of Debian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Debian 11, with glibc 2.31.
+    Bullseye,
+    /// Debian 12, with glibc 2.36.
+    Bookworm,
+    /// Debian 13, with glibc 2.41.
+    Trixie,
+}
+
+impl Release {
+    /// All of them, the oldest first.
+    pub const ALL: [Self; 3] = [Self::Bullseye, Self::Bookworm, Self::Trixie];
+
+    /// As mirrors call it.
+    pub fn suite(self) -> &'static str {
+        match self {
+            Self::Bullseye => "bullseye",
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+}
+
 /// A root, by what it is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recipe {
@@ -27,6 +53,8 @@ pub(crate) enum Recipe {
     Virt,
     /// `Host` with Chromium, its driver and a few fonts.
     Browser,
+    /// Minbase of a release and modules that look names up, as hosts have them; no systemd.
+    Debian(Release),
 }
 
 impl Recipe {
@@ -48,6 +76,7 @@ impl Recipe {
                 "qemu-utils",
             ],
             Self::Browser => &["chromium", "chromium-driver", "fonts-dejavu-core"],
+            Self::Debian(_) => &["iproute2", "libnss-myhostname", "libnss-systemd"],
         }
     }
 
@@ -57,6 +86,7 @@ impl Recipe {
             Self::Host => "downloads about 75 MB, keeps about 240 MB, takes about a minute",
             Self::Virt => "downloads about 70 MB, keeps about 250 MB, takes about a minute",
             Self::Browser => "downloads about 200 MB, keeps about 730 MB, takes about a minute",
+            Self::Debian(_) => "downloads about 45 MB, keeps about 180 MB, takes about a minute",
         }
     }
 
@@ -68,6 +98,7 @@ impl Recipe {
             // A layer fits only the root it was made on.
             Self::Virt => key("virt", &Self::Host.key(), self.packages(), RECIPE_VERSION),
             Self::Browser => key("browser", &Self::Host.key(), self.packages(), RECIPE_VERSION),
+            Self::Debian(release) => key("debian", release.suite(), self.packages(), RECIPE_VERSION),
         }
     }
 }
@@ -100,9 +131,12 @@ mod tests {
 
     #[test]
     fn the_key_is_a_plain_folder_name() {
-        for (recipe, word) in
-            [(Recipe::Host, "host-"), (Recipe::Virt, "virt-"), (Recipe::Browser, "browser-")]
-        {
+        for (recipe, word) in [
+            (Recipe::Host, "host-"),
+            (Recipe::Virt, "virt-"),
+            (Recipe::Browser, "browser-"),
+            (Recipe::Debian(Release::Trixie), "debian-"),
+        ] {
             let key = recipe.key();
             assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'), "{key}");
             assert_eq!(key.strip_prefix(word).map(str::len), Some(16), "{key}");
@@ -111,7 +145,7 @@ mod tests {
 
     #[test]
     fn packages_are_sorted_and_listed_once() {
-        for recipe in [Recipe::Host, Recipe::Virt, Recipe::Browser] {
+        for recipe in [Recipe::Host, Recipe::Virt, Recipe::Browser, Recipe::Debian(Release::Bullseye)] {
             assert!(recipe.packages().is_sorted_by(|one, next| one < next), "{recipe:?}");
         }
     }

@@ -19,7 +19,7 @@ impl Root {
     pub(crate) fn cached(testbed: &Path, recipe: Recipe) -> Option<Self> {
         let path = testbed.join(recipe.key()).join("root");
         let mut layers = match recipe {
-            Recipe::Host => Vec::new(),
+            Recipe::Host | Recipe::Debian(_) => Vec::new(),
             Recipe::Virt | Recipe::Browser => Self::cached(testbed, Recipe::Host)?.layers,
         };
         layers.insert(0, path.clone());
@@ -31,6 +31,7 @@ impl Root {
         let tree = work.join("root");
         match recipe {
             Recipe::Host => build::host(&tree, work),
+            Recipe::Debian(release) => build::debian(&tree, release.suite(), recipe.packages()),
             Recipe::Virt | Recipe::Browser => {
                 let Some(host) = Self::cached(testbed, Recipe::Host) else {
                     bail!("this root stands on `host`, which is not in `{}`", testbed.display());

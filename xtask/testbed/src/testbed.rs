@@ -1,7 +1,7 @@
 //! The testbed as a whole: made ready once, then found by every test through one environment variable.
 
 use crate::linux::{self, LinuxGuest};
-use crate::recipe::{BUSYBOX, Recipe};
+use crate::recipe::{BUSYBOX, Recipe, Release};
 use crate::root::Root;
 use crate::{aptconf, clones, needs, recipe};
 use anyhow::{Context, Result, bail};
@@ -73,6 +73,12 @@ impl Testbed {
     /// this machine's network; `say` gets a line then.
     pub fn browser(&self, say: &dyn Fn(&str)) -> Result<Root> {
         cached_or_built(&self.dir, Recipe::Browser, say)
+    }
+
+    /// A Debian of this release that has little more than its C library, to run programs in. It is built when it is first asked
+    /// for, which takes about a minute and needs this machine's network; `say` gets a line then.
+    pub fn debian(&self, release: Release, say: &dyn Fn(&str)) -> Result<Root> {
+        cached_or_built(&self.dir, Recipe::Debian(release), say)
     }
 
     /// A small Linux guest. It is built when it is first asked for, which takes about half a minute and needs

@@ -22,6 +22,7 @@ mod offline;
 mod os;
 mod pinned;
 mod pins;
+mod portable;
 mod recipes;
 mod refused_manifests;
 mod refused_options;

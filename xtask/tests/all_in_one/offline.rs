@@ -67,6 +67,7 @@ impl Elsewhere {
     fn fetch(&self, arguments: &[&str]) -> Xtask {
         let manifest = self.world.sources().join("build.toml");
         let fetch = Xtask::new(["fetch"]).env("CAIRN_MANIFEST", manifest);
+        let fetch = fetch.env("CAIRN_NATIVE", "true");
         self.call(fetch.arguments(VERSION).arguments(arguments.iter().copied()))
     }
 
@@ -81,7 +82,7 @@ impl Elsewhere {
         self.world.nothing_came_out(&ran, 3);
         assert!(ran.stderr.contains(sentence), "{}\ndoes not say: {sentence}", ran.stderr);
         let words = arguments.join(" ").replace("--component=", " --component ");
-        let remedy = format!("; run cargo xtask fetch --version 0.9fix{words} --manifest ");
+        let remedy = format!("; run cargo xtask fetch --version 0.9fix{words} --native --manifest ");
         assert!(ran.stderr.contains(&remedy), "{}\ndoes not say: {remedy}", ran.stderr);
     }
 }

@@ -55,7 +55,7 @@ impl Carrying {
     fn call(&self, words: &[&str]) -> Xtask {
         let call =
             Xtask::new(words.iter().copied()).env("CAIRN_MANIFEST", self.world.sources().join("build.toml"));
-        self.toolchain.run_by(self.mirror.known_to(call))
+        self.toolchain.run_by(self.mirror.known_to(call.env("CAIRN_NATIVE", "true")))
     }
 
     fn update(&self) -> Ran {

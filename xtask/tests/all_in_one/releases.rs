@@ -64,7 +64,8 @@ fn what_is_compressed_and_packed_again_is_the_same_file() {
         PathBuf::from(std::env::var_os("CAIRN_TEST_CACHE").expect("CAIRN_TEST_CACHE names no folder"));
     let members = folder.path().join("members");
     std::fs::create_dir(&members).unwrap();
-    let call = Xtask::new(["all-in-one", "--allow-dirty", "--jobs", "1"]).arguments(options.iter().copied());
+    let call = Xtask::new(["all-in-one", "--allow-dirty", "--native", "--jobs", "1"])
+        .arguments(options.iter().copied());
     let call = call.option("--cache", &cache).option("--out", folder.path()).env("TZ", "<-0930>9:30");
     let again = call.with_folder_over(&members, &cache.join("members")).run().succeeded().file();
     assert!(std::fs::read_dir(&members).unwrap().next().is_some(), "nothing was compressed");

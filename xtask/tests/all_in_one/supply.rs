@@ -228,6 +228,7 @@ fn the_statement_says_how_this_very_file_was_made() {
     let asked = serde_json::json!({
         "version": "0.9fix",
         "name": "qa",
+        "build": "native",
         "component": {"agent": "worktree", "dashboard": "0.9fix", "server": "crates"},
     });
     assert_eq!(definition["externalParameters"], asked);

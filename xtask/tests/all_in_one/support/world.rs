@@ -93,13 +93,15 @@ impl World {
     }
 
     /// A call of `all-in-one` with the manifest, the result's folder and the shared cache. They are given as variables,
-    /// which an option overrides. The running tree may have changes: it is the one that people work on.
+    /// which an option overrides. The running tree may have changes: it is the one that people work on. What is built is for this
+    /// machine alone, which takes no tools that it may lack.
     pub fn all_in_one<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Xtask {
         Xtask::new(["all-in-one"])
             .env("CAIRN_MANIFEST", self.sources().join("build.toml"))
             .env("CAIRN_OUT", self.out())
             .env("CAIRN_CACHE", shared_cache())
             .env("CAIRN_ALLOW_DIRTY", "true")
+            .env("CAIRN_NATIVE", "true")
             .arguments(arguments)
     }
 
