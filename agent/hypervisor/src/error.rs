@@ -1,6 +1,6 @@
 //! Why something was not done. Every sentence names the thing and ends with what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -125,21 +125,24 @@ pub enum Error {
     },
     /// The file system does not take O_DIRECT, and the cache mode that was asked for needs it. Found before QEMU was asked.
     #[error(
-        "`{path}` cannot be opened with cache mode `{mode}`: `{mount}` ({file_system}) refuses O_DIRECT ({refusal}); {remedy}",
+        "`{path}`{} cannot be opened with cache mode `{mode}`: `{mount}` ({file_system}) refuses O_DIRECT ({refusal}); {remedy}",
+        under(top.as_deref()),
         path = path.display(),
         mount = mount.display()
     )]
     RefusesDirectIo {
         /// The file.
         path: PathBuf,
+        /// The disk's own file, if the one that is refused lies under it.
+        top: Option<Box<Path>>,
         /// The mode that was asked for.
         mode: CacheMode,
         /// Where its file system is mounted.
         mount: PathBuf,
         /// The type of that.
-        file_system: String,
+        file_system: Box<str>,
         /// The kernel's refusal, in words.
-        refusal: String,
+        refusal: Box<str>,
         /// What to do.
         remedy: &'static str,
     },
@@ -213,6 +216,10 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
+}
+
+fn under(top: Option<&Path>) -> String {
+    top.map_or_else(String::new, |top| format!(", the image under `{}`,", top.display()))
 }
 
 /// Kinds of error that callers treat differently.

@@ -9,6 +9,7 @@
 
 pub mod accel;
 pub mod cache;
+mod chain;
 pub mod check;
 #[cfg(feature = "contract")]
 pub mod contract;

@@ -14,6 +14,34 @@ pub(crate) struct Mount {
     pub(crate) point: PathBuf,
     /// Its type, as the kernel names it: `ext4`, `ramfs`.
     pub(crate) file_system: String,
+    /// The number of its device: `254:0`.
+    pub(crate) device: String,
+    /// All that the kernel tells of it: its number, its options. It changes when it is mounted anew.
+    pub(crate) told: String,
+}
+
+/// What is mounted at one moment.
+#[derive(Debug)]
+pub(crate) struct Mounts(Vec<u8>);
+
+impl Mounts {
+    /// Now.
+    ///
+    /// # Errors
+    /// That [`MOUNTS`] cannot be read.
+    pub(crate) fn now() -> io::Result<Self> {
+        Ok(Self(std::fs::read(MOUNTS)?))
+    }
+
+    /// The file system of `path`, which has no links in it. None: the kernel tells of none that is above.
+    pub(crate) fn of(&self, path: &Path) -> Option<Mount> {
+        find(&self.0, path)
+    }
+
+    /// Whether one of them is told of in these words.
+    pub(crate) fn has(&self, told: &str) -> bool {
+        self.0.split(|byte| *byte == b'\n').any(|line| String::from_utf8_lossy(line) == told)
+    }
 }
 
 /// The file system of `path`, which has no links in it. None: the kernel tells of none that is above.
@@ -21,17 +49,18 @@ pub(crate) struct Mount {
 /// # Errors
 /// That [`MOUNTS`] cannot be read.
 pub(crate) fn of(path: &Path) -> io::Result<Option<Mount>> {
-    Ok(find(&std::fs::read(MOUNTS)?, path))
+    Ok(Mounts::now()?.of(path))
 }
 
 /// The last mount among those with the longest mount point that is above `path`.
 fn find(mounts: &[u8], path: &Path) -> Option<Mount> {
     let found = mounts.split(|byte| *byte == b'\n').filter_map(|line| {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut words = line.split(|byte| *byte == b' ');
-        let point = unescaped(words.nth(4)?);
-        let kind = words.skip_while(|word| *word != b"-").nth(1)?;
-        let file_system = String::from_utf8_lossy(kind).into_owned();
-        path.starts_with(&point).then_some(Mount { point, file_system })
+        let device = text(words.nth(2)?);
+        let point = unescaped(words.nth(1)?);
+        let file_system = text(words.skip_while(|word| *word != b"-").nth(1)?);
+        path.starts_with(&point).then(|| Mount { point, file_system, device, told: text(line) })
     });
     found.max_by_key(|mount| mount.point.as_os_str().len())
 }
@@ -78,5 +107,7 @@ mod tests {
         assert_eq!(of("/mnt/a"), told("xfs", "/mnt"));
         assert_eq!(of("/mnt"), told("xfs", "/mnt"));
         assert_eq!(of("/mntx"), told("ext4", "/"));
+        let nearest = find(MOUNTS, Path::new("/mnt/x")).unwrap();
+        assert_eq!((nearest.device.as_str(), nearest.told.split(' ').next().unwrap()), ("0:28", "32"));
     }
 }

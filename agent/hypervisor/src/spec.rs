@@ -156,6 +156,18 @@ words! {
 }
 
 words! {
+    /// How QEMU waits for the host's reads and writes: its `aio` option, which libvirt's `<driver io='...'>` sets.
+    Aio {
+        /// A pool of threads; what QEMU does unless it is told otherwise.
+        Threads = "threads",
+        /// Linux' own asynchronous calls; with O_DIRECT alone.
+        Native = "native",
+        /// A ring that is shared with the kernel, in every mode.
+        IoUring = "io_uring",
+    }
+}
+
+words! {
     /// A main board that QEMU emulates.
     Machine {
         /// PCI Express, AHCI.

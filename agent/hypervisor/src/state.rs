@@ -141,7 +141,7 @@ impl Effective {
     /// The mode of a disk of a domain that is off.
     #[must_use]
     pub fn of_inactive(decision: &Decision) -> Self {
-        let Decision { choice, mode, why } = decision;
+        let Decision { choice, mode, why, .. } = decision;
         let reason = format!("{why}; takes effect when the domain starts");
         Self { requested: *choice, mode: *mode, direct: None, reason }
     }
@@ -150,7 +150,7 @@ impl Effective {
     /// descriptors. `direct` is None where those could not be seen, and `evidence` says where they were looked for.
     #[must_use]
     pub fn of_active(decision: &Decision, direct: Option<bool>, evidence: &str) -> Self {
-        let Decision { choice, mode: decided, why } = decision;
+        let Decision { choice, mode: decided, why, .. } = decision;
         let flag = |direct: bool| if direct { "with O_DIRECT" } else { "without O_DIRECT" };
         let (mode, reason) = match direct {
             None => (*decided, format!("{why}; how QEMU has the file open could not be seen: {evidence}")),

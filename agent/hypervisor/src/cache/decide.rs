@@ -1,183 +1,326 @@
-//! From what is asked for to a mode.
+//! From what is asked for, and what O_DIRECT is worth under a disk, to how QEMU opens it.
 
+use std::fmt;
 use std::path::Path;
 
-use super::{Answer, Decision, Device, Verdict};
+use super::evidence::{Answer, Evidence, SECTOR_BYTES, words};
+use super::{Decision, Device, Layer};
 use crate::error::Error;
-use crate::spec::{CacheChoice, CacheMode};
+use crate::spec::{Aio, CacheChoice, CacheMode, DiskBus};
 
-/// The mode of a device of which `choice` is asked; `answer` is what is known of the file system of its file.
-///
-/// # Errors
-/// [`Error::RefusesDirectIo`] if a mode is asked for in as many words that the file system does not take.
-pub(crate) fn decide(
-    choice: CacheChoice,
-    device: Device<'_>,
-    answer: Option<&Answer>,
-) -> Result<Verdict, Error> {
-    let mode = match (choice, device) {
-        (CacheChoice::Auto, Device::Disk(file)) => return Ok(automatic(file, answer)),
-        (CacheChoice::Auto, Device::Drive(_)) => {
-            // Nothing is lost by it: a drive is only read. And it is open to whatever is laid into it later, when its mode
-            // cannot be changed any more.
-            let why = "asked for `auto`, which is `writeback` for a CD-ROM drive: it is only read, and takes images \
-                       from every file system";
-            return Ok(Verdict::Decided(Decision {
-                choice,
-                mode: CacheMode::Writeback,
-                why: why.to_owned(),
-            }));
-        }
-        (CacheChoice::None, _) => CacheMode::None,
-        (CacheChoice::Writeback, _) => CacheMode::Writeback,
-        (CacheChoice::Writethrough, _) => CacheMode::Writethrough,
-        (CacheChoice::Directsync, _) => CacheMode::Directsync,
-        (CacheChoice::Unsafe, _) => CacheMode::Unsafe,
-    };
-    let file = match device {
-        Device::Disk(file) | Device::Drive(Some(file)) if mode.is_direct() => file,
-        Device::Disk(_) | Device::Drive(_) => return Ok(Verdict::Decided(Decision::explicit(mode))),
-    };
-    match answer {
-        None => Ok(Verdict::Ask(file.to_owned())),
-        Some(Answer { refusal: None, .. }) => Ok(Verdict::Decided(Decision::explicit(mode))),
-        Some(Answer { mount, file_system, refusal: Some(refusal), .. }) => Err(Error::RefusesDirectIo {
-            path: file.to_owned(),
-            mode,
-            mount: mount.clone(),
-            file_system: file_system.clone(),
-            refusal: refusal.clone(),
-            remedy: match device {
-                Device::Disk(_) => {
-                    "ask for `auto` or `writeback`, or move it to a file system that supports O_DIRECT"
-                }
-                Device::Drive(_) => {
-                    "ask for `auto` or `writeback` for CD-ROM drives, which counts from the next start on, or choose an \
-                     image on a file system that supports O_DIRECT"
-                }
-            },
-        }),
+/// What a disk lies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A file.
+    File,
+    /// A block device.
+    Block,
+    /// An image in a Ceph cluster, which QEMU reaches by librbd.
+    Rbd,
+    /// A unit of an iSCSI target, which QEMU reaches by libiscsi.
+    Iscsi,
+}
+
+/// The sector that the guest sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sector {
+    /// It is known to the guest, or to what a guest has written: it must not change. None: 512 bytes.
+    Fixed(Option<u32>),
+    /// Nobody has written to the disk, and nothing boots from it.
+    Free,
+}
+
+/// All that a decision depends on, but for what is under the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// What is asked for.
+    pub choice: CacheChoice,
+    /// Of what.
+    pub device: Device<'a>,
+    /// What it lies on.
+    pub source: Source,
+    /// How QEMU is to wait for the host's reads and writes; what an operator wrote, if anything.
+    pub aio: Option<Aio>,
+    /// What the guest sees.
+    pub sector: Sector,
+    /// Whether this QEMU can wait by `io_uring`.
+    pub io_uring: bool,
+}
+
+/// Something that works, and that one should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warning {
+    /// It is asked for O_DIRECT, and the page cache is in the way all the same.
+    StillBuffered,
+    /// What the guest writes is smaller than a block below: each such write is a read and a write.
+    SmallWrites {
+        /// The blocks below, in bytes.
+        bytes: u32,
+    },
+    /// A guest that changes its memory while it is written leaves a block whose checksum is wrong.
+    Checksums,
+    /// `io='native'` works with O_DIRECT alone, and threads were put in its place.
+    NativeNeedsDirect,
+    /// QEMU has no `io_uring`, and threads were put in its place.
+    NoIoUring,
+    /// How to wait means nothing over a network, and was left out.
+    NoAioOverNetwork,
+}
+
+/// What a question comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    /// How QEMU opens it, and why.
+    pub decision: Decision,
+    /// What one should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// What [`decide`] comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// This.
+    Decided(Ruling),
+    /// It has to know what O_DIRECT is worth under the disk.
+    Ask,
+}
+
+impl<'a> Question<'a> {
+    /// What is asked of a device on a file of which nothing else is known.
+    #[must_use]
+    pub fn new(choice: CacheChoice, device: Device<'a>) -> Self {
+        let (source, sector) = (Source::File, Sector::Fixed(None));
+        // What stands in a description libvirt has taken, which asked QEMU.
+        Self { choice, device, source, aio: None, sector, io_uring: true }
+    }
+
+    /// The same of a device that has been decided about before: what its guest knows of it stays.
+    #[must_use]
+    pub fn again(choice: CacheChoice, device: Device<'a>, before: &Decision) -> Self {
+        let sector = Sector::Fixed(before.sector_bytes);
+        Self { aio: before.aio, sector, ..Self::new(choice, device) }
     }
 }
 
-/// O_DIRECT where it is taken. Where it is not, the page cache: `writethrough` would cost a flush for each write, and keeps
-/// nothing that the guest's own flushes do not keep.
-fn automatic(file: &Path, answer: Option<&Answer>) -> Verdict {
-    let Some(Answer { folder, mount, file_system, refusal }) = answer else {
-        return Verdict::Ask(file.to_owned());
-    };
-    let (mode, because) = match refusal {
-        None => (CacheMode::None, format!("`{}` on {file_system} takes O_DIRECT", folder.display())),
-        Some(refusal) => (
+impl Ruling {
+    /// As it is kept and shown: the reason ends with what one should know.
+    #[must_use]
+    pub fn told(self) -> Decision {
+        let Self { mut decision, warnings } = self;
+        for warning in warnings {
+            decision.why += &format!("; beware: {warning}");
+        }
+        decision
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StillBuffered => f.write_str("the host's page cache is used all the same"),
+            Self::SmallWrites { bytes } => {
+                write!(f, "each write of less than {bytes} bytes is a read and a write there")
+            }
+            Self::Checksums => {
+                f.write_str("what a guest changes while it is written gets a checksum that is wrong")
+            }
+            Self::NativeNeedsDirect => {
+                f.write_str("`io='native'` works with O_DIRECT alone, `threads` is used in its place")
+            }
+            Self::NoIoUring => f.write_str("this QEMU has no `io_uring`, `threads` is used in its place"),
+            Self::NoAioOverNetwork => f.write_str("`io` means nothing over a network and is left out"),
+        }
+    }
+}
+
+/// How QEMU opens a device, or what has to be known first. `layers` is what O_DIRECT is worth at the device's file and at
+/// every image under it, the file first; None: nobody has looked.
+///
+/// `writethrough` is never chosen: it costs a flush for each write, and keeps nothing that the guest's own flushes do not
+/// keep. `unsafe` is never chosen either.
+///
+/// # Errors
+/// [`Error::RefusesDirectIo`] if a mode is asked for in as many words that a file system under the device does not take.
+pub fn decide(question: &Question<'_>, layers: Option<&[Layer]>) -> Result<Verdict, Error> {
+    let mut ruling = match (question.choice, question.device, question.source) {
+        (CacheChoice::Auto, Device::Drive(_), _) => {
+            // Nothing is lost by it: a drive is only read. And it is open to whatever is laid into it later, when its mode
+            // cannot be changed any more.
+            automatic(
+                CacheMode::Writeback,
+                "for a CD-ROM drive: it is only read, and takes images from every file system",
+            )
+        }
+        (CacheChoice::Auto, Device::Disk { .. }, Source::Rbd) => automatic(
             CacheMode::Writeback,
-            format!("`{}` ({file_system}) refuses O_DIRECT ({refusal})", mount.display()),
+            "over RBD: its client has a cache of its own, and flushes it when the guest does",
         ),
+        (CacheChoice::Auto, Device::Disk { .. }, Source::Iscsi) => {
+            automatic(CacheMode::None, "over iSCSI: QEMU speaks it itself, past the page cache")
+        }
+        (CacheChoice::Auto, Device::Disk { bus, .. }, Source::File | Source::Block) => {
+            let Some(layers) = layers else { return Ok(Verdict::Ask) };
+            by_layers(question.sector, bus, layers)
+        }
+        (CacheChoice::None, ..) => return explicit(CacheMode::None, question, layers),
+        (CacheChoice::Directsync, ..) => return explicit(CacheMode::Directsync, question, layers),
+        (CacheChoice::Writeback, ..) => ruled(Decision::explicit(CacheMode::Writeback)),
+        (CacheChoice::Writethrough, ..) => ruled(Decision::explicit(CacheMode::Writethrough)),
+        (CacheChoice::Unsafe, ..) => ruled(Decision::explicit(CacheMode::Unsafe)),
     };
-    let why = format!("asked for `auto`, which is `{mode}` here: {because}");
-    Verdict::Decided(Decision { choice: CacheChoice::Auto, mode, why })
+    finish(question, &mut ruling);
+    Ok(Verdict::Decided(ruling))
+}
+
+/// A mode with O_DIRECT that was asked for in as many words.
+fn explicit(mode: CacheMode, question: &Question<'_>, layers: Option<&[Layer]>) -> Result<Verdict, Error> {
+    let mut ruling = ruled(Decision::explicit(mode));
+    let local = matches!(question.source, Source::File | Source::Block);
+    if let Some((file, ..)) = question.device.opened().filter(|_| local) {
+        let Some(layers) = layers else { return Ok(Verdict::Ask) };
+        if let Some((weak, worth)) = weakest(layers, question.sector) {
+            let warning = match worth {
+                Worth::Refuses(refusal) => return Err(refused(question.device, file, mode, weak, &refusal)),
+                Worth::Buffers => Warning::StillBuffered,
+                Worth::Larger(bytes) => Warning::SmallWrites { bytes },
+                Worth::Checksums => Warning::Checksums,
+            };
+            ruling.warnings.push(warning);
+        }
+    }
+    finish(question, &mut ruling);
+    Ok(Verdict::Decided(ruling))
+}
+
+fn refused(device: Device<'_>, file: &Path, mode: CacheMode, weak: &Layer, refusal: &str) -> Error {
+    let Evidence { mount, file_system, .. } = &weak.evidence;
+    Error::RefusesDirectIo {
+        path: weak.path.clone(),
+        top: (file != weak.path).then(|| file.into()),
+        mode,
+        mount: mount.clone(),
+        file_system: file_system.as_str().into(),
+        refusal: refusal.into(),
+        remedy: match device {
+            Device::Disk { .. } => {
+                "ask for `auto` or `writeback`, or move it to a file system that supports O_DIRECT"
+            }
+            Device::Drive(_) => {
+                "ask for `auto` or `writeback` for CD-ROM drives, which counts from the next start on, or choose an image \
+                 on a file system that supports O_DIRECT"
+            }
+        },
+    }
+}
+
+/// O_DIRECT where it is worth something all the way down, and the page cache elsewhere.
+fn by_layers(sector: Sector, bus: DiskBus, layers: &[Layer]) -> Ruling {
+    let Some((weak, worth)) = weakest(layers, sector) else {
+        let at = layers.first().map_or_else(String::new, |top| {
+            format!("`{}` on {} takes O_DIRECT", top.folder.display(), top.evidence.file_system)
+        });
+        return automatic(CacheMode::None, &format!("here: {at}"));
+    };
+    let Evidence { mount, file_system, .. } = &weak.evidence;
+    let place = format!("`{}` ({file_system})", mount.display());
+    let place = match layers.first().is_some_and(|top| top.path == weak.path) {
+        true => place,
+        false => format!("{place}, where the image `{}` under it lies,", weak.path.display()),
+    };
+    let (mode, sector_bytes, because) = match worth {
+        Worth::Refuses(refusal) => (CacheMode::Writeback, None, format!("refuses O_DIRECT ({refusal})")),
+        Worth::Buffers => {
+            (CacheMode::Writeback, None, "accepts O_DIRECT and uses the page cache all the same".to_owned())
+        }
+        // An AHCI disk has sectors of 512 bytes and no others.
+        Worth::Larger(bytes) if sector == Sector::Free && bus != DiskBus::Sata => {
+            let because = format!("takes O_DIRECT in blocks of {bytes} bytes, and so does the guest");
+            (CacheMode::None, Some(bytes), because)
+        }
+        Worth::Larger(bytes) => {
+            let seen = sector_bytes_of(sector);
+            let because = format!("takes O_DIRECT in blocks of {bytes} bytes, and the guest's are of {seen}");
+            (CacheMode::Writeback, None, because)
+        }
+        Worth::Checksums => {
+            let because = "takes O_DIRECT, but keeps checksums, which a guest that changes what is being written makes \
+                           wrong; ask for `none` to go without the page cache all the same";
+            (CacheMode::Writeback, None, because.to_owned())
+        }
+    };
+    let mut ruling = automatic(mode, &format!("here: {place} {because}"));
+    ruling.decision.sector_bytes = sector_bytes;
+    ruling
+}
+
+/// What keeps O_DIRECT from being all that it is elsewhere.
+enum Worth {
+    Refuses(String),
+    Buffers,
+    Larger(u32),
+    Checksums,
+}
+
+/// The layer where O_DIRECT is worth least, the topmost of such; None: it is worth all everywhere.
+fn weakest(layers: &[Layer], sector: Sector) -> Option<(&Layer, Worth)> {
+    let worth = |layer: &Layer| match layer.answer {
+        Answer::Refused(errno) => Some((4, Worth::Refuses(words(errno)))),
+        Answer::Buffered => Some((3, Worth::Buffers)),
+        Answer::Larger { bytes } if bytes > sector_bytes_of(sector) => Some((2, Worth::Larger(bytes))),
+        Answer::Direct | Answer::Larger { .. } => {
+            layer.evidence.has_checksums().then_some((1, Worth::Checksums))
+        }
+    };
+    let mut weakest: Option<(u8, &Layer, Worth)> = None;
+    for layer in layers {
+        if let Some((rank, found)) = worth(layer)
+            && weakest.as_ref().is_none_or(|(least, ..)| rank > *least)
+        {
+            weakest = Some((rank, layer, found));
+        }
+    }
+    weakest.map(|(_, layer, worth)| (layer, worth))
+}
+
+fn sector_bytes_of(sector: Sector) -> u32 {
+    match sector {
+        Sector::Fixed(bytes) => bytes.unwrap_or(SECTOR_BYTES),
+        Sector::Free => SECTOR_BYTES,
+    }
+}
+
+fn ruled(decision: Decision) -> Ruling {
+    Ruling { decision, warnings: Vec::new() }
+}
+
+fn automatic(mode: CacheMode, because: &str) -> Ruling {
+    let why = format!("asked for `auto`, which is `{mode}` {because}");
+    ruled(Decision::new(CacheChoice::Auto, mode, why))
+}
+
+/// What does not depend on where the mode comes from.
+fn finish(question: &Question<'_>, ruling: &mut Ruling) {
+    let Ruling { decision, warnings } = ruling;
+    decision.aio = match (question.aio, question.source) {
+        (None, _) => None,
+        (Some(_), Source::Rbd | Source::Iscsi) => {
+            warnings.push(Warning::NoAioOverNetwork);
+            None
+        }
+        (Some(Aio::Native), Source::File | Source::Block) if !decision.mode.is_direct() => {
+            warnings.push(Warning::NativeNeedsDirect);
+            Some(Aio::Threads)
+        }
+        (Some(Aio::IoUring), Source::File | Source::Block) if !question.io_uring => {
+            warnings.push(Warning::NoIoUring);
+            Some(Aio::Threads)
+        }
+        (Some(aio), Source::File | Source::Block) => Some(aio),
+    };
+    if let Sector::Fixed(bytes) = question.sector {
+        decision.sector_bytes = bytes;
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Kind;
-
-    const FILE: &str = "/srv/pool/a.raw";
-
-    fn answer(refusal: Option<&str>) -> Answer {
-        Answer {
-            folder: "/srv/pool".into(),
-            mount: "/srv".into(),
-            file_system: "ramfs".to_owned(),
-            refusal: refusal.map(str::to_owned),
-        }
-    }
-
-    /// What comes of it, in a word: a mode, a question, or a refusal.
-    fn shown(choice: CacheChoice, device: Device<'_>, answer: Option<&Answer>) -> String {
-        match decide(choice, device, answer) {
-            Ok(Verdict::Decided(decision)) => {
-                assert_eq!(decision.choice, choice);
-                assert!(decision.why.starts_with(&format!("asked for `{choice}`")), "{}", decision.why);
-                assert_eq!(decision.is_explicit(), choice != CacheChoice::Auto);
-                decision.mode.to_string()
-            }
-            Ok(Verdict::Ask(file)) => {
-                assert_eq!(file, Path::new(FILE));
-                "asks".to_owned()
-            }
-            Err(error) => {
-                assert_eq!(error.kind(), Kind::DirectIo);
-                "refused".to_owned()
-            }
-        }
-    }
-
-    #[test]
-    fn everything_that_can_be_asked_has_one_answer() {
-        let (takes, refuses) = (answer(None), answer(Some("Invalid argument")));
-        let answers = [None, Some(&takes), Some(&refuses)];
-        let file = Path::new(FILE);
-        let devices = [Device::Disk(file), Device::Drive(Some(file)), Device::Drive(None)];
-        let mut table = String::new();
-        for choice in CacheChoice::ALL.iter().copied() {
-            for device in devices {
-                let row = answers.map(|answer| shown(choice, device, answer)).join(" ");
-                let device = match device {
-                    Device::Disk(_) => "disk",
-                    Device::Drive(Some(_)) => "medium",
-                    Device::Drive(None) => "drive",
-                };
-                table += &format!("{choice} {device}: {row}\n");
-            }
-        }
-        // Columns: nothing is known yet, O_DIRECT is taken, O_DIRECT is refused.
-        let expected = "\
-            auto disk: asks none writeback\n\
-            auto medium: writeback writeback writeback\n\
-            auto drive: writeback writeback writeback\n\
-            none disk: asks none refused\n\
-            none medium: asks none refused\n\
-            none drive: none none none\n\
-            writeback disk: writeback writeback writeback\n\
-            writeback medium: writeback writeback writeback\n\
-            writeback drive: writeback writeback writeback\n\
-            writethrough disk: writethrough writethrough writethrough\n\
-            writethrough medium: writethrough writethrough writethrough\n\
-            writethrough drive: writethrough writethrough writethrough\n\
-            directsync disk: asks directsync refused\n\
-            directsync medium: asks directsync refused\n\
-            directsync drive: directsync directsync directsync\n\
-            unsafe disk: unsafe unsafe unsafe\n\
-            unsafe medium: unsafe unsafe unsafe\n\
-            unsafe drive: unsafe unsafe unsafe\n";
-        assert_eq!(table, expected);
-    }
-
-    #[test]
-    fn sentences_say_where_and_why() {
-        let why =
-            |answer: &Answer| match decide(CacheChoice::Auto, Device::Disk(Path::new(FILE)), Some(answer)) {
-                Ok(Verdict::Decided(decision)) => decision.why,
-                other => panic!("{other:?}"),
-            };
-        assert_eq!(
-            why(&answer(None)),
-            "asked for `auto`, which is `none` here: `/srv/pool` on ramfs takes O_DIRECT"
-        );
-        let refuses = answer(Some("Invalid argument"));
-        assert_eq!(
-            why(&refuses),
-            "asked for `auto`, which is `writeback` here: `/srv` (ramfs) refuses O_DIRECT (Invalid argument)"
-        );
-        let refused =
-            |device| decide(CacheChoice::Directsync, device, Some(&refuses)).unwrap_err().to_string();
-        assert_eq!(
-            refused(Device::Disk(Path::new(FILE))),
-            "`/srv/pool/a.raw` cannot be opened with cache mode `directsync`: `/srv` (ramfs) refuses O_DIRECT (Invalid \
-             argument); ask for `auto` or `writeback`, or move it to a file system that supports O_DIRECT"
-        );
-        let said = refused(Device::Drive(Some(Path::new(FILE))));
-        assert!(said.ends_with("or choose an image on a file system that supports O_DIRECT"), "{said}");
-    }
-}
+mod tests;

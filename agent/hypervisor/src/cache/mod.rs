@@ -1,20 +1,24 @@
-//! In which mode QEMU opens a disk: what is asked for, what the file system takes, and what that comes to.
+//! In which mode QEMU opens a disk: what is asked for, what the file systems under it are worth, and what that comes to.
 //!
-//! `decide` is the only place that makes a mode of a choice. It is a pure function; where it has to know whether a file
-//! system takes O_DIRECT, it says so: this host looks ([`settle`], by [`probe`]), the simulated one asks its strings
+//! `decide` is the only place that makes a mode of a choice. It is a pure function; where it has to know what O_DIRECT is
+//! worth under a disk, it says so: this host looks ([`settle`], by [`probe`]), the simulated one asks its strings
 //! ([`settle_with`]). Every path that makes a disk goes through one of them.
 //!
 //! Not here: how QEMU really has a file open, which its descriptors tell afterwards ([`crate::libvirt`]).
 
 mod decide;
+pub mod evidence;
 pub(crate) mod probe;
+mod trial;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::spec::{CacheChoice, CacheMode, DiskId};
+use crate::spec::{Aio, CacheChoice, CacheMode, DiskBus, DiskId, Format};
 
-pub(crate) use decide::decide;
+pub use decide::{Question, Ruling, Sector, Source, Verdict, Warning, decide};
+use evidence::{Answer, Evidence};
+pub(crate) use probe::Prober;
 
 /// What is asked of the disks of a domain whenever it is turned on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,24 +31,40 @@ pub struct CachePlan {
 
 /// What is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Device<'a> {
+pub enum Device<'a> {
     /// A disk on this file.
-    Disk(&'a Path),
+    Disk {
+        /// The file.
+        file: &'a Path,
+        /// What is in it.
+        format: Format,
+        /// How the guest sees it.
+        bus: DiskBus,
+    },
     /// A CD-ROM drive, and the file that lies in it.
     Drive(Option<&'a Path>),
 }
 
-/// Whether a folder's file system takes O_DIRECT.
+/// What QEMU does with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It reads and writes.
+    Write,
+    /// It only reads.
+    Read,
+}
+
+/// What O_DIRECT is worth at one file of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// The folder that was looked at.
-    pub(crate) folder: PathBuf,
-    /// Where its file system is mounted.
-    pub(crate) mount: PathBuf,
-    /// The type of its file system: `ext4`.
-    pub(crate) file_system: String,
-    /// None: it takes O_DIRECT. Otherwise the kernel's refusal, in words.
-    pub(crate) refusal: Option<String>,
+pub struct Layer {
+    /// The file.
+    pub path: PathBuf,
+    /// The folder that it really lies in.
+    pub folder: PathBuf,
+    /// What was found out.
+    pub evidence: Evidence,
+    /// What it means.
+    pub answer: Answer,
 }
 
 /// A mode, and how it came about.
@@ -56,15 +76,10 @@ pub struct Decision {
     pub mode: CacheMode,
     /// The beginning of a sentence that says why: "asked for `auto`, which is `none` here: ...".
     pub why: String,
-}
-
-/// What [`decide`] comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// This.
-    Decided(Decision),
-    /// It has to know whether the folder of this file takes O_DIRECT.
-    Ask(PathBuf),
+    /// How QEMU waits for the host's reads and writes. None: as it likes.
+    pub aio: Option<Aio>,
+    /// The sector that the guest sees, in bytes. None: QEMU's, which is 512.
+    pub sector_bytes: Option<u32>,
 }
 
 /// The modes of all disks and drives of a domain.
@@ -77,16 +92,42 @@ pub struct Decisions {
 }
 
 impl Decision {
+    /// That `choice` comes to `mode`, and nothing else is said.
+    #[must_use]
+    pub fn new(choice: CacheChoice, mode: CacheMode, why: impl Into<String>) -> Self {
+        Self { choice, mode, why: why.into(), aio: None, sector_bytes: None }
+    }
+
     /// What was asked for in as many words.
     #[must_use]
     pub fn explicit(mode: CacheMode) -> Self {
-        Self { choice: mode.into(), mode, why: format!("asked for `{mode}`") }
+        let label = match mode {
+            CacheMode::Unsafe => ", with which a crash of the host loses what is on the disk",
+            CacheMode::None | CacheMode::Writeback | CacheMode::Writethrough | CacheMode::Directsync => "",
+        };
+        Self::new(mode.into(), mode, format!("asked for `{mode}`{label}"))
     }
 
-    /// Whether the mode alone tells all of it.
+    /// Whether the mode alone tells all of how it came about.
     #[must_use]
     pub fn is_explicit(&self) -> bool {
-        self.choice == self.mode.into()
+        self.why == Self::explicit(self.mode).why
+    }
+}
+
+impl<'a> Device<'a> {
+    /// A disk as it is asked for.
+    #[must_use]
+    pub fn disk(disk: &'a crate::spec::Disk) -> Self {
+        Self::Disk { file: &disk.source, format: disk.format, bus: disk.bus }
+    }
+
+    /// The file that is opened, what is in it, and what QEMU does with it.
+    fn opened(self) -> Option<(&'a Path, Format, Access)> {
+        match self {
+            Self::Disk { file, format, .. } => Some((file, format, Access::Write)),
+            Self::Drive(media) => media.map(|file| (file, Format::Raw, Access::Read)),
+        }
     }
 }
 
@@ -94,30 +135,41 @@ impl Decision {
 ///
 /// # Errors
 /// [`Error::RefusesDirectIo`], or what keeps [`probe`] from knowing.
-pub(crate) async fn settle(choice: CacheChoice, device: Device<'_>) -> Result<Decision, Error> {
-    let mut answer = None;
-    loop {
-        match decide(choice, device, answer.as_ref())? {
-            Verdict::Decided(decision) => return Ok(decision),
-            Verdict::Ask(file) => answer = Some(probe::look(&file).await?),
-        }
-    }
+pub(crate) async fn settle(prober: &Prober, question: Question<'_>) -> Result<Decision, Error> {
+    let layers = match (decide(&question, None)?, question.device.opened()) {
+        (Verdict::Decided(ruling), _) => return Ok(ruling.told()),
+        (Verdict::Ask, Some((file, format, access))) => prober.chain(file, format, access).await?,
+        (Verdict::Ask, None) => Vec::new(),
+    };
+    layers.iter().for_each(
+        |layer| tracing::debug!(path = %layer.path.display(), evidence = %layer.evidence, "direct I/O"),
+    );
+    known(&question, &layers)
 }
 
-/// The mode of one device of a host of which `ask` knows at once.
+/// The mode of one device of a host of which `ask` knows at once what O_DIRECT is worth under a file.
 ///
 /// # Errors
 /// [`Error::RefusesDirectIo`], or that of `ask`.
 pub(crate) fn settle_with(
-    choice: CacheChoice,
-    device: Device<'_>,
-    ask: impl Fn(&Path) -> Result<Answer, Error>,
+    question: Question<'_>,
+    ask: impl Fn(&Path) -> Result<Vec<Layer>, Error>,
 ) -> Result<Decision, Error> {
-    let mut answer = None;
-    loop {
-        match decide(choice, device, answer.as_ref())? {
-            Verdict::Decided(decision) => return Ok(decision),
-            Verdict::Ask(file) => answer = Some(ask(&file)?),
-        }
+    let layers = match (decide(&question, None)?, question.device.opened()) {
+        (Verdict::Decided(ruling), _) => return Ok(ruling.told()),
+        (Verdict::Ask, Some((file, ..))) => ask(file)?,
+        (Verdict::Ask, None) => Vec::new(),
+    };
+    known(&question, &layers)
+}
+
+fn known(question: &Question<'_>, layers: &[Layer]) -> Result<Decision, Error> {
+    match decide(question, Some(layers))? {
+        Verdict::Decided(ruling) => Ok(ruling.told()),
+        Verdict::Ask => Err(Error::Failed {
+            what: "choose a cache mode".to_owned(),
+            cause: "what was found out is not enough".to_owned(),
+            remedy: "report this".to_owned(),
+        }),
     }
 }

@@ -1,52 +1,295 @@
-//! One look at a folder: does its file system take O_DIRECT? A file is made there, written once past the page cache, and
-//! removed on every way out.
+//! Finding out what O_DIRECT is worth under a disk: at its own file and at every image under it.
 //!
-//! The kernel has no answer that could be trusted unasked: file systems that refuse O_DIRECT do so when a file is opened
-//! (ramfs) or written (some that are stacked), and one type can do either, as it is set up.
+//! A file system whose server is away keeps everyone waiting who touches it. So the looking is done by a thread that
+//! nobody waits for longer than its patience, and on each mount by one at a time: who comes to a mount where another one
+//! has been for as long gives up at once. What writing showed is kept for each mount, until it is mounted anew.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use rustix::io::{Errno, pwrite};
-use uuid::Uuid;
+use rustix::io::Errno;
 
-use super::Answer;
+use super::evidence::{By, Evidence, Tried};
+use super::trial;
+use super::{Access, Layer};
+use crate::chain;
 use crate::error::Error;
-use crate::mounts;
+use crate::mounts::{Mount, Mounts};
+use crate::spec::Format;
 
-/// What the name of such a file begins with. By it the next look finds what a killed agent left.
-pub(crate) const PREFIX: &str = ".cairn-probe-";
+/// A path with more links in it is a loop, as in the kernel (path_resolution(7)).
+const LINKS: usize = 40;
 
-/// What is written: a whole sector, also of a disk whose sectors are large, from a buffer at a boundary of that size.
-const BYTES: usize = 4096;
+/// Looks, and remembers.
+#[derive(Debug, Clone)]
+pub(crate) struct Prober {
+    patience: Duration,
+    shared: Arc<Shared>,
+}
 
-/// How long a file system has to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    freed: Condvar,
+}
 
-/// Whether the file system of the folder of `file` takes O_DIRECT. If `file` is a link, that of what it leads to.
-///
-/// # Errors
-/// [`Error::NoVolume`] if there is no such folder, [`Error::NoSpace`], or what else kept the file from being written.
-pub(crate) async fn look(file: &Path) -> Result<Answer, Error> {
-    let owned = file.to_owned();
-    let looked = tokio::task::spawn_blocking(move || at(&owned));
-    match tokio::time::timeout(PATIENCE, looked).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(ended)) => Err(unanswered(file, &io::Error::other(ended))),
-        // A network file system whose server is away keeps everyone waiting who touches it.
-        Err(_) => Err(Error::Failed {
-            what: asking(file),
-            cause: format!("no answer within {} seconds", PATIENCE.as_secs()),
-            remedy: "check the file system; one from the network may have lost its server".to_owned(),
-        }),
+#[derive(Debug, Default)]
+struct State {
+    /// Where somebody is at the moment, and since when.
+    busy: HashMap<PathBuf, Instant>,
+    /// What writing showed, by all that the kernel tells of the mount.
+    known: HashMap<String, Evidence>,
+    /// Folders in which nothing of ours lies.
+    cleared: HashSet<PathBuf>,
+}
+
+impl Prober {
+    /// One that knows nothing yet. `patience` is how long all of a chain has to answer.
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { patience, shared: Arc::default() }
     }
+
+    /// What O_DIRECT is worth for a file with this in it, and for every image under it; the file comes first. A file that is
+    /// not there yet is judged by its folder; an image under it that is missing is left to libvirt.
+    ///
+    /// # Errors
+    /// [`Error::NoVolume`] if there is no such folder, [`Error::NoSpace`], or what else keeps it from being known.
+    pub(crate) async fn chain(
+        &self,
+        file: &Path,
+        format: Format,
+        access: Access,
+    ) -> Result<Vec<Layer>, Error> {
+        let owned = file.to_owned();
+        self.bounded(file, move |pass| pass.chain(&owned, format, access)).await
+    }
+
+    /// Does it in a thread that ends whenever it likes.
+    async fn bounded<T: Send + 'static>(
+        &self,
+        file: &Path,
+        work: impl FnOnce(&mut Pass) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut pass = Pass { prober: self.clone(), since: Instant::now(), at: None };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // None of the runtime's own threads: it would wait for them when it ends.
+        let started = std::thread::Builder::new().name("cache-probe".to_owned()).spawn(move || {
+            // Nobody may be listening any more.
+            let _ = tell.send(work(&mut pass));
+        });
+        started.map_err(|error| unanswered(file, &error))?;
+        match tokio::time::timeout(self.patience, told).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(unanswered(file, &io::Error::other("the thread that looked ended early"))),
+            Err(_) => Err(silent(file, self.patience)),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thread that looks. It is on one mount at a time, and nobody else is there meanwhile.
+struct Pass {
+    prober: Prober,
+    since: Instant,
+    at: Option<PathBuf>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Pass {
+    fn leave(&mut self) {
+        if let Some(at) = self.at.take() {
+            self.prober.state().busy.remove(&at);
+            self.prober.shared.freed.notify_all();
+        }
+    }
+
+    /// Goes where `mount` is, once nobody else is there.
+    fn enter(&mut self, mount: &Path) -> io::Result<()> {
+        if self.at.as_deref() == Some(mount) {
+            return Ok(());
+        }
+        self.leave();
+        let prober = self.prober.clone();
+        let mut state = prober.state();
+        while let Some(since) = state.busy.get(mount) {
+            let patience = prober.patience;
+            let left =
+                patience.saturating_sub(since.elapsed()).min(patience.saturating_sub(self.since.elapsed()));
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let waited = prober.shared.freed.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.busy.insert(mount.to_owned(), Instant::now());
+        self.at = Some(mount.to_owned());
+        Ok(())
+    }
+
+    fn chain(&mut self, file: &Path, format: Format, access: Access) -> Result<Vec<Layer>, Error> {
+        let mounts = Mounts::now().map_err(|error| unanswered(file, &error))?;
+        self.prober.state().known.retain(|told, _| mounts.has(told));
+        let mut layers = vec![self.layer(&mounts, file, access)?];
+        let (mut top, mut format) = (file.to_owned(), format);
+        // The header is read while we are where the file is.
+        while format == Format::Qcow2 && layers.len() <= chain::DEPTH {
+            let under = chain::backing(&top).map_err(|error| unanswered(&top, &error))?;
+            let Some(under) = under else { break };
+            match self.layer(&mounts, &under.path, Access::Read) {
+                Ok(layer) => layers.push(layer),
+                Err(Error::NoVolume { .. }) => break,
+                Err(error) => return Err(error),
+            }
+            (top, format) = (under.path, under.format);
+        }
+        Ok(layers)
+    }
+
+    fn layer(&mut self, mounts: &Mounts, path: &Path, access: Access) -> Result<Layer, Error> {
+        let patience = self.prober.patience;
+        let told = |error: io::Error| match error.kind() {
+            io::ErrorKind::TimedOut => silent(path, patience),
+            _ => unanswered(path, &error),
+        };
+        let place = Place::find(self, mounts, path);
+        let Place { real, folder, there, mount } = place.map_err(told)?;
+        let known = match (access, there) {
+            (Access::Write, _) => self.written(&folder, &real, there, &mount),
+            (Access::Read, true) => trial::by_reading(&real, &mount),
+            (Access::Read, false) => Err(Errno::NOENT),
+        };
+        let evidence = known.map_err(|errno| unanswered(path, &errno.into()))?;
+        match evidence.answer() {
+            Some(answer) => Ok(Layer { path: path.to_owned(), folder, evidence, answer }),
+            None => Err(unanswered(path, &full_or_odd(&evidence))),
+        }
+    }
+
+    /// What writing shows there, with what the kernel tells of the file itself.
+    fn written(&mut self, folder: &Path, file: &Path, there: bool, mount: &Mount) -> Result<Evidence, Errno> {
+        if there && std::fs::metadata(file).is_ok_and(|about| is_block_device(&about)) {
+            return trial::by_reading(file, mount);
+        }
+        let fresh = self.prober.state().cleared.insert(folder.to_owned());
+        if fresh {
+            trial::clear(folder);
+        }
+        let known = self.prober.state().known.get(&mount.told).cloned();
+        let mut evidence = match known {
+            Some(known) => known,
+            None => match trial::by_writing(folder, mount) {
+                // There is no room for a file of ours. The file itself may tell.
+                Err(errno) if trial::is_full(errno) && there => trial::by_reading(file, mount)?,
+                written => written?,
+            },
+        };
+        if evidence.answer().is_none() && there {
+            evidence = trial::by_reading(file, mount)?;
+        }
+        if evidence.by == By::Writing && evidence.answer().is_some() {
+            self.prober.state().known.insert(mount.told.clone(), evidence.clone());
+        }
+        // One file can be unlike its neighbours: encrypted, compressed, journalled.
+        if there && let Some(told) = trial::told_of(file) {
+            evidence.statx = Some(told);
+        }
+        Ok(evidence)
+    }
+}
+
+fn is_block_device(about: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    about.file_type().is_block_device()
+}
+
+/// Where a path leads.
+struct Place {
+    /// The file without links, whether it is there or not.
+    real: PathBuf,
+    folder: PathBuf,
+    there: bool,
+    mount: Mount,
+}
+
+impl Place {
+    /// Follows links one name at a time, so that a mount is not touched before it is entered.
+    fn find(pass: &mut Pass, mounts: &Mounts, path: &Path) -> io::Result<Self> {
+        let mut left: Vec<PathBuf> = names(path);
+        let (mut real, mut links, mut there) = (PathBuf::from("/"), 0, true);
+        while let Some(name) = left.pop() {
+            if name == Path::new("..") {
+                real.pop();
+                continue;
+            }
+            let next = real.join(&name);
+            pass.enter(&mount_of(mounts, &next).point)?;
+            match trial::link(&next) {
+                Ok(None) => real = next,
+                Ok(Some(target)) => {
+                    links += 1;
+                    if links > LINKS {
+                        return Err(Errno::LOOP.into());
+                    }
+                    if target.is_absolute() {
+                        real = PathBuf::from("/");
+                    }
+                    left.extend(names(&target));
+                }
+                // The file itself may be missing, a folder above it may not.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && left.is_empty() => {
+                    real = next;
+                    there = false;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let folder = real.parent().unwrap_or(&real).to_owned();
+        let mount = mount_of(mounts, if there { &real } else { &folder });
+        pass.enter(&mount.point)?;
+        Ok(Self { real, folder, there, mount })
+    }
+}
+
+/// The names that a path is made of, the last one first.
+fn names(path: &Path) -> Vec<PathBuf> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(PathBuf::from(name)),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    names.rev().collect()
+}
+
+fn mount_of(mounts: &Mounts, path: &Path) -> Mount {
+    mounts.of(path).unwrap_or_else(|| Mount {
+        point: "/".into(),
+        file_system: "unknown".to_owned(),
+        device: "0:0".to_owned(),
+        told: String::new(),
+    })
 }
 
 fn asking(file: &Path) -> String {
     format!("find out whether the file system of `{}` takes O_DIRECT", file.display())
+}
+
+fn silent(file: &Path, patience: Duration) -> Error {
+    Error::Failed {
+        what: asking(file),
+        cause: format!("no answer within {} seconds", patience.as_secs()),
+        remedy: "check the file system; one from the network may have lost its server".to_owned(),
+    }
 }
 
 fn unanswered(file: &Path, error: &io::Error) -> Error {
@@ -64,126 +307,32 @@ fn unanswered(file: &Path, error: &io::Error) -> Error {
     }
 }
 
-fn at(file: &Path) -> Result<Answer, Error> {
-    let failed = |error: io::Error| unanswered(file, &error);
-    let folder = folder_of(file).map_err(failed)?;
-    let mount = mounts::of(&folder).map_err(failed)?;
-    let (mount, file_system) = match mount {
-        Some(mount) => (mount.point, mount.file_system),
-        None => (folder.clone(), "an unknown file system".to_owned()),
-    };
-    let refusal = refusal(&folder).map_err(|errno| failed(errno.into()))?;
-    // Without its number, which says nothing to people.
-    let refusal =
-        refusal.map(|errno| errno.to_string().split(" (os error").next().unwrap_or_default().to_owned());
-    Ok(Answer { folder, mount, file_system, refusal })
-}
-
-/// The folder that a file lies in, without links. The file itself may be missing.
-fn folder_of(file: &Path) -> io::Result<PathBuf> {
-    let real = match file.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return file.parent().unwrap_or(file).canonicalize();
-        }
-        real => real?,
-    };
-    Ok(real.parent().unwrap_or(&real).to_owned())
-}
-
-/// How the kernel refuses O_DIRECT in a folder; None if it does not.
-fn refusal(folder: &Path) -> Result<Option<Errno>, Errno> {
-    clear(folder);
-    let trial = Trial::make(folder)?;
-    let refused = match trial.write() {
-        Ok(()) => None,
-        Err(errno @ (Errno::INVAL | Errno::OPNOTSUPP)) => Some(errno),
-        Err(errno) => return Err(errno),
-    };
-    Ok(refused)
-}
-
-/// A file of its own, which goes when this does.
-struct Trial {
-    path: PathBuf,
-    file: OwnedFd,
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        // What stays is removed by the next look.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Memory at a boundary of its size, as O_DIRECT wants it.
-#[repr(align(4096))]
-struct Sector([u8; BYTES]);
-
-impl Trial {
-    /// Made without O_DIRECT: ramfs refuses to make a file with it, and leaves the file behind all the same.
-    fn make(folder: &Path) -> Result<Self, Errno> {
-        let path = folder.join(format!("{PREFIX}{}", Uuid::new_v4().simple()));
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = open(&path, flags, Mode::RUSR | Mode::WUSR)?;
-        let trial = Self { path, file };
-        // Tells others that somebody is at it. Where locks are not known, nobody clears either.
-        let _ = flock(&trial.file, FlockOperation::NonBlockingLockExclusive);
-        Ok(trial)
-    }
-
-    /// Opens it anew as QEMU would, and writes to it.
-    fn write(&self) -> Result<(), Errno> {
-        // By its descriptor: the file is the same one whatever becomes of its name.
-        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        let direct = open(path, OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty())?;
-        let sector = Box::new(Sector([0; BYTES]));
-        match pwrite(&direct, &sector.0, 0)? {
-            BYTES => Ok(()),
-            // Less is written only where there is no room for more.
-            _ => Err(Errno::NOSPC),
+/// Why evidence says nothing.
+fn full_or_odd(evidence: &Evidence) -> io::Error {
+    for tried in [evidence.open, evidence.page, evidence.sector] {
+        if let Tried::Failed(errno) = tried {
+            return errno.into();
         }
     }
-}
-
-/// Removes what looks that ended in their middle left. That it cannot is no reason not to look.
-fn clear(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
-            continue;
-        }
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let left = open(entry.path(), flags, Mode::empty());
-        // Who looks at this moment holds the lock, on this host or on another one that has the file system, too.
-        if left.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
+    io::Error::other(format!("{} says nothing: {evidence}", evidence.file_system))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::evidence::Answer;
     use crate::error::Kind;
 
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    fn prober() -> Prober {
+        Prober::new(Duration::from_secs(60))
     }
 
-    #[test]
-    fn a_look_leaves_nothing_and_clears_what_others_left() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.raw");
-        std::fs::write(folder.path().join(format!("{PREFIX}left")), "").unwrap();
-        let busy = Trial::make(folder.path()).unwrap();
-        let answer = at(&file).unwrap();
-        assert_eq!(answer.folder, folder.path().canonicalize().unwrap());
-        assert!(answer.folder.starts_with(&answer.mount), "{answer:?}");
-        let left = busy.path.file_name().unwrap().to_str().unwrap().to_owned();
-        assert_eq!(names(folder.path()), [left], "what is in use stays, and nothing else");
-        drop(busy);
-        assert_eq!(names(folder.path()), [] as [&str; 0]);
+    fn pass(prober: &Prober) -> Pass {
+        Pass { prober: prober.clone(), since: Instant::now(), at: None }
+    }
+
+    fn one(prober: &Prober, file: &Path, access: Access) -> Result<Layer, Error> {
+        pass(prober).chain(file, Format::Raw, access).map(|mut layers| layers.remove(0))
     }
 
     #[test]
@@ -192,20 +341,84 @@ mod tests {
         let (link, file) = (here.path().join("a"), there.path().join("b"));
         std::os::unix::fs::symlink(&file, &link).unwrap();
         std::fs::write(&file, "").unwrap();
-        assert_eq!(at(&link).unwrap().folder, there.path().canonicalize().unwrap());
+        let layer = one(&prober(), &link, Access::Write).unwrap();
+        assert_eq!((layer.path, layer.folder), (link.clone(), there.path().canonicalize().unwrap()));
+        std::os::unix::fs::symlink("loop", here.path().join("loop")).unwrap();
+        let error = one(&prober(), &here.path().join("loop"), Access::Read).unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
     }
 
     #[test]
     fn what_keeps_it_from_looking_is_told_and_nothing_guessed() {
-        let error = at(Path::new("/missing/folder/a.raw")).unwrap_err();
+        let prober = self::prober();
+        let error = one(&prober, Path::new("/missing/folder/a.raw"), Access::Write).unwrap_err();
         assert_eq!(error.kind(), Kind::NotFound, "{error}");
         let folder = tempfile::tempdir().unwrap();
         let (file, below) = (folder.path().join("file"), folder.path().join("file/a.raw"));
         std::fs::write(&file, "").unwrap();
-        let error = at(&below).unwrap_err();
+        let error = one(&prober, &below, Access::Write).unwrap_err();
         assert_eq!(error.kind(), Kind::Failed, "{error}");
         let asked =
             format!("cannot find out whether the file system of `{}` takes O_DIRECT: ", below.display());
         assert!(error.to_string().starts_with(&asked), "{error}");
+        let error = one(&prober, &folder.path().join("none"), Access::Read).unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound, "what is only read has to be there: {error}");
+    }
+
+    #[test]
+    fn what_writing_showed_is_kept_until_the_mount_is_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (prober, file) = (self::prober(), folder.path().join("a.raw"));
+        let first = one(&prober, &file, Access::Write).unwrap();
+        let told = prober.state().known.keys().next().unwrap().clone();
+        let other = Evidence { open: Tried::Failed(Errno::INVAL), ..first.evidence.clone() };
+        prober.state().known.insert(told.clone(), other);
+        let kept = one(&prober, &file, Access::Write).unwrap();
+        assert_eq!(kept.answer, Answer::Refused(Errno::INVAL), "it was looked at again");
+        // Another number, other options: another mount.
+        let kept = prober.state().known.remove(&told).unwrap();
+        prober.state().known.insert(format!("1{told}"), kept);
+        assert_eq!(one(&prober, &file, Access::Write).unwrap(), first);
+        assert_eq!(prober.state().known.keys().collect::<Vec<_>>(), [&told]);
+    }
+
+    #[test]
+    fn one_at_a_time_is_on_a_mount_and_who_hangs_there_hangs_alone() {
+        let patience = Duration::from_millis(200);
+        let prober = Prober::new(patience);
+        let (mut hung, mount) = (pass(&prober), Path::new("/srv/away"));
+        hung.enter(mount).unwrap();
+        let mut late = pass(&prober);
+        assert_eq!(late.enter(mount).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(hung.prober.state().busy[mount].elapsed() >= patience);
+        // Elsewhere nobody waits.
+        let mut later = pass(&prober);
+        assert_eq!(later.enter(mount).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        later.enter(Path::new("/srv/here")).unwrap();
+        later.enter(Path::new("/srv/there")).unwrap();
+        assert_eq!(prober.state().busy.len(), 2);
+        drop(hung);
+        later.enter(mount).unwrap();
+        drop(later);
+        assert!(prober.state().busy.is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_longer_than_patience() {
+        let prober = Prober::new(Duration::from_millis(50));
+        let (end, ends) = std::sync::mpsc::channel::<()>();
+        let (begin, begins) = std::sync::mpsc::channel();
+        let file = Path::new("/srv/away/a.raw");
+        let hangs = prober.bounded(file, move |pass| {
+            pass.enter(Path::new("/srv/away")).unwrap();
+            begin.send(()).unwrap();
+            let _ = ends.recv();
+            Ok(())
+        });
+        let error = hangs.await.unwrap_err().to_string();
+        assert!(error.contains("`/srv/away/a.raw`") && error.contains("no answer within"), "{error}");
+        begins.recv().unwrap();
+        assert_eq!(prober.state().busy.len(), 1, "the thread is still there");
+        drop(end);
     }
 }

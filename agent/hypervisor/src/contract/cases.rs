@@ -78,6 +78,7 @@ macro_rules! contract_cases {
                 a_data_disk_is_refused
                 a_plan_is_refused_and_nothing_changes
                 an_image_under_a_disk_is_refused
+                what_qemu_refuses_is_told_in_its_words
                 attaching_is_refused_and_the_domain_runs_on
                 an_overlay_is_not_attached_for_what_is_under_it
                 a_medium_is_refused

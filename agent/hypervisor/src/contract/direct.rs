@@ -41,7 +41,7 @@ fn refused_early<T: std::fmt::Debug>(
 ) {
     let sentence = result.as_ref().map_or_else(ToString::to_string, |_| String::new());
     match result {
-        Err(Error::RefusesDirectIo { path, mode, mount, file_system, refusal, remedy }) => {
+        Err(Error::RefusesDirectIo { path, top: _, mode, mount, file_system, refusal, remedy }) => {
             assert_eq!((path.as_path(), mode), (at, with), "{what}");
             assert_eq!(mount, room.fixture.folder_without_direct_io(), "{what}");
             for part in [at.to_str().unwrap_or_default(), with.as_str(), &file_system, &refusal, remedy] {
@@ -131,22 +131,53 @@ pub(super) async fn an_image_under_a_disk_is_refused(room: &Room) {
     let backing = Some(Backing { path: base.clone(), format: Format::Raw });
     let overlay = VolumeSpec { path: path.clone(), format: Format::Qcow2, size_bytes: None, backing };
     done(room.hypervisor.create_volume(&overlay, Attempt::First).await, "making an overlay");
-    for mode in CacheMode::ALL.iter().copied() {
+    let mut choices: Vec<CacheChoice> = CacheMode::ALL.iter().map(|mode| (*mode).into()).collect();
+    choices.push(CacheChoice::Auto);
+    for choice in choices {
+        let mut spec = room.with_root(choice.as_str(), path.clone(), choice);
+        spec.disks[0].format = Format::Qcow2;
+        let mode = choice.as_str().parse().unwrap_or(CacheMode::Writeback);
+        let defined = room.hypervisor.define(&spec, Attempt::First).await;
+        if mode.is_direct() {
+            if let Err(error) = &defined {
+                names(error, &path);
+            }
+            refused_early(room, defined, &base, mode, "defining it with an overlay");
+            continue;
+        }
+        done(defined, "defining it with an overlay");
+        let cache = room.act(spec.uuid, START_PAUSED).await.disks.remove(0).cache;
+        check_choice(&cache, choice, mode, true, "an overlay");
+        let named = cache.reason.contains(&*base.to_string_lossy());
+        assert_eq!(
+            named,
+            choice == CacheChoice::Auto,
+            "whether the image under it is named: {}",
+            cache.reason
+        );
+        room.act(spec.uuid, Action::Destroy).await;
+    }
+}
+
+pub(super) async fn what_qemu_refuses_is_told_in_its_words(room: &Room) {
+    let (base, path) = (room.path_without_direct_io("base"), room.path("overlay.qcow2"));
+    room.fixture.guest(&base, GuestKind::Answering).await;
+    let backing = Some(Backing { path: base.clone(), format: Format::Raw });
+    let overlay = VolumeSpec { path: path.clone(), format: Format::Qcow2, size_bytes: None, backing };
+    done(room.hypervisor.create_volume(&overlay, Attempt::First).await, "making an overlay");
+    // While it is decided about, the image under the disk is away.
+    done(room.hypervisor.delete_volume(&base, Attempt::First).await, "deleting the image under an overlay");
+    let mut defined = Vec::new();
+    for mode in modes(true) {
         let mut spec = room.with_root(mode.as_str(), path.clone(), mode);
         spec.disks[0].format = Format::Qcow2;
         room.define(&spec).await;
-        if mode.is_direct() {
-            does_not_start(room, spec.uuid, &base, mode, "starting from an overlay").await;
-        } else {
-            check_cache(&room.act(spec.uuid, START_PAUSED).await.disks[0].cache, mode, true, "an overlay");
-            room.act(spec.uuid, Action::Destroy).await;
-        }
+        defined.push((spec.uuid, mode));
     }
-    // Only the folder of the overlay is looked at.
-    let mut spec = room.with_root("auto", path, CacheChoice::Auto);
-    spec.disks[0].format = Format::Qcow2;
-    room.define(&spec).await;
-    does_not_start(room, spec.uuid, &base, CacheMode::None, "starting from an overlay with `auto`").await;
+    room.fixture.guest(&base, GuestKind::Answering).await;
+    for (uuid, mode) in defined {
+        does_not_start(room, uuid, &base, mode, "starting from an overlay").await;
+    }
 }
 
 pub(super) async fn attaching_is_refused_and_the_domain_runs_on(room: &Room) {
@@ -244,7 +275,7 @@ pub(super) async fn an_overlay_is_not_attached_for_what_is_under_it(room: &Room)
     for mode in modes(true) {
         let disk = room.disk(path.clone(), Format::Qcow2, mode);
         let attached = room.hypervisor.attach_disk(spec.uuid, &disk, Attempt::First).await;
-        refused(attached, &base, mode, "attaching an overlay");
+        refused_early(room, attached, &base, mode, "attaching an overlay");
     }
     let disk = room.disk(path, Format::Qcow2, CacheMode::Writeback);
     let attached = room.hypervisor.attach_disk(spec.uuid, &disk, Attempt::First).await;

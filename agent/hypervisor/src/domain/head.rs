@@ -43,7 +43,7 @@ fn filled(
 ) -> Element {
     let mut element = element.with("accel", mark.accel).with("guest", mark.guest);
     let told = |decided: &Decision, one: Element| {
-        let Decision { choice, mode, why } = decided;
+        let Decision { choice, mode, why, .. } = decided;
         one.with("cache", choice).with("mode", mode).with("why", why)
     };
     for at in disks.iter().filter(|at| !at.decided.is_explicit()) {

@@ -30,6 +30,7 @@ use crate::error::Error;
 use crate::spec::{Accel, DomainSpec, Firmware};
 
 pub use described::{Described, DiskAt, DriveAt, Mark};
+pub use device::disk::Location;
 pub(crate) use head::NAMESPACE;
 pub(crate) use head::PREFIX;
 pub use read::read;
@@ -123,6 +124,15 @@ pub fn xml(spec: &DomainSpec, host: &Surroundings) -> Result<String, Error> {
 pub fn disk_xml(disk: &DiskAt) -> Result<String, Error> {
     check::check_disk(&disk.disk)?;
     device::disk::element(disk).xml()
+}
+
+/// The description of a disk alone that lies elsewhere than in its file.
+///
+/// # Errors
+/// [`Error::Invalid`] as from [`check::check_disk`].
+pub fn disk_xml_at(location: Location<'_>, disk: &DiskAt) -> Result<String, Error> {
+    check::check_disk(&disk.disk)?;
+    device::disk::element_at(location, disk).xml()
 }
 
 /// The description of a CD-ROM drive alone, for changing what lies in it.

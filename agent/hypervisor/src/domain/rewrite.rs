@@ -5,11 +5,11 @@ use std::ops::Range;
 
 use roxmltree::{Document, Node};
 
-use super::described::{Described, DriveAt};
+use super::described::Described;
 use super::head;
 use super::read::{Places, places};
+use crate::cache::Decision;
 use crate::error::Error;
-use crate::spec::CacheMode;
 
 /// A description with the cache modes of `after` in place of its own, and what was asked for them in our mark.
 ///
@@ -30,13 +30,11 @@ pub fn rewrite(xml: &str, after: &Described) -> Result<String, Error> {
     edits.push((mark_node.range(), kept.trim_end().to_owned()));
     for (before, node) in disks {
         let after = after.disks.iter().find(|at| at.disk.id == before.disk.id);
-        let mode = after.map(|at| at.decided.mode).filter(|mode| *mode != before.decided.mode);
-        edits.extend(mode.and_then(|mode| edit(node, mode)));
+        edits.extend(after.iter().flat_map(|after| changes(node, &before.decided, &after.decided)));
     }
     for (before, node) in drives {
         let after = after.drives.iter().find(|at| at.drive == before.drive);
-        let mode = after.map(DriveAt::mode).filter(|mode| *mode != before.mode());
-        edits.extend(mode.and_then(|mode| edit(node, mode)));
+        edits.extend(after.iter().flat_map(|after| changes(node, &before.decided, &after.decided)));
     }
     edits.sort_by_key(|(range, _)| range.start);
     let mut text = String::with_capacity(xml.len());
@@ -50,29 +48,34 @@ pub fn rewrite(xml: &str, after: &Described) -> Result<String, Error> {
     Ok(text)
 }
 
-/// What sets the cache mode of a disk or a drive. Each has at least a target in it.
-fn edit(device: Node<'_, '_>, mode: CacheMode) -> Option<(Range<usize>, String)> {
+/// What sets the cache mode of a disk or a drive, and how QEMU waits for it. Each has at least a target in it. The sector
+/// that its guest sees is never changed.
+fn changes(device: Node<'_, '_>, before: &Decision, after: &Decision) -> Vec<(Range<usize>, String)> {
+    let mode = (before.mode != after.mode).then(|| after.mode.to_string());
+    let aio = (before.aio != after.aio).then(|| after.aio.map(|aio| aio.to_string()));
     let named = |node: &Node<'_, '_>, name: &str| node.is_element() && node.tag_name().name() == name;
     let Some(driver) = device.children().find(|node| named(node, "driver")) else {
-        let first = device.first_child()?.range().start;
-        return Some((first..first, format!("<driver name='qemu' cache='{mode}'/>")));
+        let first = device.first_child().map(|node| node.range().start);
+        let element = mode.map(|mode| format!("<driver name='qemu' cache='{mode}'/>"));
+        return first.zip(element).map(|(at, element)| (at..at, element)).into_iter().collect();
     };
-    Some(match driver.attribute_node("cache") {
-        Some(cache) => (cache.range_value(), mode.to_string()),
-        None => {
-            // Behind the name of a tag there is room for an attribute.
-            let end = driver.range().start + "<driver".len();
-            (end..end, format!(" cache='{mode}'"))
-        }
-    })
+    // Behind the name of a tag there is room for attributes.
+    let room = driver.range().start + "<driver".len();
+    let set = |name: &str, value: Option<String>| match (driver.attribute_node(name), value) {
+        (Some(old), Some(value)) => Some((old.range_value(), value)),
+        (Some(old), None) => Some((old.range().start - 1..old.range().end, String::new())),
+        (None, Some(value)) => Some((room..room, format!(" {name}='{value}'"))),
+        (None, None) => None,
+    };
+    let mode = mode.and_then(|mode| set("cache", Some(mode)));
+    mode.into_iter().chain(aio.and_then(|aio| set("io", aio))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Decision;
     use crate::domain::read;
-    use crate::spec::CacheChoice;
+    use crate::spec::{Aio, CacheChoice, CacheMode};
 
     /// As an operator has left it.
     const XML: &str = "<domain type='kvm'>\n  <name>n</name><uuid>00000000-0000-0000-0000-0000000000d0</uuid>\n  \
@@ -89,13 +92,13 @@ mod tests {
         </devices>\n</domain>\n";
 
     fn automatic(mode: CacheMode) -> Decision {
-        Decision { choice: CacheChoice::Auto, mode, why: format!("asked for `auto`: <{mode}> & \"why\"") }
+        Decision::new(CacheChoice::Auto, mode, format!("asked for `auto`: <{mode}> & \"why\""))
     }
 
     #[test]
     fn modes_change_and_everything_else_stays() {
         let mut after = read(XML).unwrap();
-        after.disks[0].decide(automatic(CacheMode::Writeback));
+        after.disks[0].decide(Decision { aio: Some(Aio::Threads), ..automatic(CacheMode::Writeback) });
         after.disks[1].decide(Decision::explicit(CacheMode::Unsafe));
         after.drives[0].decided = Decision::explicit(CacheMode::None);
         let text = rewrite(XML, &after).unwrap();
@@ -111,7 +114,7 @@ mod tests {
         assert_eq!(others, expected);
         // Once more changes nothing, and what is asked for in as many words needs no record.
         assert_eq!(rewrite(&text, &after).unwrap(), text);
-        after.disks[0].decide(Decision::explicit(CacheMode::None));
+        after.disks[0].decide(Decision { aio: Some(Aio::Threads), ..Decision::explicit(CacheMode::None) });
         after.drives[0].decided = automatic(CacheMode::Writeback);
         let text = rewrite(&text, &after).unwrap();
         assert_eq!(read(&text).unwrap(), after);
@@ -119,16 +122,43 @@ mod tests {
     }
 
     #[test]
+    fn how_to_wait_changes_with_the_mode_and_sectors_never() {
+        let native = XML
+            .replace("io='threads'", "io='native'")
+            .replace("<serial>", "<blockio logical_block_size='4096'/><serial>");
+        let before = read(&native).unwrap();
+        let decided = &before.disks[0].decided;
+        assert_eq!((decided.aio, decided.sector_bytes), (Some(Aio::Native), Some(4096)));
+        let mut after = before.clone();
+        after.disks[0].decide(Decision {
+            aio: Some(Aio::Threads),
+            sector_bytes: Some(4096),
+            ..automatic(CacheMode::Writeback)
+        });
+        after.disks[1].decide(Decision { aio: Some(Aio::IoUring), ..Decision::explicit(CacheMode::Unsafe) });
+        let text = rewrite(&native, &after).unwrap();
+        assert_eq!(read(&text).unwrap(), after);
+        assert!(text.contains("<driver name='qemu' type='raw' cache='writeback' io='threads'/>"), "{text}");
+        assert!(text.contains("<driver cache='unsafe' io='io_uring' type=\"qcow2\"/>"), "{text}");
+        after.disks[0].decided.aio = None;
+        let text = rewrite(&text, &after).unwrap();
+        assert!(text.contains("<driver name='qemu' type='raw' cache='writeback'/>"), "{text}");
+    }
+
+    #[test]
     fn what_an_operator_changed_counts() {
         let mut after = read(XML).unwrap();
-        after.disks[0].decide(automatic(CacheMode::None));
+        after.disks[0].decide(Decision { aio: Some(Aio::Threads), ..automatic(CacheMode::None) });
         let text = rewrite(XML, &after).unwrap();
         assert_eq!(read(&text).unwrap().disks[0].disk.cache, CacheChoice::Auto);
         let edited = text.replace("type='raw' cache='none'", "type='raw' cache='directsync'");
         let disk = &read(&edited).unwrap().disks[0];
         assert_eq!(
             (disk.disk.cache, &disk.decided),
-            (CacheChoice::Directsync, &Decision::explicit(CacheMode::Directsync))
+            (
+                CacheChoice::Directsync,
+                &Decision { aio: Some(Aio::Threads), ..Decision::explicit(CacheMode::Directsync) }
+            )
         );
     }
 

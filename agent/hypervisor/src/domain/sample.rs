@@ -46,9 +46,7 @@ pub(super) fn surroundings() -> Surroundings {
 /// What is asked for, on a host that takes O_DIRECT everywhere.
 pub(super) fn decisions(spec: &DomainSpec) -> Decisions {
     let decided = |choice: CacheChoice, mode: CacheMode| match choice {
-        CacheChoice::Auto => {
-            Decision { choice, mode, why: format!("asked for `auto`, which is `{mode}` here") }
-        }
+        CacheChoice::Auto => Decision::new(choice, mode, format!("asked for `auto`, which is `{mode}` here")),
         explicit => Decision::explicit(explicit.as_str().parse().unwrap()),
     };
     Decisions {

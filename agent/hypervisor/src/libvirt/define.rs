@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use super::refusal::{self, Opened};
 use super::{Libvirt, look};
-use crate::cache::{self, Decisions, Device};
+use crate::cache::{self, Decisions, Device, Question};
 use crate::check::check;
 use crate::domain::{self, Surroundings};
 use crate::error::Error;
 use crate::interface::Attempt;
-use crate::spec::{CdromDrive, Disk, DomainSpec, Firmware};
+use crate::spec::{CdromDrive, DomainSpec, Firmware};
 use crate::state::Domain;
 
 impl Libvirt {
@@ -67,11 +67,13 @@ impl Libvirt {
             remedy: "make room, or mend its permissions".to_owned(),
         })?;
         let mut cache = Decisions::default();
-        for Disk { source, cache: choice, .. } in &spec.disks {
-            cache.disks.push(cache::settle(*choice, Device::Disk(source)).await?);
+        for disk in &spec.disks {
+            let question = Question::new(disk.cache, Device::disk(disk));
+            cache.disks.push(cache::settle(&self.prober, question).await?);
         }
         for CdromDrive { media, cache: choice } in &spec.cdroms {
-            cache.drives.push(cache::settle(*choice, Device::Drive(media.as_deref())).await?);
+            let question = Question::new(*choice, Device::Drive(media.as_deref()));
+            cache.drives.push(cache::settle(&self.prober, question).await?);
         }
         Ok(Surroundings { accel, console_log: self.console_file(spec.uuid), uefi, cache })
     }

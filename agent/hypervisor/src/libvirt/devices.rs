@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::power::silent;
 use super::refusal::{self, Log, Opened};
 use super::{Libvirt, look};
-use crate::cache::{self, Device};
+use crate::cache::{self, Device, Question};
 use crate::check::{check_disk, check_path};
 use crate::domain::{self, Described, DiskAt, DriveAt, NAMESPACE, PREFIX};
 use crate::error::Error;
@@ -56,7 +56,10 @@ impl Libvirt {
         // What an earlier attempt decided half of it holds.
         let decided = match present.first() {
             Some(one) => one.decided.clone(),
-            None => cache::settle(disk.cache, Device::Disk(&disk.source)).await?,
+            None => {
+                let question = Question::new(disk.cache, Device::disk(disk));
+                cache::settle(&self.prober, question).await?
+            }
         };
         let disk_as_decided = Disk { cache: decided.choice, ..disk.clone() };
         let at = DiskAt { disk: disk_as_decided, target, readonly: false, decided };
@@ -128,7 +131,8 @@ impl Libvirt {
             return Err(Error::DriveFull { name: name(), drive, media: lying.clone() });
         }
         // The drive keeps its mode. What was asked for it decides whether the image can be opened so.
-        cache::settle(place.mode().into(), Device::Drive(Some(media))).await?;
+        let question = Question::again(place.mode().into(), Device::Drive(Some(media)), &place.decided);
+        cache::settle(&self.prober, question).await?;
         let what = format!("insert `{}` into drive {drive} of `{}`", media.display(), both.handle.name);
         let opened = Opened { source: media.to_owned(), cache: place.mode() };
         for (flags, xml) in laid(&both, drive, Some(media))? {

@@ -28,7 +28,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::accel;
-use crate::cache::CachePlan;
+use crate::cache::{CachePlan, Prober};
 use crate::error::{Error, Kind};
 use crate::interface::{Attempt, Domains, Storage};
 use crate::lifecycle::Action;
@@ -67,6 +67,8 @@ pub struct Options {
     pub release_patience: Duration,
     /// How long a guest has to take its power button before it is pressed again.
     pub press_again_after: Duration,
+    /// How long file systems under a disk have to say what O_DIRECT is worth there.
+    pub probe_patience: Duration,
     /// How long a call waits for libvirt that has just started, or has just come back.
     pub connect_patience: Duration,
 }
@@ -85,6 +87,7 @@ impl Options {
             accel: accel::Sources::default(),
             release_patience: Duration::from_secs(20),
             press_again_after: Duration::from_secs(10),
+            probe_patience: Duration::from_secs(10),
             connect_patience: Duration::from_secs(5),
         }
     }
@@ -105,6 +108,7 @@ pub struct Libvirt {
     options: Options,
     supervised: Supervised,
     registry: Arc<Registry>,
+    prober: Prober,
     follower: AbortHandle,
 }
 
@@ -119,7 +123,8 @@ impl Libvirt {
             pid_folder: options.pid_folder.clone(),
         }));
         let follower = tokio::spawn(follow::run(Arc::clone(&registry), supervised.notices())).abort_handle();
-        Self { options, supervised, registry, follower }
+        let prober = Prober::new(options.probe_patience);
+        Self { options, supervised, registry, prober, follower }
     }
 
     /// The connection, once the registry is true: waits a little for a libvirt that has just started.

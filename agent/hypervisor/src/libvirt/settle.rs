@@ -4,7 +4,7 @@ use agent_libvirt::{Connection, DefineFlags, XmlFlags};
 use uuid::Uuid;
 
 use super::{Libvirt, refusal};
-use crate::cache::{self, CachePlan, Device};
+use crate::cache::{self, CachePlan, Device, Question};
 use crate::domain;
 use crate::error::Error;
 use crate::state::Domain;
@@ -19,12 +19,14 @@ impl Libvirt {
         let mut after = before.clone();
         for (id, choice) in &plan.disks {
             if let Some(at) = after.disks.iter_mut().find(|at| at.disk.id == *id) {
-                let decided = cache::settle(*choice, Device::Disk(&at.disk.source)).await?;
+                let question = Question::again(*choice, Device::disk(&at.disk), &at.decided);
+                let decided = cache::settle(&self.prober, question).await?;
                 at.decide(decided);
             }
         }
         for at in &mut after.drives {
-            at.decided = cache::settle(plan.cdroms, Device::Drive(at.media.as_deref())).await?;
+            let question = Question::again(plan.cdroms, Device::Drive(at.media.as_deref()), &at.decided);
+            at.decided = cache::settle(&self.prober, question).await?;
         }
         if after != before {
             let text = domain::rewrite(&xml, &after)?;

@@ -13,7 +13,7 @@ use super::point::{Call, Moment};
 use super::vm::Vm;
 use super::world::World;
 use crate::accel::Kvm;
-use crate::cache::{CachePlan, Decision, Decisions, Device, settle_with};
+use crate::cache::{CachePlan, Decision, Decisions, Device, Question, settle_with};
 use crate::check::{check, check_disk, check_path};
 use crate::domain::{self, Surroundings};
 use crate::error::Error;
@@ -150,11 +150,11 @@ impl World {
 
     /// How a device is opened here.
     fn settle(&self, choice: CacheChoice, device: Device<'_>) -> Result<Decision, Error> {
-        settle_with(choice, device, |file| self.direct_io(file))
+        settle_with(Question::new(choice, device), |file| self.direct_io(file))
     }
 
     fn settle_all(&self, spec: &DomainSpec) -> Result<Decisions, Error> {
-        let disks = spec.disks.iter().map(|disk| self.settle(disk.cache, Device::Disk(&disk.source)));
+        let disks = spec.disks.iter().map(|disk| self.settle(disk.cache, Device::disk(disk)));
         let disks = disks.collect::<Result<_, _>>()?;
         let drives = spec.cdroms.iter();
         let drives = drives.map(|drive| self.settle(drive.cache, Device::Drive(drive.media.as_deref())));
@@ -166,7 +166,7 @@ impl World {
         let (mut spec, mut next) = (vm.spec.clone(), vm.next.clone());
         for (disk, decided) in spec.disks.iter_mut().zip(&mut next.disks) {
             if let Some((_, choice)) = plan.disks.iter().find(|(id, _)| *id == disk.id) {
-                *decided = self.settle(*choice, Device::Disk(&disk.source))?;
+                *decided = self.settle(*choice, Device::disk(disk))?;
                 disk.cache = *choice;
             }
         }
@@ -269,7 +269,7 @@ impl World {
         if state.is_active() && disk.bus == DiskBus::Sata {
             return Err(Error::unpluggable(&name, "attached to", state));
         }
-        let decided = self.settle(disk.cache, Device::Disk(&disk.source))?;
+        let decided = self.settle(disk.cache, Device::disk(disk))?;
         if state.is_active() {
             self.open(&disk.source, decided.mode)?;
         }

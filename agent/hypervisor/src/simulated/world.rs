@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::file::{File, GuestKind};
 use super::point::{Call, Gate, Moment};
 use super::vm::Vm;
-use crate::cache::Answer;
+use crate::cache::Layer;
+use crate::cache::evidence::{Answer, By, Evidence, Tried};
 use crate::error::Error;
 use crate::spec::{Accel, CacheMode};
 use crate::state::{Change, Domain, Host};
@@ -124,19 +126,39 @@ impl World {
         Ok(chain)
     }
 
-    /// Whether the file system of a file takes O_DIRECT.
-    pub(super) fn direct_io(&self, file: &Path) -> Result<Answer, Error> {
+    /// What O_DIRECT is worth at a file and at those under it.
+    pub(super) fn direct_io(&self, file: &Path) -> Result<Vec<Layer>, Error> {
         let folder = file.parent().unwrap_or(file);
         if self.missing_folders.iter().any(|missing| folder.starts_with(missing)) {
             return Err(Error::NoVolume { path: file.to_owned() });
         }
-        let refusing = self.refusing.iter().find(|above| file.starts_with(above));
-        Ok(Answer {
-            folder: folder.to_owned(),
+        // Of a file that is not there its folder tells, and what is under one that is missing is left to the start.
+        let (mut layers, mut next) = (Vec::new(), Some(file));
+        while let Some(path) = next.filter(|path| layers.is_empty() || self.files.contains_key(*path)) {
+            layers.push(self.layer(path));
+            next = self.files.get(path).and_then(|file| file.backing.as_deref());
+        }
+        Ok(layers)
+    }
+
+    fn layer(&self, path: &Path) -> Layer {
+        let refusing = self.refusing.iter().find(|above| path.starts_with(above));
+        let (open, answer) = match refusing {
+            Some(_) => (Tried::Failed(Errno::INVAL), Answer::Refused(Errno::INVAL)),
+            None => (Tried::Worked, Answer::Direct),
+        };
+        let evidence = Evidence {
             mount: refusing.map_or_else(|| PathBuf::from("/"), Clone::clone),
             file_system: "simulated".to_owned(),
-            refusal: refusing.map(|_| "Invalid argument".to_owned()),
-        })
+            device: "0:0".to_owned(),
+            statx: None,
+            open,
+            by: By::Writing,
+            sector: open,
+            page: open,
+        };
+        let folder = path.parent().unwrap_or(path).to_owned();
+        Layer { path: path.to_owned(), folder, evidence, answer }
     }
 
     /// What QEMU says when it opens a disk.

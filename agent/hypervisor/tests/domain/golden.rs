@@ -52,7 +52,7 @@ fn every_mode_can_be_settled_in_every_domain_and_nothing_else_changes() {
         let text = xml(&case.spec, &case.host).unwrap();
         for mode in CacheMode::ALL.iter().copied() {
             let why = format!("asked for `auto`, which is `{mode}` here");
-            for decided in [Decision::explicit(mode), Decision { choice: CacheChoice::Auto, mode, why }] {
+            for decided in [Decision::explicit(mode), Decision::new(CacheChoice::Auto, mode, why)] {
                 let mut after = read(&text).unwrap();
                 after.disks.iter_mut().for_each(|at| at.decide(decided.clone()));
                 after.drives.iter_mut().for_each(|at| at.decided = decided.clone());

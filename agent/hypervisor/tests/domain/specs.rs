@@ -32,7 +32,7 @@ fn decisions(spec: &DomainSpec) -> Decisions {
             let why = format!(
                 "asked for `auto`, which is `{mode}` here: `/srv/a&b \"<c>\"` on ext4 takes O_DIRECT"
             );
-            Decision { choice, mode, why }
+            Decision::new(choice, mode, why)
         }
         explicit => Decision::explicit(explicit.as_str().parse().unwrap()),
     };

@@ -34,7 +34,7 @@ fn open_direct(pid: u32, path: &Path) -> bool {
 }
 
 /// Holds an effective mode to what was asked for and to the descriptors.
-fn holds(cache: &Effective, choice: impl Into<CacheChoice>, mode: CacheMode, path: &Path) {
+pub fn holds(cache: &Effective, choice: impl Into<CacheChoice>, mode: CacheMode, path: &Path) {
     let pid = qemu_pid("vm").unwrap();
     assert_eq!((cache.requested, cache.mode), (choice.into(), mode), "{}", cache.reason);
     assert_eq!(cache.direct, Some(open_direct(pid, path)), "{}", cache.reason);
@@ -43,7 +43,7 @@ fn holds(cache: &Effective, choice: impl Into<CacheChoice>, mode: CacheMode, pat
 }
 
 /// Types on the guest's serial line and waits for an answer.
-fn tell(letter: u8, answer: u8) {
+pub fn tell(letter: u8, answer: u8) {
     let pty = virsh(["ttyconsole", "vm"]);
     let mut line = std::fs::OpenOptions::new().read(true).write(true).open(pty).unwrap();
     line.write_all(&[letter]).unwrap();
@@ -52,7 +52,7 @@ fn tell(letter: u8, answer: u8) {
     assert!(!bytes.contains(&b'E'), "the guest could not write: {}", String::from_utf8_lossy(&bytes));
 }
 
-async fn remove(libvirt: &impl Domains, vm: &Domain) {
+pub async fn remove(libvirt: &impl Domains, vm: &Domain) {
     if vm.state.is_active() {
         libvirt.act(vm.uuid, Action::Destroy, Attempt::First).await.unwrap();
     }
@@ -194,7 +194,7 @@ fn what_was_asked_for_outlives_agent_and_libvirt() {
         virsh(["define", "/root/edited.xml"]);
         let started = libvirt.act(vm.uuid, Action::Start(Start::Running), Attempt::First).await.unwrap();
         assert_eq!(modes(&started)[0], (CacheChoice::Unsafe, CacheMode::Unsafe));
-        assert!(started.disks[0].cache.reason.starts_with("asked for `unsafe`; "));
+        assert!(started.disks[0].cache.reason.starts_with("asked for `unsafe`, with which a crash"));
         assert_eq!(modes(&started)[1..], expected[1..]);
         nothing_left();
     });

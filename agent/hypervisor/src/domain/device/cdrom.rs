@@ -1,9 +1,11 @@
 //! CD-ROM drives.
 
 use super::Devices;
+use super::disk::driver;
 use crate::domain::Plan;
 use crate::domain::described::DriveAt;
 use crate::domain::element::Element;
+use crate::spec::Format;
 
 /// What the alias of one of our drives starts with.
 pub(in crate::domain) const ALIAS: &str = "ua-cdrom-";
@@ -16,7 +18,7 @@ pub(in crate::domain) fn add(plan: &Plan<'_>, devices: &mut Devices) {
 
 pub(in crate::domain) fn element(drive: &DriveAt) -> Element {
     // An empty drive has a mode, too: it cannot be given one while a guest has the drive.
-    let driver = Element::new("driver").with("name", "qemu").with("type", "raw").with("cache", drive.mode());
+    let driver = driver(Format::Raw, &drive.decided);
     let disk = Element::new("disk").with("type", "file").with("device", "cdrom").child(driver);
     let disk = match &drive.media {
         None => disk,

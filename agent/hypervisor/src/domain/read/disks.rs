@@ -80,7 +80,12 @@ fn alias<'a>(node: Node<'a, '_>, prefix: &str) -> Option<&'a str> {
 /// The mode, and what was asked for. What is written where QEMU reads it is what counts.
 fn decided(node: Node<'_, '_>, record: Option<&Decision>) -> Decision {
     let mode = cache(node);
-    record.filter(|record| record.mode == mode).cloned().unwrap_or_else(|| Decision::explicit(mode))
+    let decided = record.filter(|record| record.mode == mode).cloned();
+    Decision {
+        aio: child(node, "driver").and_then(|driver| word(driver, "io")),
+        sector_bytes: child(node, "blockio").and_then(|block| word(block, "logical_block_size")),
+        ..decided.unwrap_or_else(|| Decision::explicit(mode))
+    }
 }
 
 /// libvirt leaves the mode to QEMU where none is said, and QEMU chooses `writeback`.

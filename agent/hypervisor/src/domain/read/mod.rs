@@ -9,6 +9,7 @@
 //! - a format other than qcow2 is told as raw, a bus other than virtio and scsi as sata, a card of another model as e1000:
 //!   those of which least is expected;
 //! - a source that is no file is told as libvirt names it, which is no absolute path unless it is a block device;
+//! - a way to wait for the host that is none of ours is told as none;
 //! - what was asked of a cache mode is told as our mark keeps it, unless an operator has changed the mode since: then the
 //!   mode is what is asked for;
 //! - floppies, shared folders and other devices are left out.
@@ -114,7 +115,7 @@ impl Records {
         for node in mark_node(domain).iter().flat_map(Node::children) {
             let decided = || {
                 let (choice, mode) = (word(node, "cache")?, word(node, "mode")?);
-                Some(Decision { choice, mode, why: attribute(node, "why")?.to_owned() })
+                Some(Decision::new(choice, mode, attribute(node, "why")?))
             };
             if node.has_tag_name((head::NAMESPACE, head::DISK)) {
                 records.disks.extend(word(node, "volume").zip(decided()));

@@ -4,14 +4,11 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{no_folder_above, of_io};
+use super::{PATIENCE, no_folder_above, of_io};
 use crate::check::check_path;
 use crate::error::Error;
 use crate::mounts::{self, MOUNTS};
 use crate::storage::Folder;
-
-/// How long a file system has to answer.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// What a folder offers.
 pub async fn folder(path: &Path) -> Result<Folder, Error> {

@@ -1,6 +1,5 @@
 //! Volumes as files, made and looked at by `qemu-img`. A volume appears by renaming, whole or not at all.
 
-mod chain;
 mod folder;
 mod import;
 mod partial;
@@ -9,12 +8,16 @@ mod qemu_img;
 use std::path::Path;
 
 use super::{Libvirt, refusal};
+use crate::chain;
 use crate::check::check_volume;
 use crate::error::Error;
 use crate::interface::Attempt;
 use crate::spec::Format;
-use crate::storage::{Volume, VolumeSpec};
+use crate::storage::{Backing, Volume, VolumeSpec};
 use partial::Partial;
+
+/// How long a file system has to answer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// That a path leads nowhere.
 fn no_folder_above(path: &Path) -> Error {
@@ -84,6 +87,20 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(of_io(&std::io::Error::other(error), path, "work on")))
 }
 
+/// The images under a volume.
+async fn below(path: &Path, format: Format) -> Result<Vec<Backing>, Error> {
+    let read = move |path: &Path| {
+        chain::below(path, format).map_err(|error| of_io(&error, path, "read the header of"))
+    };
+    match tokio::time::timeout(PATIENCE, blocking(path, read)).await {
+        Ok(read) => read,
+        Err(_) => {
+            let silent = std::io::Error::other(format!("no answer within {} seconds", PATIENCE.as_secs()));
+            Err(of_io(&silent, path, "read the header of"))
+        }
+    }
+}
+
 /// Whether something is at `path`, a link that leads nowhere included.
 async fn exists(path: &Path) -> Result<bool, Error> {
     match tokio::fs::symlink_metadata(path).await {
@@ -127,7 +144,7 @@ impl Libvirt {
             // What a raw file starts with is its guest's, and means nothing here.
             let overlays = seen.described.disks.iter().filter(|at| at.disk.format == Format::Qcow2);
             for at in overlays {
-                if chain::below(&at.disk.source).await?.iter().any(|image| image == path) {
+                if below(&at.disk.source, at.disk.format).await?.iter().any(|under| under.path == path) {
                     return Ok(Some(seen.handle));
                 }
             }
