@@ -146,7 +146,7 @@ impl Running {
         // The group exists where Debian's udev is installed.
         let group = match device {
             Device::Kvm => "kvm",
-            Device::Tun => "root",
+            Device::Tun | Device::Fuse | Device::LoopControl => "root",
         };
         let words = [device.path().to_owned(), major.to_string(), minor.to_string(), group.to_owned()];
         self.run(Invocation::sh(MAKE).args(words))?.checked().map(drop)

@@ -12,7 +12,7 @@
 //!
 //! What lives here: the roots and how they are built ([`prepare`], [`Testbed`]), clones and the namespaces
 //! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), libvirt in a room and tests
-//! that run beside it ([`libvirt`]), the same with a browser ([`browser`]), guests for it ([`guest`], [`LinuxGuest`]), and the comparison of two trees
+//! that run beside it ([`libvirt`]), file systems made for a test ([`loopdisk`]), the same with a browser ([`browser`]), guests for it ([`guest`], [`LinuxGuest`]), and the comparison of two trees
 //! ([`Listing`]). What does not: anything that knows Cairn's own programs; tests of the product stand in the
 //! crates they test.
 //!
@@ -36,6 +36,7 @@ mod invocation;
 pub mod libvirt;
 mod linux;
 mod listing;
+pub mod loopdisk;
 mod machine;
 mod mount;
 mod needs;

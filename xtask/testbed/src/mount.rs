@@ -115,6 +115,10 @@ pub enum Device {
     Kvm,
     /// /dev/net/tun
     Tun,
+    /// /dev/fuse
+    Fuse,
+    /// /dev/loop-control
+    LoopControl,
 }
 
 impl Device {
@@ -122,6 +126,8 @@ impl Device {
         match self {
             Self::Kvm => "/dev/kvm",
             Self::Tun => "/dev/net/tun",
+            Self::Fuse => "/dev/fuse",
+            Self::LoopControl => "/dev/loop-control",
         }
     }
 
@@ -130,6 +136,8 @@ impl Device {
         match self {
             Self::Kvm => (10, 232),
             Self::Tun => (10, 200),
+            Self::Fuse => (10, 229),
+            Self::LoopControl => (10, 237),
         }
     }
 }

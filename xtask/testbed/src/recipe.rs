@@ -63,6 +63,7 @@ impl Recipe {
         match self {
             Self::Host => &["dbus", "iproute2", "kmod", "procps", "systemd-sysv", "udev"],
             Self::Virt => &[
+                "btrfs-progs", // with xfsprogs, for volumes on file systems of each kind
                 "busybox-static",
                 "curl",
                 "dash",
@@ -74,6 +75,7 @@ impl Recipe {
                 "ovmf", // UEFI firmware, with the descriptions by which libvirt finds it
                 "qemu-system-x86",
                 "qemu-utils",
+                "xfsprogs",
             ],
             Self::Browser => &["chromium", "chromium-driver", "fonts-dejavu-core"],
             Self::Debian(_) => &["iproute2", "libnss-myhostname", "libnss-systemd"],

@@ -11,3 +11,4 @@ mod property;
 #[cfg(feature = "real-parts")]
 mod room;
 mod specs;
+mod table;

@@ -5,7 +5,9 @@
 
 mod contract;
 mod direct_io;
+mod file_systems;
 mod follow;
+mod fuse;
 mod guests;
 mod linux;
 mod room;
