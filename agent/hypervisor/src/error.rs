@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::lesson::Code;
 use crate::spec::{CacheMode, DiskId};
 use crate::state::State;
 
@@ -206,6 +207,20 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// The hypervisor tried and failed, and what it said of it is known.
+    #[error("cannot {what}: {cause} ({said}); {remedy}")]
+    Explained {
+        /// What was tried, with the thing in backticks.
+        what: String,
+        /// What stands behind it.
+        code: Code,
+        /// What is the matter.
+        cause: String,
+        /// The complaint, in the words of libvirt, QEMU or the kernel.
+        said: String,
+        /// What to do.
+        remedy: String,
+    },
     /// The hypervisor tried and failed.
     #[error("cannot {what}: {cause}; {remedy}")]
     Failed {
@@ -269,6 +284,7 @@ impl Error {
             Self::GuestSilent { .. } => Kind::GuestSilent,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Unavailable { .. } => Kind::Unavailable,
+            Self::Explained { code, .. } => code.kind(),
             Self::Failed { .. } => Kind::Failed,
         }
     }

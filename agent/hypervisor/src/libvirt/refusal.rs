@@ -7,6 +7,7 @@ use agent_libvirt::ErrorCode;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::lesson::{self, Code, Lesson};
 use crate::spec::CacheMode;
 
 /// How QEMU words that a file system does not take O_DIRECT: since 2.2, and before.
@@ -65,6 +66,7 @@ pub fn plain(error: &agent_libvirt::Error, uuid: Uuid, what: String) -> Error {
         | agent_libvirt::Error::Ended(_) => Error::Unavailable { cause: error.to_string() },
         agent_libvirt::Error::Remote(remote) => match remote.code {
             ErrorCode::NoDomain => Error::NoDomain { uuid },
+            _ if lesson::of(&remote.message).is_some() => failed(what, remote.message.clone()),
             ErrorCode::ConfigUnsupported | ErrorCode::OperationUnsupported | ErrorCode::NoSupport => {
                 Error::Unsupported {
                     what: format!("libvirt cannot {what}: {}", remote.message),
@@ -101,10 +103,26 @@ pub fn of_disks(
     if let Some(path) = missing_file(&remote.message) {
         return Error::NoVolume { path };
     }
-    plain(error, handle.uuid, what)
+    // Of a QEMU that ended all at once its log knows more.
+    match lesson::of(&remote.message) {
+        None | Some(Lesson { code: Code::QemuEnded, .. }) if lesson::of(log).is_some() => {
+            failed(what, last_line(log).to_owned())
+        }
+        _ => plain(error, handle.uuid, what),
+    }
 }
 
+/// The last line of a log that is explained.
+fn last_line(log: &str) -> &str {
+    log.lines().rfind(|line| lesson::of(line).is_some()).unwrap_or(log)
+}
+
+/// With an explanation, if there is one; otherwise as it was said.
 fn failed(what: String, cause: String) -> Error {
+    if let Some(Lesson { code, cause: because, evidence, next }) = lesson::of(&cause) {
+        tracing::info!(?code, evidence, said = cause, "what libvirt or QEMU said is known");
+        return Error::Explained { what, code, cause: because, said: cause, remedy: next };
+    }
     let remedy = "see the log of libvirt, and of QEMU in /var/log/libvirt/qemu".to_owned();
     Error::Failed { what, cause, remedy }
 }
@@ -144,6 +162,25 @@ mod tests {
             "Could not open backing file: Could not open '/m/base': file system may not support O_DIRECT\n";
         assert_eq!(no_direct_io(under).unwrap().0, Path::new("/m/base"));
         assert_eq!(no_direct_io("Could not open '/m/t': Permission denied"), None);
+    }
+
+    #[test]
+    fn what_is_known_is_explained_and_the_rest_shown_as_it_is() {
+        let said = "Cannot get interface MTU on 'br9': No such device";
+        let known = failed("start `web`".to_owned(), said.to_owned());
+        assert_eq!(
+            (known.to_string().as_str(), known.kind()),
+            (
+                "cannot start `web`: there is no bridge `br9` on this host (Cannot get interface MTU on 'br9': No such \
+                 device); see `ip link show type bridge`; make it: `ip link add br9 type bridge`",
+                crate::Kind::Failed
+            )
+        );
+        let unknown = failed("start `web`".to_owned(), "internal error: something new".to_owned());
+        assert!(unknown.to_string().starts_with("cannot start `web`: internal error: something new; "));
+        let log = "2026-11-22 char device redirected\nqemu: Could not access KVM kernel module: Permission denied\n\
+                   2026-11-22 shutting down";
+        assert_eq!(last_line(log), "qemu: Could not access KVM kernel module: Permission denied");
     }
 
     #[test]

@@ -10,5 +10,6 @@ mod follow;
 mod fuse;
 mod guests;
 mod linux;
+mod messages;
 mod room;
 mod volumes;
