@@ -62,7 +62,7 @@ pub fn command(args: &Test) -> Result<()> {
     if args.full {
         shell.set_var("CAIRN_TEST_FULL", "1");
         let carrying = emptied("test-os")?;
-        pack(&shell, &carrying, &["--os", "debian-12"])?;
+        pack(&shell, &carrying, &["--os", "debian-12", "--guest"])?;
         shell.set_var("CAIRN_OS_RUN_FILE", only_run_file(&carrying)?);
     }
     let filter = args.filter.as_slice();

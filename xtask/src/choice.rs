@@ -67,6 +67,7 @@ impl Choice {
         let mut words = vec!["cargo xtask fetch".to_owned()];
         words.extend(version.map(|version| format!("--version {version}")));
         words.extend(os.os.iter().map(|name| format!("--os {name}")));
+        words.extend(os.guest.then(|| "--guest".to_owned()));
         words.extend(os.os_unlocked.then(|| "--os-unlocked".to_owned()));
         words
             .extend(self.component.iter().map(|(name, reference)| format!("--component {name}={reference}")));

@@ -130,6 +130,9 @@ pub struct OsArgs {
     /// Carry the versions of the day, as a build without --version does, and not those of the lock.
     #[arg(long, env = "CAIRN_OS_UNLOCKED")]
     pub os_unlocked: bool,
+    /// Make a small guest image of packages, and put it into the file: the first virtual machine of a host without a network.
+    #[arg(long, env = "CAIRN_GUEST")]
+    pub guest: bool,
 }
 
 /// Where a private key is. Never the key itself: others see a command line.

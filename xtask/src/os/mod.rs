@@ -2,12 +2,13 @@
 //!
 //! `set` says what hosts need, `world` asks the ordinary package client what that takes on a host that has nothing, `lock` holds
 //! the answer: for a release in a file beside the set, else in the cache as that of the day. `bring` fetches files into the cache by
-//! their content, `deb` reads what each says of itself, `record` writes it down. No mirror is named here: the machine knows its own.
+//! their content, `deb` reads what each says of itself, `record` writes it down. `guest` makes the guest image of packages. No mirror is named here: the machine knows its own.
 
 mod bring;
 mod command;
 mod copyright;
 mod deb;
+pub mod guest;
 mod lock;
 mod record;
 mod set;
@@ -57,7 +58,10 @@ pub fn resolve(
     progress: &Progress,
 ) -> Result<Vec<Packages>> {
     let mut all: Vec<Packages> = Vec::new();
-    for name in &args.os {
+    let guest = guest::SET.to_owned();
+    // --guest is short for the set by its name.
+    let short = (args.guest && !args.os.contains(&guest)).then_some(&guest);
+    for name in args.os.iter().chain(short) {
         if all.iter().any(|packages| packages.os == *name) {
             return Err(Failure::usage(format!("--os names `{name}` twice; keep one")));
         }
@@ -133,6 +137,17 @@ pub fn told(archive: &Archive, os: &str) -> Result<String> {
     let number = record["packages"].as_array().map(Vec::len).unwrap_or_default();
     let versions = if record["locked"] == true { "those of a lock" } else { "those of the day" };
     Ok(format!("carries {number} packages of {os}, {versions}"))
+}
+
+/// The guest image of the packages that were planned for it, and the record of what is in it.
+///
+/// # Errors
+/// If a package is not what it should be.
+pub fn guest_image(planned: &Packages, cache: &Cache, folder: &Path) -> Result<(Record, Vec<u8>)> {
+    let image = guest::make(planned, &cache.packages(), folder)?;
+    let inside = guest::inside(&planned.packages).cloned().collect();
+    let (record, _) = described(&Packages { packages: inside, ..planned.clone() }, cache)?;
+    Ok((record, image))
 }
 
 /// What each package of a plan says of itself, by name, and the record of all.

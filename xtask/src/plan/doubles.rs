@@ -16,6 +16,7 @@ pub(super) fn refuse(steps: &[Step]) -> Result<()> {
     let brought = steps.iter().flat_map(|step| match step {
         Step::Stage { component, files, .. } => files.iter().map(|file| (&file.to, &**component)).collect(),
         Step::Describe { sbom, licenses, .. } => vec![(sbom, TOOLCHAIN), (licenses, TOOLCHAIN)],
+        Step::Guest { set, image, .. } => vec![(image, &**set)],
         Step::Catalogue { os, index, record, .. } => vec![(index, &**os), (record, &**os)],
         Step::Tools { .. }
         | Step::CheckOut { .. }

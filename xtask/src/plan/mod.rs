@@ -165,6 +165,7 @@ impl Plan {
                 | Step::Inventory(_)
                 | Step::Stage { .. }
                 | Step::Catalogue { .. }
+                | Step::Guest { .. }
                 | Step::Describe { .. }
                 | Step::Compress { .. }
                 | Step::Assemble { .. }

@@ -56,6 +56,8 @@ pub enum Step {
     Stage { component: String, from: Origin, section: String, mtime: u64, files: Vec<Staged> },
     /// The index and the record of an operating system's packages, staged like other files.
     Catalogue { os: String, section: String, index: EntryPath, record: EntryPath },
+    /// The guest image of the packages of a set, staged like other files.
+    Guest { set: String, section: String, image: EntryPath },
     /// The list of parts and the licence texts, staged like other files.
     Describe { section: String, sbom: EntryPath, licenses: EntryPath },
     /// Staged files to gzip members.
@@ -254,6 +256,7 @@ impl fmt::Display for Step {
                     packages.os
                 )
             }
+            Self::Guest { set, image, .. } => write!(f, "make the guest image {image} of {set}"),
             Self::Catalogue { os, index, record, .. } => {
                 write!(f, "list the packages of {os} in {index} and {record}")
             }

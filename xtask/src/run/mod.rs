@@ -227,6 +227,7 @@ impl Runner<'_> {
                 );
             }
             Step::Packages(packages) => return self.packages(packages),
+            Step::Guest { set, section, image } => self.guest(set, section, image, work)?,
             Step::Catalogue { os, section, index, record } => {
                 self.catalogue(os, section, index, record, work)?;
             }

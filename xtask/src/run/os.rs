@@ -26,11 +26,7 @@ impl Runner<'_> {
         record: &EntryPath,
         work: &mut Work,
     ) -> Result<()> {
-        let planned = self.plan.steps.iter().find_map(|step| match step {
-            Step::Packages(packages) if packages.os == os => Some(packages),
-            _ => None,
-        });
-        let (told, listed) = os::described(planned.context("no packages were planned")?, self.cache)?;
+        let (told, listed) = os::described(self.planned(os)?, self.cache)?;
         // Staged as files, too: the list of parts is made of digests of what lies there.
         for (path, bytes) in [(index, listed.into_bytes()), (record, told.json()?)] {
             let to = path.below(&work.stage);
@@ -39,5 +35,24 @@ impl Runner<'_> {
         }
         work.records.push(told);
         Ok(())
+    }
+
+    /// Makes the guest image of the packages of `set`, and stages it.
+    pub(super) fn guest(&self, set: &str, section: &str, image: &EntryPath, work: &mut Work) -> Result<()> {
+        let (record, bytes) = os::guest_image(self.planned(set)?, self.cache, &work.stage)?;
+        let to = image.below(&work.stage);
+        to.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(&to, &bytes).with_context(|| format!("cannot write `{}`", to.display()))?;
+        supply::stage(work, image, section, BUNDLE_TIME, bytes);
+        work.records.push(record);
+        Ok(())
+    }
+
+    fn planned(&self, os: &str) -> Result<&Packages> {
+        let planned = self.plan.steps.iter().find_map(|step| match step {
+            Step::Packages(packages) if packages.os == os => Some(packages),
+            _ => None,
+        });
+        planned.context("no packages were planned")
     }
 }

@@ -116,6 +116,7 @@ impl Runner<'_> {
                 Step::Stage { component, files, .. } => {
                     (component, files.iter().map(|file| &file.to).collect())
                 }
+                Step::Guest { set, image, .. } => (set, vec![image]),
                 Step::Catalogue { os, index, record, .. } => (os, vec![index, record]),
                 _ => return Vec::new(),
             };

@@ -54,7 +54,8 @@ pub fn swhid(commit: &str) -> String {
 pub fn purl_of_deb(os: &str, name: &str, version: &str, architecture: &str) -> String {
     let escaped = |text: &str| text.replace('+', "%2B").replace(':', "%3A");
     let vendor = os.split('-').next().unwrap_or(os);
-    format!("pkg:deb/{vendor}/{}@{}?arch={architecture}&distro={os}", escaped(name), escaped(version))
+    let distro = os.strip_suffix("-guest").unwrap_or(os);
+    format!("pkg:deb/{vendor}/{}@{}?arch={architecture}&distro={distro}", escaped(name), escaped(version))
 }
 
 /// A URL without the user's name and password.

@@ -1,17 +1,25 @@
-//! The packages that releases carry, on a bare host: with --full, since it installs some 200 of them.
+//! The packages that releases carry, on a bare host, and the guest image, booted: with --full, since there are some 200 packages.
 
 use std::path::PathBuf;
 
-use xtask_testbed::{CloneOptions, Invocation, RootClone, Testbed};
+use packaging_archive::Archive;
+use xtask_testbed::{CloneOptions, Device, Invocation, RootClone, Testbed};
 
 use super::expect;
 
+/// The file that carries them, in the full run.
+fn file() -> Option<PathBuf> {
+    let file = std::env::var_os("CAIRN_OS_RUN_FILE").map(PathBuf::from);
+    assert!(
+        file.is_some() || std::env::var_os("CAIRN_TEST_FULL").is_none(),
+        "CAIRN_OS_RUN_FILE names no .run file"
+    );
+    file
+}
+
 #[test]
 fn a_bare_host_gets_qemu_and_libvirt_from_the_file_alone() {
-    let Some(file) = std::env::var_os("CAIRN_OS_RUN_FILE").map(PathBuf::from) else {
-        assert!(std::env::var_os("CAIRN_TEST_FULL").is_none(), "CAIRN_OS_RUN_FILE names no .run file");
-        return;
-    };
+    let Some(file) = file() else { return };
     let testbed = Testbed::from_env().expect("a prepared testbed");
     let clone = RootClone::new(testbed.host(), CloneOptions::default()).unwrap();
     clone.copy_in(file, "/root/cairn.run", 0o644).unwrap();
@@ -39,4 +47,23 @@ fn a_bare_host_gets_qemu_and_libvirt_from_the_file_alone() {
         0,
         "all packages are there; nothing to do",
     );
+}
+
+#[test]
+fn the_guest_image_boots_answers_writes_its_disk_and_turns_itself_off() {
+    let Some(file) = file() else { return };
+    let mut image = Vec::new();
+    Archive::open(file).unwrap().read_entry("share/images/cairn-guest.raw", &mut image).unwrap();
+    let testbed = Testbed::from_env().expect("a prepared testbed");
+    let virt = testbed.virt(&|line| eprintln!("{line}")).unwrap();
+    let clone = RootClone::new(&virt, CloneOptions::default()).unwrap();
+    clone.write("/root/guest.raw", 0o644, image).unwrap();
+    let room = clone.room(&[Device::Tun.into()]).unwrap();
+    let said = room.run(Invocation::sh(include_str!("guest.sh"))).unwrap().checked().unwrap().stdout_text();
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let count = "Boot number of this disk: ";
+    let expected = ["1", "2"].map(|time| {
+        [format!("up {time}"), format!("pong {time}"), format!("{count}{time}"), format!("off {time}")]
+    });
+    assert_eq!(lines, expected.concat());
 }
