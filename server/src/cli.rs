@@ -27,6 +27,18 @@ pub enum Command {
     Bootstrap(BootstrapArgs),
     /// Ask the running server how it is.
     Health(HealthArgs),
+    /// Say whether this server can work with the configuration and the database here, changing nothing.
+    Inspect(DataArgs),
+    /// Bring the database to what this server works with. `run` does so too.
+    Migrate(DataArgs),
+}
+
+/// Options of `inspect` and `migrate`.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// Print one JSON object.
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
 }
 
 /// Options of `bootstrap`.

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod cloud;
 pub mod config;
 pub mod dashboard;
+pub mod data;
 pub mod error;
 pub mod health;
 pub mod http;

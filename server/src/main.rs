@@ -7,7 +7,7 @@ use packaging_service::exit::Exit;
 use packaging_service::layout::Layout;
 use server::cli::{Cli, Command};
 use server::error::Error;
-use server::{bootstrap, health, run};
+use server::{bootstrap, data, health, run};
 
 packaging_stamp::stamp!();
 
@@ -38,6 +38,8 @@ fn execute(cli: &Cli) -> Result<Exit, Error> {
         Some(Command::Run) => run::run(&layout, &STAMP, &cli.common.log),
         Some(Command::Bootstrap(args)) => bootstrap::run(&layout, args),
         Some(Command::Health(args)) => health::run(&layout, args),
+        Some(Command::Inspect(args)) => data::inspect(&layout, args),
+        Some(Command::Migrate(args)) => data::migrate(&layout, args),
         None => Err(Error::NoCommand),
     }
 }

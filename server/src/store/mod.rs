@@ -30,10 +30,11 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 use tokio::sync::broadcast;
 
 pub use error::StoreError;
+pub use migrations::newest;
 pub use text::{Document, Id, Word};
 
 /// What statements run on.
@@ -127,6 +128,36 @@ impl Store {
             tracing::warn!("the lock of the database stays until this process ends: {error}");
         }
     }
+}
+
+/// The newest migration that the database at `path` has, `None` without a database. Changes no byte of it, whoever works
+/// with it.
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn applied(path: &Path) -> Result<Option<i64>> {
+    if path.metadata().map_or(0, |metadata| metadata.len()) == 0 {
+        return Ok(None);
+    }
+    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        // Without a log nobody works with it, and the library is to leave none.
+        .immutable(!log.exists())
+        .busy_timeout(PATIENCE);
+    let open = |cause| StoreError::Open { path: path.to_owned(), cause };
+    let mut connection = options.connect().await.map_err(open)?;
+    let query = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    let has_table: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await.map_err(open)?;
+    let applied = if has_table == 0 {
+        None
+    } else {
+        let query = "SELECT MAX(version) FROM _sqlx_migrations WHERE success";
+        sqlx::query_scalar(query).fetch_one(&mut connection).await.map_err(open)?
+    };
+    connection.close().await.map_err(open)?;
+    Ok(Some(applied.unwrap_or(0)))
 }
 
 /// Keeps other servers off the database at `path`: each would do the tasks of both. A file of its own, because to close

@@ -104,6 +104,7 @@ async fn a_database_of_a_newer_server_is_refused_and_left_alone() {
     assert!(matches!(error, StoreError::Newer { found: 9999, .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("cairn.db` was written by a newer server") && text.contains("; install"), "{text}");
+    assert_eq!(applied(&path).await.unwrap(), Some(9999));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 

@@ -6,6 +6,7 @@
 mod agent;
 mod bootstrap;
 mod cache;
+mod data;
 mod health;
 mod host;
 mod joining;
