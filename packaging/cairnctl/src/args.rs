@@ -74,6 +74,10 @@ pub enum Verb {
     Install(InstallArgs),
     /// Install the packages of this host's operating system that a .run file carries, and nothing of Cairn itself.
     Packages(PackagesArgs),
+    /// Put this version in place of the one that is installed here, and return to that one by itself if it does not work.
+    Upgrade(UpgradeArgs),
+    /// Return to the version that was there before.
+    Rollback(RollbackArgs),
     /// Remove what was installed; data and changed files stay unless --purge.
     Uninstall(UninstallArgs),
     /// Check a .run file, or without FILE the installation.
@@ -99,6 +103,8 @@ impl Verb {
             Self::Preflight(_)
             | Self::Install(_)
             | Self::Packages(_)
+            | Self::Upgrade(_)
+            | Self::Rollback(_)
             | Self::Uninstall(_)
             | Self::Verify(_)
             | Self::Inspect(_)
@@ -141,6 +147,18 @@ impl TrustArgs {
     }
 }
 
+/// What becomes of a run that was interrupted. By default the same verb goes on with it, and any other puts everything back
+/// first.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RecoveryArgs {
+    /// Go on with the run that was interrupted here, and do no more.
+    #[arg(long, env = "CAIRN_RESUME", conflicts_with = "undo", value_parser = BoolishValueParser::new())]
+    pub resume: bool,
+    /// Put everything back as it was before the run that was interrupted here, and do no more.
+    #[arg(long, env = "CAIRN_UNDO", value_parser = BoolishValueParser::new())]
+    pub undo: bool,
+}
+
 /// What a delta starts from.
 #[derive(Clone, Debug, Args)]
 pub struct BaseArgs {
@@ -178,12 +196,18 @@ pub struct InstallArgs {
     /// Print the plan and stop.
     #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
+    /// One JSON object instead of words.
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
     /// Who has to have signed it.
     #[command(flatten)]
     pub trust: TrustArgs,
     /// What a delta starts from.
     #[command(flatten)]
     pub base: BaseArgs,
+    /// What becomes of a run that was interrupted.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
     /// Take the administrator's password from the first line of this file instead of making one.
     #[arg(long, value_name = "FILE", env = "CAIRN_ADMIN_PASSWORD_FILE")]
     pub admin_password_file: Option<PathBuf>,
@@ -218,6 +242,52 @@ pub struct PackagesArgs {
     pub from: Option<PathBuf>,
 }
 
+/// What the verbs take that change an installation.
+#[derive(Debug, Args)]
+pub struct ChangeArgs {
+    /// The root that was given to `install`.
+    #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
+    pub root: PathBuf,
+    /// Do not ask.
+    #[arg(long, short, env = "CAIRN_YES", value_parser = BoolishValueParser::new())]
+    pub yes: bool,
+    /// Print the plan and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// One JSON object instead of words.
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// What becomes of a run that was interrupted.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
+}
+
+/// Options of `upgrade`. What the host is, and where things lie, is as it was installed.
+#[derive(Debug, Args)]
+pub struct UpgradeArgs {
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+    /// Who has to have signed it.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// What a delta starts from.
+    #[command(flatten)]
+    pub base: BaseArgs,
+}
+
+/// Options of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+    /// Put the server's data back as it was before the upgrade too. What was done since is lost to the server, and kept in
+    /// a backup.
+    #[arg(long, env = "CAIRN_RESTORE_BACKUP", value_parser = BoolishValueParser::new())]
+    pub restore_backup: bool,
+}
+
 /// Options of `uninstall`.
 #[derive(Debug, Args)]
 pub struct UninstallArgs {
@@ -230,6 +300,15 @@ pub struct UninstallArgs {
     /// Print what would be removed and what would stay, and stop.
     #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
     pub dry_run: bool,
+    /// One JSON object instead of words.
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// What becomes of a run that was interrupted.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
+    /// Turn off virtual machines that run, as by cutting their power. Without it a removal is refused while there are any.
+    #[arg(long, env = "CAIRN_STOP_VMS", value_parser = BoolishValueParser::new())]
+    pub stop_vms: bool,
     /// Remove data, certificates and changed files too.
     #[arg(long, env = "CAIRN_PURGE", value_parser = BoolishValueParser::new())]
     pub purge: bool,

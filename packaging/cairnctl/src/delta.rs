@@ -13,11 +13,11 @@ use packaging_archive::{Archive, Delta};
 
 use crate::args::ApplyArgs;
 use crate::exit::{Code, Exit, code_of};
-use crate::install::Interrupt;
 use crate::layout::Layout;
 use crate::nameless::Nameless;
 use crate::receipt::Receipt;
 use crate::say::say;
+use crate::transaction::Interrupt;
 
 /// Runs `delta apply`. `archive` is the delta if none is named; it was verified when it was opened.
 ///

@@ -70,8 +70,8 @@ pub fn code_of(error: &anyhow::Error) -> Code {
             }
         }
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-            if matches!(io.kind(), StorageFull | QuotaExceeded) {
+            use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+            if matches!(io.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
                 return Code::NoSpace;
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -32,7 +32,26 @@ pub fn make_folder(path: &Path, mode: u32) -> Result<()> {
         .mode(mode)
         .create(path)
         .with_context(|| format!("cannot create `{}`", path.display()))?;
-    set_mode(path, mode)
+    set_mode(path, mode)?;
+    Ok(sync_folder_of(path)?)
+}
+
+/// Sees that the name `path` is on the disk, and not only what it names.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Sees that a folder with all that is in it is on the disk.
+pub fn sync_tree(folder: &Path) -> Result<()> {
+    for path in tree(folder) {
+        if path.is_symlink() {
+            continue;
+        }
+        let sync = File::open(&path).and_then(|file| file.sync_all());
+        sync.with_context(|| format!("cannot write `{}` to the disk", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Sets permission bits.
@@ -49,7 +68,8 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         file.write_all(bytes)?;
         file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        sync_folder_of(path)
     };
     write().with_context(|| format!("cannot write `{}`", path.display())).inspect_err(|_| {
         let _ = fs::remove_file(&beside);
@@ -61,7 +81,8 @@ pub fn link_whole(path: &Path, target: &Path) -> Result<()> {
     let beside = beside(path);
     let link = || -> io::Result<()> {
         std::os::unix::fs::symlink(target, &beside)?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        sync_folder_of(path)
     };
     link()
         .with_context(|| format!("cannot point `{}` at `{}`", path.display(), target.display()))
@@ -72,7 +93,20 @@ pub fn link_whole(path: &Path, target: &Path) -> Result<()> {
 
 /// Renames a file, link or folder.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).with_context(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))
+    fs::rename(from, to)
+        .and_then(|()| sync_folder_of(to))
+        .with_context(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))
+}
+
+/// Keeps what is at `path`, if there is anything, under the name of [`aside`], so that something else can take its place.
+/// A file keeps its name until then.
+pub fn put_aside(path: &Path) -> Result<()> {
+    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
+    let aside = aside(path);
+    if metadata.is_file() && fs::hard_link(path, &aside).is_ok() {
+        return Ok(sync_folder_of(path)?);
+    }
+    rename(path, &aside)
 }
 
 /// A name beside `path` that nothing else uses: hidden, with our process id.
@@ -140,7 +174,9 @@ pub fn remove(path: &Path) -> Result<()> {
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
-    tolerate(removed).with_context(|| format!("cannot remove `{}`", path.display()))
+    tolerate(removed).with_context(|| format!("cannot remove `{}`", path.display()))?;
+    let _ = sync_folder_of(path);
+    Ok(())
 }
 
 /// Removes a folder and everything in it, or a file. That it is gone already is as good.
@@ -148,7 +184,9 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir()) {
         return remove(path);
     }
-    tolerate(fs::remove_dir_all(path)).with_context(|| format!("cannot remove `{}`", path.display()))
+    tolerate(fs::remove_dir_all(path)).with_context(|| format!("cannot remove `{}`", path.display()))?;
+    let _ = sync_folder_of(path);
+    Ok(())
 }
 
 /// Whether the folder is there and holds nothing.
@@ -176,8 +214,9 @@ pub fn lock(root: &Path) -> Result<Lock> {
     match folder.try_lock() {
         Ok(()) => Ok(Lock(folder)),
         Err(fs::TryLockError::WouldBlock) => {
+            let owner = owner(&folder).map(|owner| format!(" ({owner})")).unwrap_or_default();
             let sentence = format!(
-                "another installation or removal is at work in `{}`; wait for it to end",
+                "another installation or removal{owner} is at work in `{}`; wait for it to end",
                 root.display()
             );
             Err(crate::exit::Exit::error(crate::exit::Code::Locked, sentence))
@@ -186,6 +225,23 @@ pub fn lock(root: &Path) -> Result<Lock> {
             Err(error).with_context(|| format!("cannot lock `{}`", root.display()))
         }
     }
+}
+
+/// Which process holds the lock, and what was typed to start it.
+fn owner(folder: &File) -> Option<String> {
+    let inode = format!(":{} ", folder.metadata().ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    // `1: FLOCK  ADVISORY  WRITE 4711 fe:01:264 0 EOF`
+    let line =
+        locks.lines().find(|line| line.contains("FLOCK") && !line.contains("->") && line.contains(&inode))?;
+    let process: u32 = line.split_whitespace().nth(4)?.parse().ok()?;
+    let words = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    let words = String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ");
+    Some(if words.is_empty() {
+        format!("process {process}")
+    } else {
+        format!("process {process}: `{words}`")
+    })
 }
 
 #[cfg(test)]

@@ -69,6 +69,11 @@ impl Layout {
         self.state().join("archives")
     }
 
+    /// Backups of the server's data.
+    pub fn backups(&self) -> PathBuf {
+        self.state().join("backups")
+    }
+
     /// Where volumes lie unless a storage says otherwise.
     pub fn volumes(&self) -> PathBuf {
         self.state().join("volumes")

@@ -4,6 +4,7 @@
 //! does crashes on stock distributions. What needs that, and all secrets, is the business of the programs it installs; it only
 //! checks who has signed the file that it came in.
 
+mod answer;
 mod args;
 mod delta;
 mod exit;
@@ -17,12 +18,15 @@ mod receipt;
 mod role;
 mod root;
 mod runfile;
+mod running;
 mod say;
 mod show;
 mod source;
+mod transaction;
 mod translate;
 mod trust;
 mod uninstall;
+mod upgrade;
 mod verify;
 
 use std::process::ExitCode;
@@ -65,6 +69,9 @@ fn run(archive: Option<Archive>, run_file: Option<&str>, arguments: Vec<String>)
         Verb::Packages(args) => {
             delta::refuse(archive.as_ref()).and_then(|()| packages::command(&args, archive, cli.quiet))
         }
+        Verb::Upgrade(args) => delta::whole(archive, args.base.base.as_deref(), &args.change.root)
+            .and_then(|archive| upgrade::upgrade(&args, archive, cli.quiet)),
+        Verb::Rollback(args) => upgrade::rollback(&args, cli.quiet),
         Verb::Uninstall(args) => uninstall::command(&args, cli.quiet),
         Verb::Verify(args) => verify::command(&args, archive, cli.quiet),
         Verb::Extract(args) => {

@@ -37,9 +37,23 @@ pub struct Receipt {
     /// The archive that it was installed from, where it is kept: a delta to a newer version starts from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<PathBuf>,
+    /// What was there before, and can be gone back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// Keys that an operator said to trust: where they lie. They are the operator's, and stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<PathBuf>,
+}
+
+/// A version that was there before. Its programs lie where they lay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// The version.
+    pub version: String,
+    /// The archive that it was installed from, where it is kept.
+    pub archive: Option<PathBuf>,
+    /// The server's data as that version left it.
+    pub backup: Option<PathBuf>,
 }
 
 /// A file that was written.
@@ -65,6 +79,7 @@ impl Receipt {
             configuration: Vec::new(),
             units: Vec::new(),
             archive: None,
+            previous: None,
             trusted: Vec::new(),
         }
     }

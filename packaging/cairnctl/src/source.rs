@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use packaging_archive::{Archive, Entry, MANIFEST, Manifest};
+use sha2::{Digest as _, Sha256};
 
 use crate::exit::{Code, Exit};
 use crate::host::sha256_of;
@@ -54,6 +55,14 @@ impl Source {
         match self {
             Self::Archive(archive) => Some(archive),
             Self::Folder { .. } => None,
+        }
+    }
+
+    /// What tells it from another one: the digest of an archive, or of a folder's manifest.
+    pub fn digest(&self) -> String {
+        match self {
+            Self::Archive(archive) => packaging_archive::hex(&archive.trailer().digest),
+            Self::Folder { json, .. } => packaging_archive::hex(&Sha256::digest(json)),
         }
     }
 

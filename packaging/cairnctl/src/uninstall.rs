@@ -7,57 +7,105 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::answer::Answer;
 use crate::args::UninstallArgs;
 use crate::exit::{Code, Exit};
-use crate::host::{self, is_empty_folder, sha256_of};
+use crate::host::{is_empty_folder, sha256_of};
 use crate::install;
 use crate::layout::Layout;
 use crate::receipt::{Receipt, below_root};
+use crate::role::Role;
 use crate::root::Root;
+use crate::running;
 use crate::say::say;
+use crate::transaction::{
+    self, Context, Deed, Head, Interrupt, Settled, Step, Wanted, is_booted, is_enabled, is_idle, may_change,
+    settle,
+};
 
 /// Runs the verb.
 ///
 /// # Errors
-/// With the exit code that belongs to the failure; a second run goes on where this one stopped.
+/// With the exit code that belongs to the failure; everything has been put back then, or a second run goes on.
 pub fn command(args: &UninstallArgs, quiet: bool) -> Result<Code> {
+    let mut answer = Answer::of("uninstall");
+    let done = uninstalled(args, quiet || args.json, &mut answer);
+    answer.give(args.json, done)
+}
+
+fn uninstalled(args: &UninstallArgs, quiet: bool, answer: &mut Answer) -> Result<&'static str> {
+    let interrupt = Interrupt::new()?;
     let root = Root::find(&args.root)?;
+    if let Some(root) = &root {
+        let wanted = Wanted {
+            verb: "uninstall",
+            to: None,
+            source: None,
+            ask: !args.yes,
+            dry_run: args.dry_run,
+            password: None,
+        };
+        may_change(root.layout(), args.dry_run)?;
+        match settle(root.layout(), &args.recovery, &wanted, &interrupt, quiet)? {
+            Settled::Clear => (),
+            Settled::Resumed => {
+                if !quiet {
+                    say!("uninstalled");
+                }
+                return Ok("done");
+            }
+            Settled::Undone => return Ok("undone"),
+            Settled::Shown => return Ok("planned"),
+        }
+    }
     let plan = root.as_ref().map(|root| Plan::new(root.layout(), args.purge)).transpose()?.flatten();
     let (Some(root), Some(plan)) = (root, plan) else {
         if !quiet {
             say!("nothing of this product is installed below {}; nothing to do", args.root.display());
         }
-        return Ok(Code::Ok);
+        return Ok("nothing-to-do");
     };
     if let Plan { only_data: true, .. } = plan {
         if !quiet {
             say!("nothing is installed below {}; nothing to do", args.root.display());
             plan.print_kept();
         }
-        return Ok(Code::Ok);
+        return Ok("nothing-to-do");
     }
+    answer.from = plan.installed.as_ref().map(|(_, version, _)| version.clone());
+    answer.steps = plan.steps().iter().map(ToString::to_string).collect();
+    answer.steps.extend(plan.data.iter().map(|path| format!("remove {}", path.display())));
+    answer.kept = plan.kept.iter().map(|(path, why)| format!("{}: {why}", path.display())).collect();
+    let vms = running::all(root.layout());
+    if !vms.is_empty() && !args.stop_vms {
+        let sentence = format!(
+            "virtual machines run here: {}; shut them down first, or have them turned off with --stop-vms",
+            running::names(&vms)
+        );
+        return Err(Exit::error(Code::Refused, sentence));
+    }
+    answer.steps.splice(0..0, vms.iter().map(|vm| format!("turn off {}", vm.name)));
     let ask = !args.dry_run && !args.yes;
     if ask && !std::io::stdin().is_terminal() {
         return Err(install::no_terminal(false));
     }
-    if !quiet || args.dry_run {
+    if !quiet || (args.dry_run && !args.json) {
         say!("{}", if args.dry_run || ask { "plan:" } else { "uninstalling:" });
+        vms.iter().for_each(|vm| say!("  turn off virtual machine {}", vm.name));
         plan.print();
     }
     if args.dry_run {
-        return Ok(Code::Ok);
-    }
-    if root.layout().is_host() && !rustix::process::geteuid().is_root() {
-        return Err(Exit::error(Code::Unsupported, "this needs the superuser; run it again as root"));
+        return Ok("planned");
     }
     if ask && !install::confirmed("Uninstall?")? {
         return Err(Exit::error(Code::Interrupted, "nothing was changed"));
     }
-    plan.perform(root.layout())?;
+    vms.iter().try_for_each(running::turn_off)?;
+    plan.perform(root.layout(), &interrupt)?;
     if !quiet {
         say!("uninstalled");
     }
-    Ok(Code::Ok)
+    Ok("done")
 }
 
 /// What a removal consists of.
@@ -67,8 +115,10 @@ struct Plan {
     services: Vec<String>,
     /// Files and links, in order.
     files: Vec<PathBuf>,
-    /// Folders with all that is in them.
+    /// Folders of programs, with all that is in them.
     trees: Vec<PathBuf>,
+    /// Data, which goes when nothing is put back any more.
+    data: Vec<PathBuf>,
     /// Folders that go if nothing is left in them, in no order.
     folders: Vec<PathBuf>,
     /// What stays, and why.
@@ -76,6 +126,8 @@ struct Plan {
     /// Where the record lies, and what it says as long as something is kept.
     receipt: PathBuf,
     reminder: Option<Receipt>,
+    /// What is removed: product, version and role.
+    installed: Option<(String, String, Role)>,
     /// Whether all but data was removed before, and data is not to be.
     only_data: bool,
 }
@@ -88,6 +140,7 @@ impl Plan {
         plan.folders.extend([layout.configuration(), layout.state(), layout.logs()]);
         plan.folders.extend([layout.archives(), layout.versions(), layout.prefix()]);
         if let Some(receipt) = &receipt {
+            plan.installed = Some((receipt.product.clone(), receipt.version.clone(), receipt.role));
             plan.programs(layout, receipt, purge);
         }
         if purge {
@@ -95,7 +148,7 @@ impl Plan {
         } else {
             plan.data(layout);
         }
-        if receipt.is_none() && plan.trees.is_empty() && plan.files.is_empty() {
+        if receipt.is_none() && plan.trees.is_empty() && plan.files.is_empty() && plan.data.is_empty() {
             return Ok(None);
         }
         plan.only_data = !purge
@@ -112,7 +165,7 @@ impl Plan {
     fn programs(&mut self, layout: &Layout, receipt: &Receipt, purge: bool) {
         for unit in &receipt.units {
             let path = below_root(layout, &unit.path);
-            if let (true, Some(name)) = (layout.is_host() && install::is_booted(), path.file_name()) {
+            if let (true, Some(name)) = (layout.is_host() && is_booted(), path.file_name()) {
                 self.services.push(name.to_string_lossy().into_owned());
             }
             let changes = path.with_added_extension("d");
@@ -126,12 +179,16 @@ impl Plan {
         for file in &receipt.configuration {
             self.unless_changed(below_root(layout, &file.path), &file.sha256, purge);
         }
-        self.services.retain(|unit| !install::is_idle(unit) || install::is_enabled(unit));
+        self.services.retain(|unit| !is_idle(unit) || is_enabled(unit));
         self.files.push(layout.current());
         // A receipt of an older program does not name it.
         let kept = receipt.archive.as_ref().map(|path| below_root(layout, path));
         self.files.push(kept.unwrap_or_else(|| layout.archives().join(format!("{}.run", receipt.version))));
         self.trees.push(layout.versions().join(&receipt.version));
+        if let Some(previous) = &receipt.previous {
+            self.trees.push(layout.versions().join(&previous.version));
+            self.files.extend(previous.archive.iter().map(|path| below_root(layout, path)));
+        }
         self.trees.push(layout.runtime());
         self.folders.extend(receipt.folders.iter().map(|folder| below_root(layout, folder)));
         self.files.retain(|path| path.symlink_metadata().is_ok());
@@ -149,6 +206,7 @@ impl Plan {
     /// What is not to be lost.
     fn data(&mut self, layout: &Layout) {
         let data = [
+            (layout.backups(), "backups of the server's data"),
             (layout.configuration().join("tls"), "certificates and keys"),
             (layout.trusted(), "keys whose files are trusted here"),
             (layout.first_password(), "the administrator's first password"),
@@ -178,7 +236,7 @@ impl Plan {
         };
         for path in whole.iter().chain([&layout.state()]).flat_map(inside) {
             if path != self.receipt && !known.contains(&path) && !self.trees.contains(&path) {
-                self.trees.push(path);
+                self.data.push(path);
             }
         }
     }
@@ -187,7 +245,7 @@ impl Plan {
         for service in &self.services {
             say!("  stop and disable {service}");
         }
-        for path in self.files.iter().chain(&self.trees) {
+        for path in self.files.iter().chain(&self.trees).chain(&self.data) {
             say!("  remove {}", path.display());
         }
         self.print_kept();
@@ -202,37 +260,49 @@ impl Plan {
         }
     }
 
-    fn perform(&self, layout: &Layout) -> Result<()> {
-        layout.written().iter().try_for_each(|folder| host::sweep(folder))?;
-        for service in &self.services {
-            if !install::is_idle(service) {
-                install::stop(service)?;
+    fn perform(&self, layout: &Layout, interrupt: &Interrupt) -> Result<()> {
+        let (product, version, role) =
+            self.installed.clone().unwrap_or_else(|| ("cairn".to_owned(), String::new(), Role::All));
+        // A folder lies behind the one that it is in, so backwards is inside out.
+        let folders: BTreeSet<PathBuf> = self.folders.iter().cloned().collect();
+        let trees = self.data.iter().cloned().map(Deed::RemoveTree);
+        let head = Head {
+            from: Some(version).filter(|version| !version.is_empty()),
+            steps: self.steps(),
+            closing: trees.chain(folders.iter().rev().cloned().map(Deed::Remove)).collect(),
+            ..Head::new("uninstall", &product, role)
+        };
+        let context = Context {
+            layout,
+            source: None,
+            role,
+            start: false,
+            password: None,
+            secrets: std::cell::RefCell::new(None),
+        };
+        transaction::perform(&context, head, &folders, interrupt, true)
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for unit in &self.services {
+            if !is_idle(unit) {
+                steps.push(Step::Stop { unit: unit.clone() });
             }
             // A unit whose file is gone cannot be disabled, and need not be.
-            if install::is_enabled(service) {
-                install::disable(service)?;
+            if is_enabled(unit) {
+                steps.push(Step::Disable { unit: unit.clone() });
             }
         }
-        for path in &self.files {
-            host::remove(path)?;
-        }
-        if install::is_booted() && !self.services.is_empty() {
-            install::reload()?;
-        }
-        for tree in &self.trees {
-            host::remove_tree(tree)?;
-        }
-        // Last of what matters: as long as it is there, a second run can finish.
-        match &self.reminder {
-            Some(reminder) => host::write_whole(&self.receipt, &reminder.json()?, 0o644)?,
-            None => host::remove(&self.receipt)?,
-        }
-        // A folder lies behind the one that it is in, so backwards is inside out.
-        for folder in self.folders.iter().collect::<BTreeSet<_>>().into_iter().rev() {
-            if is_empty_folder(folder) {
-                host::remove(folder)?;
-            }
-        }
-        Ok(())
+        // Before and behind: whichever way it goes, systemd reads them when they are as they will be.
+        let reload = (is_booted() && !self.services.is_empty()).then_some(Step::Reload);
+        steps.extend(reload.clone());
+        steps.extend(self.files.iter().chain(&self.trees).map(|path| Step::SetAside { path: path.clone() }));
+        steps.extend(reload);
+        steps.push(match &self.reminder {
+            Some(reminder) => Step::WriteReceipt { receipt: Box::new(reminder.clone()) },
+            None => Step::SetAside { path: self.receipt.clone() },
+        });
+        steps
     }
 }

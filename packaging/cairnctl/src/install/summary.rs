@@ -1,13 +1,15 @@
 //! What an operator wants to know after an installation: where the dashboard is, how to log in, and what to type next.
 
-use super::program::{Admin, Secrets};
-use super::step::Context;
+use anyhow::Result;
+use packaging_archive::Manifest;
+
+use crate::host;
 use crate::role::Role;
 use crate::say::say;
+use crate::transaction::{Admin, Context, Secrets};
 
-/// Says it. `quiet` leaves only what nobody can find out later.
-pub fn tell(context: &Context<'_>, quiet: bool) {
-    let manifest = context.source.manifest();
+/// Says it. `quiet` leaves only what nobody can find out later. A new password that is shown is kept nowhere any more.
+pub fn tell(context: &Context<'_>, manifest: &Manifest, show_password: bool, quiet: bool) -> Result<()> {
     let secrets = context.secrets.take();
     if !quiet {
         say!("{} {} is installed", manifest.product, manifest.version);
@@ -16,18 +18,20 @@ pub fn tell(context: &Context<'_>, quiet: bool) {
         }
     }
     if let Some(admin) = secrets.as_ref().and_then(|secrets| secrets.admin.as_ref()) {
-        log_in(context, admin, quiet);
+        log_in(context, admin, show_password, quiet)?;
     }
     if !quiet {
         commands(context);
     }
+    Ok(())
 }
 
-fn log_in(context: &Context<'_>, admin: &Admin, quiet: bool) {
+fn log_in(context: &Context<'_>, admin: &Admin, show_password: bool, quiet: bool) -> Result<()> {
     let user = &admin.user;
     match &admin.password {
-        Some(password) if context.show_password => {
+        Some(password) if show_password => {
             say!("  log in     as {user} with this password, which is shown only once: {password}");
+            host::remove(&context.layout.first_password())?;
         }
         Some(_) if !quiet => {
             say!("  log in     as {user}; the password is in {}", context.layout.first_password().display());
@@ -40,6 +44,7 @@ fn log_in(context: &Context<'_>, admin: &Admin, quiet: bool) {
         }
         Some(_) | None => (),
     }
+    Ok(())
 }
 
 fn commands(context: &Context<'_>) {

@@ -1,10 +1,12 @@
 //! What preflight found, as data, as text and as an exit code. What is looked at lives in the other files.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 use serde::Serialize;
 
 use crate::exit::Code;
+use crate::say;
 
 /// The part of the host that a check is about: a heading of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -171,6 +173,18 @@ impl Report {
             self.put_row(&mut text, check, colour);
         }
         text
+    }
+
+    /// Says it in front of a change, on standard error to programs: all that did not pass, or with `quiet` only if one failed.
+    pub fn show(&self, quiet: bool, json: bool) {
+        if quiet && !self.failed() {
+            return;
+        }
+        if json {
+            say::complain(format_args!("{}", self.notable(false).trim_end()));
+        } else {
+            say::begin(format_args!("{}", self.notable(std::io::stdout().is_terminal())));
+        }
     }
 
     fn put_row(&self, text: &mut String, check: &Check, colour: bool) {

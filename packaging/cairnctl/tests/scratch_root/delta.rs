@@ -69,10 +69,22 @@ fn it_starts_from_the_version_that_is_installed() {
     run(&site, &pair.delta, &["apply", "--root", text(&root), "--out", "a new file.run"]).expect(0);
     assert!(fs::read(&new).unwrap() == fs::read(&pair.new).unwrap());
     run(&site, &new, &["--check", "--root", text(&root)]).expect(0).says("ok: payload 1.1");
-    // Whether a version may replace another is the installer's to say; the way back is named before it is gone.
-    let done = install(&site, &pair.delta, &[]).expect(8).says("payload 1.0 is installed here");
-    assert!(done.err.contains("`apply --out FILE` writes: make it before"), "{}", done.err);
+    // Another version is never installed over one, but takes its place: from the delta alone, and back.
+    install(&site, &pair.delta, &[])
+        .expect(8)
+        .says("payload 1.0 is installed here")
+        .says("use the verb `upgrade`");
     assert_eq!(before.diff(&site.listing()), "");
+    run(&site, &pair.delta, &["upgrade", "--yes", "--root", text(&root)])
+        .expect(0)
+        .says("payload 1.1 is installed");
+    assert!(fs::read(site.at(KEPT).join("1.1.run")).unwrap() == fs::read(&pair.new).unwrap());
+    site.ctl("verify").expect(0);
+    run(&site, &pair.delta, &["rollback", "--yes", "--root", text(&root), "--base", text(&pair.old)])
+        .expect(1);
+    let mut tool = plain(helper_of(&site));
+    tool.args(["rollback", "--yes", "--root"]).arg(&root).done().expect(0).says("payload 1.0 is installed");
+    site.ctl("verify").expect(0);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn another_version_or_role_is_a_matter_of_policy() {
     let mut command = plain("sh");
     command.arg(other).arg("--root").arg(site.root()).args(["--no-start", "--yes"]);
     let done = command.done().expect(8).says(&format!("cairn {} is installed here", version()));
-    assert!(done.err.contains("bin/cairnctl uninstall"), "{}", done.err);
+    assert!(done.err.contains("use the verb `upgrade`"), "{}", done.err);
     assert_eq!(site.untouched(), before);
 }
 
@@ -81,7 +81,8 @@ fn one_at_a_time() {
     let site = Site::installed(&[]);
     let held = File::open(site.root()).unwrap();
     held.lock().unwrap();
-    refused(&site, &[]).expect(5).says("another installation or removal is at work");
+    let owner = format!("another installation or removal (process {}: `", std::process::id());
+    refused(&site, &[]).expect(5).says(&owner).says("is at work");
     site.uninstall(&[]).expect(5);
     drop(held);
     site.install(&[]).expect(0);

@@ -37,19 +37,26 @@ impl Pair {
 fn pack(file: &Path, product: &str, version: &str, helper: &[u8]) {
     let mut changing = noise(3, 6_000_000);
     changing.extend(version.as_bytes());
-    let input = |path: &str, mode, content: Vec<u8>| Input {
+    let unit = b"[Service]\nExecStart=/bin/true\n".to_vec();
+    let entries = [
+        (HELPER, Mode::Executable, helper.to_vec()),
+        ("share/staying", Mode::File, noise(2, 1_000_000)),
+        ("share/changing", Mode::File, changing),
+        ("systemd/payload.service", Mode::File, unit),
+    ];
+    pack_entries(file, product, version, entries.into());
+}
+
+/// A packed file with these entries.
+pub fn pack_entries(file: &Path, product: &str, version: &str, entries: Vec<(&str, Mode, Vec<u8>)>) {
+    let input = |(path, mode, content): (&str, Mode, Vec<u8>)| Input {
         path: EntryPath::new(path).unwrap(),
         section: "core".into(),
         mode,
         mtime: 1,
         content: Content::Bytes(content),
     };
-    let inputs = vec![
-        input(HELPER, Mode::Executable, helper.to_vec()),
-        input("share/staying", Mode::File, noise(2, 1_000_000)),
-        input("share/changing", Mode::File, changing),
-        input("systemd/payload.service", Mode::File, b"[Service]\nExecStart=/bin/true\n".to_vec()),
-    ];
+    let inputs = entries.into_iter().map(input).collect();
     let sections = [("core".to_owned(), Vec::new())];
     let members = tempfile::tempdir().unwrap();
     let packed = compress(inputs, &sections, members.path(), 1, &|_| ()).unwrap();

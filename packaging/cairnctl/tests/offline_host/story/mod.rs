@@ -1,18 +1,19 @@
 //! The story that everything here serves, with the two packed files of the project's own history. Release 0.9 opens every
 //! disk with cache mode `none`, and on a file system without O_DIRECT no virtual machine starts; release 0.9fix has a
-//! setting for it. Both are installed on the same machine, one after the other, and used as an operator uses them: by
-//! command line, by API, and by the page in a browser.
+//! setting for it. One is upgraded to the other on the same machine, while a virtual machine runs, and both are used as an
+//! operator uses them: by command line, by API, and by the page in a browser.
 
 mod after;
 mod before;
 mod page;
+mod upgraded;
 
 use std::path::PathBuf;
 
 use serde_json::Value;
 use xtask_testbed::{LinuxOptions, Write};
 
-use crate::host::{FILE, Host, expect};
+use crate::host::Host;
 use crate::https;
 use crate::support::testbed;
 
@@ -52,12 +53,8 @@ fn a_disk_that_did_not_start_starts() {
     let story = Story { host, token };
     before::tell(&story);
 
-    let host = &story.host;
     // Data stays: the storage, the image, the password, the token.
-    expect(&host.cairn(["uninstall", "--yes"]), 0, "uninstalled");
-    host.0.copy_in(release("0.9fix"), FILE, 0o644).unwrap();
-    host.install();
-    assert_eq!(host.version(), "0.9fix");
+    upgraded::tell(&story);
     after::tell(&story);
 }
 

@@ -1,15 +1,19 @@
-//! The commands of server and agent that an installation relies on, as `packaging/control-contract.md` fixes them:
-//! `bootstrap` makes what is missing of secrets and certificates, `health` says whether the service works.
+//! The commands of server and agent that a transaction relies on, as `packaging/control-contract.md` fixes them:
+//! `bootstrap` makes what is missing of secrets and certificates, `health` says whether the service works, `inspect`
+//! whether a program can read what lies here, `migrate` brings the database to its version.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use packaging_archive::Manifest;
+use serde::{Deserialize, Serialize};
 
+use super::deed::Deed;
+use super::fault;
 use super::step::Context;
-use super::undo::Undo;
 use crate::exit::{Code, Exit};
 use crate::host;
 use crate::layout::Layout;
@@ -17,7 +21,8 @@ use crate::role::Role;
 use crate::say::complain;
 
 /// A program that is installed as a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Program {
     /// `cairn-server`.
     Server,
@@ -82,12 +87,12 @@ impl Program {
     }
 
     /// Whether the source brings it and this host needs it.
-    pub fn is_in(self, context: &Context<'_>) -> bool {
+    pub fn is_in(self, manifest: &Manifest, role: Role) -> bool {
         let wanted = match self {
-            Self::Server => context.role.server(),
-            Self::Agent => context.role.agent(),
+            Self::Server => role.server(),
+            Self::Agent => role.agent(),
         };
-        wanted && context.source.manifest().entry(&format!("bin/{}", self.name())).is_some()
+        wanted && manifest.entry(&format!("bin/{}", self.name())).is_some()
     }
 
     /// Whether its secrets are there. Those of the authority may have been moved to a safer place.
@@ -106,36 +111,40 @@ impl Program {
         }
     }
 
-    /// Makes what is missing of its secrets. A new password that is not to be shown is put into its file at once: it
-    /// is told only this once.
-    pub fn bootstrap(self, context: &Context<'_>, undo: &mut Vec<Undo>) -> Result<()> {
+    /// How it is taken back that it made secrets.
+    pub fn undo_bootstrap(self, layout: &Layout) -> Vec<Deed> {
+        let tls = layout.configuration().join("tls");
+        match self {
+            Self::Server => {
+                let mut deeds = Deed::before_replacing(&layout.first_password());
+                deeds.extend([Deed::remove_new(tls), Deed::remove_new(layout.state().join("server"))]);
+                deeds
+            }
+            Self::Agent => vec![Deed::remove_new(tls), Deed::remove_new(layout.state().join("agent"))],
+        }
+    }
+
+    /// Makes what is missing of its secrets. A new password is put into its file at once: it is told only this once.
+    pub fn bootstrap(self, context: &Context<'_>) -> Result<()> {
         let layout = context.layout;
         let mut arguments = vec!["bootstrap", "--json"];
-        let own = match self {
-            Self::Server => {
-                arguments.extend(["--role", if context.role.agent() { "all" } else { "server" }]);
-                "server"
-            }
-            Self::Agent => "agent",
-        };
+        if self == Self::Server {
+            arguments.extend(["--role", if context.role.agent() { "all" } else { "server" }]);
+        }
         let password = context.password.as_ref().filter(|_| self == Self::Server);
         if password.is_some() {
             arguments.push("--admin-password-stdin");
         }
-        for folder in [layout.configuration().join("tls"), layout.state().join(own)] {
-            undo.push(Undo::remove_new(folder));
-        }
         let output = self.run(layout, &arguments, password.map(String::as_str))?;
+        fault::point()?;
         let secrets: Secrets = serde_json::from_slice(&output).with_context(|| {
             format!("`{} bootstrap` answered something else than its contract says", self.name())
         })?;
         self.check_contract(secrets.contract)?;
         if self == Self::Server {
-            if let (false, Some(Admin { password: Some(password), .. })) =
-                (context.show_password, &secrets.admin)
-            {
+            if let Some(Admin { password: Some(password), .. }) = &secrets.admin {
                 let file = layout.first_password();
-                Undo::make_way(&file, undo)?;
+                host::put_aside(&file)?;
                 host::write_whole(&file, format!("{password}\n").as_bytes(), 0o600)?;
             }
             *context.secrets.borrow_mut() = Some(secrets);
@@ -213,4 +222,85 @@ impl Program {
         }
         Ok(output.stdout)
     }
+}
+
+/// What a server says of the data here. Fields that are of no interest here are left out.
+#[derive(Debug, Deserialize)]
+pub struct Inspected {
+    contract: u32,
+    /// Why it would not take the configuration.
+    configuration: Option<String>,
+    /// The newest migration that it knows.
+    known: i64,
+    /// The newest migration that the database has.
+    pub applied: Option<i64>,
+}
+
+/// The newest migration that a server without `inspect` knows: the first releases do not have that command, and nobody
+/// after them is without.
+const KNOWN_BEFORE: i64 = 2;
+
+/// What the server in `folder` says of the data here; `None` if there is none, or it is from before it could.
+///
+/// # Errors
+/// If it can say nothing of it.
+pub fn inspect(layout: &Layout, folder: &Path) -> Result<Option<Inspected>> {
+    let program = folder.join("bin").join(Program::Server.name());
+    if !program.exists() {
+        return Ok(None);
+    }
+    let mut command = Command::new(&program);
+    command.arg("--root").arg(layout.root()).args(["inspect", "--json"]).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("cannot run `{}`", program.display()))?;
+    // A command that it does not know is a matter of usage.
+    if output.status.code() == Some(1) && output.stdout.is_empty() {
+        return Ok(None);
+    }
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::bail!("`{} inspect` failed: {}", program.display(), said.trim());
+    }
+    let inspected: Inspected = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("`{} inspect` answered something else than its contract says", program.display())
+    })?;
+    Program::Server.check_contract(inspected.contract)?;
+    Ok(Some(inspected))
+}
+
+/// Sees that the server in `folder` can read what lies here.
+///
+/// # Errors
+/// Exit code 8 if it cannot.
+pub fn judge(layout: &Layout, folder: &Path) -> Result<()> {
+    let version = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let target = inspect(layout, folder)?;
+    if let Some(why) = target.as_ref().and_then(|target| target.configuration.as_ref()) {
+        let sentence = format!("{version} does not take the configuration of this host: {why}");
+        return Err(Exit::error(Code::Refused, sentence));
+    }
+    let applied = match &target {
+        Some(target) => target.applied,
+        None => inspect(layout, &layout.current())?.and_then(|present| present.applied),
+    };
+    let known = target.map_or(KNOWN_BEFORE, |target| target.known);
+    match applied {
+        Some(applied) if applied > known => {
+            let sentence = format!(
+                "{version} cannot read the data of this host: the database has migration {applied}, and it knows {known}; go back with cairnctl rollback --restore-backup, or stay"
+            );
+            Err(Exit::error(Code::Refused, sentence))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Brings the database to what the program of `current` works with. One from before it could does so when it starts.
+///
+/// # Errors
+/// With what it said.
+pub fn migrate(layout: &Layout) -> Result<()> {
+    if inspect(layout, &layout.current())?.is_some() {
+        Program::Server.run(layout, &["migrate", "--json"], None)?;
+    }
+    Ok(())
 }

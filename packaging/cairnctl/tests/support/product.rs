@@ -1,0 +1,81 @@
+//! A product whose programs are a few lines of shell that keep to the control contract, in versions that differ: small
+//! enough to be installed hundreds of times.
+
+use std::path::{Path, PathBuf};
+
+use packaging_archive::{HELPER, Mode};
+
+use crate::pair::pack_entries;
+
+/// The product's versions. A server of 1.0 has none of the later commands, 1.1 has them, 2.0 knows one migration more,
+/// and that of `broken` cannot migrate.
+pub const VERSIONS: [&str; 4] = ["1.0", "1.1", "2.0", "broken"];
+
+/// Packs a version into a folder.
+pub fn pack(folder: &Path, version: &str) -> PathBuf {
+    let file = folder.join(format!("{version}.run"));
+    let known = if version == "2.0" { "3" } else { "2" };
+    let later = match version {
+        "1.0" => "exit 1".to_owned(),
+        _ => format!(
+            "printf '{{\"contract\":1,\"configuration\":null,\"known\":{known},\"applied\":%s}}\n' \"$(cat \"$data/cairn.db\")\""
+        ),
+    };
+    let migrate = match version {
+        "1.0" => "exit 1".to_owned(),
+        "broken" => {
+            "echo half >\"$data/cairn.db\"; echo log >\"$data/cairn.db-wal\"; echo no >&2; exit 7".to_owned()
+        }
+        _ => format!("echo {known} >\"$data/cairn.db\"; echo '{{\"contract\":1}}'"),
+    };
+    let server =
+        SERVER.replace("@LATER@", &later).replace("@MIGRATE@", &migrate).replace("@VERSION@", version);
+    let text = |text: &str| text.as_bytes().to_vec();
+    let mut entries = vec![
+        (HELPER, Mode::Executable, text("a helper")),
+        ("bin/cairn-agent", Mode::Executable, text(AGENT)),
+        ("bin/cairn-server", Mode::Executable, text(&server)),
+        ("etc/agent.toml", Mode::File, text("# the same in each version\n")),
+        ("etc/server.toml", Mode::File, text(&format!("# default of {version}\n"))),
+        ("share/file", Mode::File, text(version)),
+        ("systemd/cairn-agent.service", Mode::File, text("[Service]\n")),
+        ("systemd/cairn-server.service", Mode::File, text(&format!("[Service]\n# {version}\n"))),
+    ];
+    if version == "1.0" {
+        entries.push(("etc/old.toml", Mode::File, text("# only in 1.0\n")));
+        entries.push(("systemd/old.service", Mode::File, text("[Service]\n")));
+    }
+    pack_entries(&file, "cairn", version, entries);
+    file
+}
+
+const SERVER: &str = r#"#!/bin/sh
+# @VERSION@: --root ROOT COMMAND
+set -eu
+root=$2
+tls=$root/etc/cairn/tls
+data=$root/var/lib/cairn/server
+case $3 in
+bootstrap)
+	mkdir -p "$tls" "$data"
+	for name in server server-client agent; do
+		for end in pem key; do
+			[ -e "$tls/$name.$end" ] || echo secret >"$tls/$name.$end"
+		done
+	done
+	[ -e "$data/cairn.db" ] || echo 2 >"$data/cairn.db"
+	state=kept password=null
+	[ -e "$data/admin.json" ] || { echo '{}' >"$data/admin.json"; state=created password='"a password"'; }
+	echo '{"contract":1,"admin":{"user":"admin","state":"'$state'","password":'"$password"'},"url":"https://localhost/"}'
+	;;
+inspect) @LATER@ ;;
+migrate) @MIGRATE@ ;;
+*) exit 1 ;;
+esac
+"#;
+
+const AGENT: &str = r#"#!/bin/sh
+set -eu
+mkdir -p "$2/var/lib/cairn/agent"
+echo '{"contract":1}'
+"#;
