@@ -47,6 +47,7 @@ pub const TEST: &[Tool] = &[
     Tool::program("gpg", "gpg"),
     Tool::program("openssl", "openssl"),
     Tool::program("pigz", "pigz"),
+    Tool::program("python3", "python3"),
 ];
 
 /// What `bench` measures and compares with. The tests run it once.
