@@ -48,8 +48,15 @@ need() {
 	done
 }
 
+# leave - empties the scratch folder, goes out of it and removes it.
+leave() {
+	rm -f cairnctl helper
+	cd .. && rmdir "cairn_$$"
+}
+
 # broken - says why the helper did not come out of the file: for want of a tool, or because it is not what was packed.
 broken() {
+	leave || :
 	need tail head gzip mkdir chmod
 	die 2 "the file is damaged; copy it again"
 }
@@ -70,8 +77,7 @@ scratch() {
 			inside | gzip -t || broken
 			why=4
 		fi
-		rm -f cairnctl helper
-		cd .. && rmdir "cairn_$$"
+		leave
 	fi
 }
 

@@ -69,7 +69,8 @@ pub fn command(args: &Test) -> Result<()> {
     // No test is skipped when another fails: one run shows all that is wrong.
     cmd!(shell, "cargo test --workspace --all-features --locked --no-fail-fast -- {filter...}").run()?;
     if args.full {
-        cmd!(shell, "cargo test --package xtask --all-features --locked --test full -- {filter...}").run()?;
+        cmd!(shell, "cargo test --package xtask --package cairnctl --all-features --locked --no-fail-fast --test full -- {filter...}")
+            .run()?;
     }
     Ok(())
 }

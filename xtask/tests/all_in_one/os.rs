@@ -17,9 +17,10 @@ const READABLE: &str = "Format: https://www.debian.org/doc/packaging-manuals/cop
 /// A world whose hosts need the package `hyper`, which needs `base`; `friend` is carried as well, `stranger` is not.
 struct Carrying {
     name: &'static str,
+    // It stops what it has started, and lies in the world's folder.
+    mirror: Mirror,
     world: World,
     toolchain: Toolchain,
-    mirror: Mirror,
 }
 
 impl Carrying {

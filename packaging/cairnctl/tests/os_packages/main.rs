@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod distribution;
-mod whole;
 
 use std::path::PathBuf;
 

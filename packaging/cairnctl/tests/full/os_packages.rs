@@ -1,25 +1,27 @@
-//! The packages that releases carry, on a bare host, and the guest image, booted: with --full, since there are some 200 packages.
+//! The packages that releases carry, all 200 of them, on a bare host, and the guest image, booted.
 
 use std::path::PathBuf;
 
 use packaging_archive::Archive;
-use xtask_testbed::{CloneOptions, Device, Invocation, RootClone, Testbed};
+use xtask_testbed::{CloneOptions, Device, Invocation, Output, RootClone, Testbed};
 
-use super::expect;
+/// The file that carries them.
+fn file() -> PathBuf {
+    let file = std::env::var_os("CAIRN_OS_RUN_FILE");
+    file.expect("CAIRN_OS_RUN_FILE names no .run file; run `cargo xtask test --full`, which builds one")
+        .into()
+}
 
-/// The file that carries them, in the full run.
-fn file() -> Option<PathBuf> {
-    let file = std::env::var_os("CAIRN_OS_RUN_FILE").map(PathBuf::from);
-    assert!(
-        file.is_some() || std::env::var_os("CAIRN_TEST_FULL").is_none(),
-        "CAIRN_OS_RUN_FILE names no .run file"
-    );
-    file
+#[track_caller]
+fn expect(output: &Output, code: i32, sentence: &str) {
+    let said = format!("{}\n{}", output.stdout_text(), output.stderr_text());
+    assert_eq!(output.code(), Some(code), "{said}");
+    assert!(said.contains(sentence), "{said}\ndoes not say: {sentence}");
 }
 
 #[test]
 fn a_bare_host_gets_qemu_and_libvirt_from_the_file_alone() {
-    let Some(file) = file() else { return };
+    let file = file();
     let testbed = Testbed::from_env().expect("a prepared testbed");
     let clone = RootClone::new(testbed.host(), CloneOptions::default()).unwrap();
     clone.copy_in(file, "/root/cairn.run", 0o644).unwrap();
@@ -51,9 +53,8 @@ fn a_bare_host_gets_qemu_and_libvirt_from_the_file_alone() {
 
 #[test]
 fn the_guest_image_boots_answers_writes_its_disk_and_turns_itself_off() {
-    let Some(file) = file() else { return };
     let mut image = Vec::new();
-    Archive::open(file).unwrap().read_entry("share/images/cairn-guest.raw", &mut image).unwrap();
+    Archive::open(file()).unwrap().read_entry("share/images/cairn-guest.raw", &mut image).unwrap();
     let testbed = Testbed::from_env().expect("a prepared testbed");
     let virt = testbed.virt(&|line| eprintln!("{line}")).unwrap();
     let clone = RootClone::new(&virt, CloneOptions::default()).unwrap();
