@@ -49,6 +49,12 @@ pub fn command(args: &Test) -> Result<()> {
     cmd!(shell, "cargo fmt --all --check").run().context("the code is not formatted; run cargo fmt --all")?;
     cmd!(shell, "cargo clippy --quiet --workspace --all-targets --all-features --locked -- --deny warnings")
         .run()?;
+    // Those of the full run are not among all targets.
+    cmd!(
+        shell,
+        "cargo clippy --quiet --package xtask --package cairnctl --all-features --locked --test full -- --deny warnings"
+    )
+    .run()?;
     let out = emptied("test-dist")?;
     pack(&shell, &out, &[])?;
     shell.set_var("CAIRN_RUN_FILE", only_run_file(&out)?);

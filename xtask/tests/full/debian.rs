@@ -3,7 +3,6 @@
 //!
 //! Symbol versions are compared while it is built; here programs start, serve, and ask the host for names.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -83,7 +82,9 @@ fn runs(clone: &RootClone, release: Release) {
     let room = clone.room(&[]).unwrap();
     says(&room, Invocation::new("sh").args(["/root/cairn.run", "extract", PLACE]));
     for program in ["cairn-server", "cairn-agent", "cairn", "cairnctl"] {
-        let said = says(&room, Invocation::new(format!("{PLACE}/bin/{program}")).arg("--version"));
+        // What the control tool says is a verb.
+        let word = if program == "cairnctl" { "version" } else { "--version" };
+        let said = says(&room, Invocation::new(format!("{PLACE}/bin/{program}")).arg(word));
         assert!(said.starts_with(program), "{suite}: {said}");
     }
     let bootstrap = server(&["bootstrap", "--address", NAME, "--admin-password-stdin"]);
