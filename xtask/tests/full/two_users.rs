@@ -102,16 +102,24 @@ fn give_away(tree: &Path) {
     }
 }
 
-/// Cargo, called by the stranger. Toolchains lie in somebody else's home as a rule: they are shown elsewhere, to this call
-/// alone.
+/// Makes toolchains that lie in somebody else's home visible where they lie, to this call alone, and becomes the stranger.
+const BECOME: &str = r#"
+    toolchains=$1 stand_in=$2 stranger=$3
+    shift 3
+    set -- setpriv --reuid "$stranger" --regid "$stranger" --clear-groups "$@"
+    setpriv --reuid "$stranger" --regid "$stranger" --clear-groups test -r "$toolchains/." && exec "$@"
+    name=$stand_in/$(basename "$toolchains")
+    mkdir "$name" && mount --bind "$toolchains" "$name" && mount --rbind "$stand_in" "$(dirname "$toolchains")" && exec "$@"
+"#;
+
+/// Cargo, called by the stranger.
 fn as_stranger(home: &Path, crates: &Path) -> Command {
-    let toolchains = home.join("toolchains");
-    fs::create_dir(&toolchains).unwrap();
+    let toolchains = folder_of("RUSTUP_HOME", ".rustup").canonicalize().unwrap();
+    let stand_in = home.join("stand-in");
+    fs::create_dir(&stand_in).unwrap();
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-    command.arg(r#"mount --bind "$1" "$2" && shift 2 && exec setpriv "$@""#).arg("sh");
-    command.arg(folder_of("RUSTUP_HOME", ".rustup")).arg(&toolchains);
-    command.args(["--reuid", &STRANGER.to_string(), "--regid", &STRANGER.to_string(), "--clear-groups"]);
+    command.args(["--mount", "--propagation", "private", "sh", "-c", BECOME, "sh"]);
+    command.arg(&toolchains).arg(&stand_in).arg(STRANGER.to_string());
     command.arg("env").arg(format!("PATH={}:/usr/local/bin:/usr/bin:/bin", crates.join("bin").display()));
     command.args(["TZ=<-0930>9:30", "CAIRN_JOBS=3", "CAIRN_OFFLINE=true"]).arg("cargo");
     command.env("HOME", home).env("USER", "stranger").env("LOGNAME", "stranger");
