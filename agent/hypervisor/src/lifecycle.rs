@@ -103,8 +103,8 @@ pub fn judge(name: &str, state: State, action: Action, attempt: Attempt) -> Resu
             Ok(Verdict::Do)
         }
         (Action::Reboot { .. }, State::Running) => Ok(Verdict::Do),
-        // An earlier attempt got as far as to see it off.
-        (Action::Reboot { .. }, State::Shutoff) => again(Verdict::Do),
+        // An earlier attempt got as far as to see it off, or to press the button.
+        (Action::Reboot { .. }, State::Shutoff | State::Shutdown) => again(Verdict::Do),
         (Action::Reset, State::Running | State::Paused) => Ok(Verdict::Do),
         (Action::Reboot { .. } | Action::Reset, _) => Err(()),
         (Action::Suspend, State::Running) => Ok(Verdict::Do),
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(again(Action::Start(Start::Running)), "shutoff running paused crashed");
         assert_eq!(again(Action::Shutdown { patience: PATIENCE }), "shutoff running shutdown crashed");
         assert_eq!(again(Action::Destroy), "shutoff running paused shutdown crashed pmsuspended");
-        assert_eq!(again(Action::Reboot { patience: PATIENCE }), "shutoff running");
+        assert_eq!(again(Action::Reboot { patience: PATIENCE }), "shutoff running shutdown");
         assert_eq!(again(Action::Suspend), "running paused");
         assert_eq!(again(Action::Resume), "running paused");
         let judged = judge("vm", State::Running, Action::Start(Start::Running), Attempt::Again);

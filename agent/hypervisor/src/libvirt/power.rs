@@ -138,8 +138,12 @@ impl Libvirt {
         self.looked_at(connection, handle).await?;
         let end = Instant::now() + patience;
         let press = || connection.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN);
-        let refused = |error| refusal::plain(&error, handle.uuid, format!("{verb} `{}`", handle.name));
-        press().await.map_err(refused)?;
+        if let Err(error) = press().await {
+            // It may have been on its way already, and QEMU gone before it could be asked.
+            if self.state(connection, handle).await? == State::Running {
+                return Err(refusal::plain(&error, handle.uuid, format!("{verb} `{}`", handle.name)));
+            }
+        }
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let wait = left.min(self.options.press_again_after);
