@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::operate::OperateVerb;
 use crate::role::Role;
 
 /// Installs, checks and removes this product on this host.
@@ -90,6 +91,9 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Put a new .run file together from a delta and the file that it starts from.
     Delta(DeltaArgs),
+    /// What an operator does with an installation from day to day.
+    #[command(flatten)]
+    Operate(OperateVerb),
     /// Print the version.
     Version,
 }
@@ -109,6 +113,7 @@ impl Verb {
             | Self::Verify(_)
             | Self::Inspect(_)
             | Self::Delta(_)
+            | Self::Operate(_)
             | Self::Version => false,
         }
     }

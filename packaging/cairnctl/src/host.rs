@@ -227,8 +227,8 @@ pub fn lock(root: &Path) -> Result<Lock> {
     }
 }
 
-/// Which process holds the lock, and what was typed to start it.
-fn owner(folder: &File) -> Option<String> {
+/// Which process holds the lock on the folder, and what was typed to start it.
+pub fn owner(folder: &File) -> Option<String> {
     let inode = format!(":{} ", folder.metadata().ok()?.ino());
     let locks = fs::read_to_string("/proc/locks").ok()?;
     // `1: FLOCK  ADVISORY  WRITE 4711 fe:01:264 0 EOF`

@@ -12,6 +12,7 @@ mod host;
 mod install;
 mod layout;
 mod nameless;
+mod operate;
 mod packages;
 mod preflight;
 mod receipt;
@@ -82,6 +83,7 @@ fn run(archive: Option<Archive>, run_file: Option<&str>, arguments: Vec<String>)
         Verb::Delta(args) => match args.verb {
             DeltaVerb::Apply(args) => delta::apply(&args, archive, cli.quiet),
         },
+        Verb::Operate(verb) => operate::command(&verb, cli.quiet),
         Verb::Version => show::version(archive),
     };
     done.unwrap_or_else(|error| report(run_file.unwrap_or("cairnctl"), &error))

@@ -26,7 +26,7 @@ use crate::role::Role;
 /// The generation of the journal. Steps and deeds of another one may mean something else.
 const FORMAT: u32 = 1;
 
-const NAME: &str = ".cairn-journal";
+pub(super) const NAME: &str = ".cairn-journal";
 
 /// Room that is taken at once, so that a full disk does not keep a failure from being taken back.
 const ROOM: u64 = 256 << 10;
@@ -329,7 +329,7 @@ impl Journal {
 }
 
 /// Folders in which a journal may lie, best first.
-fn places(layout: &Layout) -> [PathBuf; 3] {
+pub(super) fn places(layout: &Layout) -> [PathBuf; 3] {
     ["var/lib", "var", ""].map(|folder| layout.root().join(folder))
 }
 
@@ -348,7 +348,7 @@ fn checksum(json: &[u8]) -> String {
 }
 
 /// The whole records, and their length. A last line that is cut short is not there; damage before that is `None`.
-fn parse(bytes: &[u8]) -> Option<(Vec<serde_json::Value>, u64)> {
+pub(super) fn parse(bytes: &[u8]) -> Option<(Vec<serde_json::Value>, u64)> {
     let (mut records, mut length) = (Vec::new(), 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         match record(line) {

@@ -54,18 +54,28 @@ pub struct Admin {
     pub password: Option<String>,
 }
 
+/// What `health` answers.
 #[derive(Debug, Deserialize)]
-struct Health {
+pub struct Health {
     contract: u32,
-    healthy: bool,
-    checks: Vec<HealthCheck>,
+    /// Whether no check failed.
+    pub healthy: bool,
+    /// In the order in which they were made.
+    pub checks: Vec<HealthCheck>,
 }
 
-#[derive(Debug, Deserialize)]
-struct HealthCheck {
-    name: String,
-    state: String,
-    evidence: String,
+/// One thing that a program looked at.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct HealthCheck {
+    /// Its name.
+    pub name: String,
+    /// `pass`, `warn` or `fail`.
+    pub state: String,
+    /// What was seen.
+    pub evidence: String,
+    /// What to do, if it did not pass.
+    #[serde(default)]
+    pub remedy: Option<String>,
 }
 
 /// The version of the contract that this program keeps to.
@@ -86,13 +96,26 @@ impl Program {
         }
     }
 
-    /// Whether the source brings it and this host needs it.
-    pub fn is_in(self, manifest: &Manifest, role: Role) -> bool {
-        let wanted = match self {
+    /// Its systemd unit.
+    pub fn unit(self) -> String {
+        format!("{}.service", self.name())
+    }
+
+    /// Those that a host of this role runs.
+    pub fn of(role: Role) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |program| program.is_for(role))
+    }
+
+    fn is_for(self, role: Role) -> bool {
+        match self {
             Self::Server => role.server(),
             Self::Agent => role.agent(),
-        };
-        wanted && manifest.entry(&format!("bin/{}", self.name())).is_some()
+        }
+    }
+
+    /// Whether the source brings it and this host needs it.
+    pub fn is_in(self, manifest: &Manifest, role: Role) -> bool {
+        self.is_for(role) && manifest.entry(&format!("bin/{}", self.name())).is_some()
     }
 
     /// Whether its secrets are there. Those of the authority may have been moved to a safer place.
@@ -179,7 +202,11 @@ impl Program {
         }
     }
 
-    fn health(self, layout: &Layout) -> Result<Health> {
+    /// Asks it how it is, once.
+    ///
+    /// # Errors
+    /// If it gives no answer.
+    pub fn health(self, layout: &Layout) -> Result<Health> {
         let output = self.command(layout, &["health", "--json"]).stdin(Stdio::null()).output()?;
         let health: Health = serde_json::from_slice(&output.stdout)?;
         self.check_contract(health.contract)?;

@@ -61,6 +61,12 @@ pub fn is_idle(unit: &str) -> bool {
     state.is_ok_and(|state| state.trim() == "inactive")
 }
 
+/// One property of a unit, as systemd shows it; `None` if it shows none.
+pub fn property(unit: &str, name: &str) -> Option<String> {
+    let shown = run("systemctl", &["show", "--value", &format!("--property={name}"), unit]).ok()?;
+    Some(shown.trim().to_owned()).filter(|shown| !shown.is_empty())
+}
+
 /// Whether the service runs.
 pub fn is_running(unit: &str) -> bool {
     quiet(&["is-active", "--quiet", unit])

@@ -69,6 +69,11 @@ bootstrap)
 	echo '{"contract":1,"admin":{"user":"admin","state":"'$state'","password":'"$password"'},"url":"https://localhost/"}'
 	;;
 inspect) @LATER@ ;;
+health)
+	healthy=true state=pass
+	[ ! -e "$root/ill" ] || healthy=false state=fail
+	echo '{"contract":1,"healthy":'$healthy',"checks":[{"name":"port","state":"'$state'","evidence":"as it is","remedy":null}]}'
+	;;
 migrate) @MIGRATE@ ;;
 *) exit 1 ;;
 esac
@@ -76,6 +81,11 @@ esac
 
 const AGENT: &str = r#"#!/bin/sh
 set -eu
-mkdir -p "$2/var/lib/cairn/agent"
-echo '{"contract":1}'
+case $3 in
+health) echo '{"contract":1,"healthy":true,"checks":[]}' ;;
+*)
+	mkdir -p "$2/var/lib/cairn/agent"
+	echo '{"contract":1}'
+	;;
+esac
 "#;

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod enumerated;
+mod operated;
 #[path = "../support/pair.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]
 mod pair;

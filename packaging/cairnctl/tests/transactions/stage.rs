@@ -21,6 +21,12 @@ pub struct Done {
 }
 
 impl Done {
+    fn of(mut command: Command) -> Self {
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        Self { code: output.status.code(), said }
+    }
+
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.said);
@@ -105,9 +111,22 @@ impl Stage {
             command.arg("--archive").arg(self.file(version));
         }
         command.args(verb.words).arg("--root").arg(self.root()).arg("--yes").args(more);
-        let output = command.output().unwrap();
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-        Done { code: output.status.code(), said }
+        Done::of(command)
+    }
+
+    /// Runs a verb that asks nothing: `WORDS --root ROOT`.
+    pub fn ask(&self, words: &[&str]) -> Done {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cairnctl"));
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.args(words).arg("--root").arg(self.root());
+        Done::of(command)
+    }
+
+    /// The same with `--json`, and what was answered.
+    #[track_caller]
+    pub fn json(&self, words: &[&str], code: i32) -> serde_json::Value {
+        let done = self.ask(&[words, &["--json"]].concat()).expect(code);
+        serde_json::from_str(done.said.lines().next().unwrap()).unwrap()
     }
 
     /// Paths, modes and hashes, but for the one file that says when a backup was taken.
