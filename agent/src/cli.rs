@@ -29,6 +29,16 @@ pub enum Command {
     Join(JoinArgs),
     /// Ask the running agent how it is.
     Health(HealthArgs),
+    /// Say whether this agent takes the configuration here, changing nothing.
+    Inspect(InspectArgs),
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Print one JSON object.
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
 }
 
 /// Options of `bootstrap`.

@@ -13,7 +13,7 @@ use crate::join::error::JoinError;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The command line names no command.
-    #[error("no command given; use one of `run`, `bootstrap`, `join`, `health`, or `--help`")]
+    #[error("no command given; use one of `run`, `bootstrap`, `join`, `health`, `inspect`, or `--help`")]
     NoCommand,
     /// The log filter is not one.
     #[error("{0}")]

@@ -11,6 +11,7 @@ pub mod error;
 pub mod facts;
 pub mod health;
 pub mod http;
+pub mod inspect;
 pub mod join;
 pub mod link;
 pub mod operations;

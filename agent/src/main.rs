@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use agent::cli::{Cli, Command};
 use agent::error::Error;
-use agent::{bootstrap, health, join, run};
+use agent::{bootstrap, health, inspect, join, run};
 use packaging_service::command;
 use packaging_service::exit::Exit;
 use packaging_service::layout::Layout;
@@ -39,6 +39,7 @@ fn execute(cli: &Cli) -> Result<Exit, Error> {
         Some(Command::Bootstrap(args)) => bootstrap::run(&layout, args.json),
         Some(Command::Join(args)) => join::run(&layout, args),
         Some(Command::Health(args)) => health::run(&layout, args),
+        Some(Command::Inspect(args)) => inspect::run(&layout, args),
         None => Err(Error::NoCommand),
     }
 }

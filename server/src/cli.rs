@@ -1,5 +1,7 @@
 //! The command line. The control tool relies on it: see `packaging/control-contract.md`.
 
+use std::path::PathBuf;
+
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use packaging_service::command::{Common, HealthArgs};
@@ -31,6 +33,20 @@ pub enum Command {
     Inspect(DataArgs),
     /// Bring the database to what this server works with. `run` does so too.
     Migrate(DataArgs),
+    /// Write a consistent copy of the database, also while a server works with it.
+    Backup(BackupArgs),
+}
+
+/// Options of `backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// Print one JSON object.
+    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+
+    /// The file to write. It must not be there.
+    #[arg(long, env = "CAIRN_TO", value_name = "FILE")]
+    pub to: PathBuf,
 }
 
 /// Options of `inspect` and `migrate`.

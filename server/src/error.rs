@@ -16,7 +16,9 @@ use crate::store::StoreError;
 #[derive(Debug, Error)]
 pub enum Error {
     /// The command line names no command.
-    #[error("no command given; use one of `run`, `bootstrap`, `health`, `inspect`, `migrate`, or `--help`")]
+    #[error(
+        "no command given; use one of `run`, `bootstrap`, `health`, `inspect`, `migrate`, `backup`, or `--help`"
+    )]
     NoCommand,
     /// The log filter is not one.
     #[error("{0}")]

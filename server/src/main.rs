@@ -40,6 +40,7 @@ fn execute(cli: &Cli) -> Result<Exit, Error> {
         Some(Command::Health(args)) => health::run(&layout, args),
         Some(Command::Inspect(args)) => data::inspect(&layout, args),
         Some(Command::Migrate(args)) => data::migrate(&layout, args),
+        Some(Command::Backup(args)) => data::backup(&layout, args),
         None => Err(Error::NoCommand),
     }
 }

@@ -23,6 +23,12 @@ pub struct Answer {
     pub steps: Vec<String>,
     /// What stays.
     pub kept: Vec<String>,
+    /// The password that was made, by a verb that was asked for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Where the dashboard answers now, if that has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
 }

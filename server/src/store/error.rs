@@ -25,6 +25,18 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// It cannot be copied.
+    #[error(
+        "cannot copy the database `{path}` to `{to}`: {cause}; see that the file is not there yet, and that its folder is writable and has space"
+    )]
+    Copy {
+        /// The database.
+        path: PathBuf,
+        /// The copy.
+        to: PathBuf,
+        /// What the database said.
+        cause: sqlx::Error,
+    },
     /// A newer server has worked with it.
     #[error(
         "the database `{path}` was written by a newer server: it has migration {found}, this server knows {known}; install that version again, or restore a backup from before the upgrade"
@@ -74,7 +86,8 @@ impl StoreError {
             | Self::Open { .. }
             | Self::Taken { .. }
             | Self::Newer { .. }
-            | Self::Migrate { .. } => None,
+            | Self::Migrate { .. }
+            | Self::Copy { .. } => None,
         }
     }
 }

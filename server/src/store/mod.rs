@@ -22,7 +22,7 @@ pub mod volume;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use server_api::event::{Changed, Kind};
@@ -139,12 +139,11 @@ pub async fn applied(path: &Path) -> Result<Option<i64>> {
     if path.metadata().map_or(0, |metadata| metadata.len()) == 0 {
         return Ok(None);
     }
-    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()));
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
         // Without a log nobody works with it, and the library is to leave none.
-        .immutable(!log.exists())
+        .immutable(!log_of(path).exists())
         .busy_timeout(PATIENCE);
     let open = |cause| StoreError::Open { path: path.to_owned(), cause };
     let mut connection = options.connect().await.map_err(open)?;
@@ -158,6 +157,44 @@ pub async fn applied(path: &Path) -> Result<Option<i64>> {
     };
     connection.close().await.map_err(open)?;
     Ok(Some(applied.unwrap_or(0)))
+}
+
+/// Writes a copy of the database at `path` to `to`: as it is at one moment, whoever works with it. Returns its newest
+/// migration, `None` without a database; then nothing is written.
+///
+/// # Errors
+/// If it cannot be read, or `to` is there or cannot be written.
+pub async fn copy(path: &Path, to: &Path) -> Result<Option<i64>> {
+    let failed = |cause: sqlx::Error| StoreError::Copy { path: path.to_owned(), to: to.to_owned(), cause };
+    if path.metadata().map_or(0, |metadata| metadata.len()) == 0 {
+        return Ok(None);
+    }
+    // Where no server runs, none starts meanwhile.
+    let lock = match lock(path, failed) {
+        Err(StoreError::Taken { .. }) => None,
+        free => Some(free?),
+    };
+    // Made here, so that it is its owner's alone whatever the umask; the database fills an empty file.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    let file = file.map_err(|error| failed(error.into()))?;
+    let fill = async {
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(PATIENCE);
+        let options = options.immutable(lock.is_some() && !log_of(path).exists());
+        let mut connection = options.connect().await?;
+        sqlx::query("VACUUM INTO ?").bind(to.to_string_lossy()).execute(&mut connection).await?;
+        connection.close().await?;
+        // The database does not wait for the disk here.
+        Ok(file.sync_all()?)
+    };
+    if let Err(error) = fill.await {
+        let _ = std::fs::remove_file(to);
+        return Err(failed(error));
+    }
+    applied(to).await
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().display()))
 }
 
 /// Keeps other servers off the database at `path`: each would do the tasks of both. A file of its own, because to close

@@ -4,7 +4,7 @@
 //! already is not part of the plan, so that a second installation plans nothing, and one over a damaged version plans its
 //! repair.
 
-mod password;
+pub mod password;
 pub mod plan;
 mod summary;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 
+use crate::args::RecoveryArgs;
 use crate::role::Role;
 
 /// What an operator does from day to day.
@@ -20,6 +21,12 @@ pub enum OperateVerb {
     Restart(ServiceArgs),
     /// Show what the services logged.
     Logs(LogsArgs),
+    /// Show and change the configuration files of the services.
+    Config(ConfigArgs),
+    /// Give the administrator another password, and print it. Logins of before end.
+    ResetAdminPassword(ResetArgs),
+    /// Make the server's certificate anew, for these names and addresses. Agents and browsers that trust its authority go on.
+    ChangeAddress(AddressArgs),
 }
 
 /// Which installation, and how to answer.
@@ -65,4 +72,108 @@ pub struct LogsArgs {
     /// Go on with what is logged from now on, until interrupted.
     #[arg(long, short, env = "CAIRN_FOLLOW", value_parser = BoolishValueParser::new())]
     pub follow: bool,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: ConfigVerb,
+}
+
+/// The verbs of `config`. A key is that of a file behind the service's name: `server.listen`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Show every setting with the value that is used.
+    Show(AtArgs),
+    /// Print the value of one setting.
+    Get(GetArgs),
+    /// Set one setting. The service itself judges the new file before it goes into place.
+    Set(SetArgs),
+    /// Return one setting to its default.
+    Unset(UnsetArgs),
+    /// Have each service judge its file.
+    Check(AtArgs),
+}
+
+/// Options of `config get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// Which setting, for example `server.listen`.
+    pub key: String,
+    /// Which installation.
+    #[command(flatten)]
+    pub at: AtArgs,
+}
+
+/// Options of `config set`.
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// Which setting, for example `server.listen`.
+    pub key: String,
+    /// Its value, as in the file; text needs no quotes.
+    #[arg(allow_hyphen_values = true)]
+    pub value: String,
+    /// How the file is changed.
+    #[command(flatten)]
+    pub change: ConfigChangeArgs,
+}
+
+/// Options of `config unset`.
+#[derive(Debug, Args)]
+pub struct UnsetArgs {
+    /// Which setting, for example `server.listen`.
+    pub key: String,
+    /// How the file is changed.
+    #[command(flatten)]
+    pub change: ConfigChangeArgs,
+}
+
+/// How a configuration file is changed.
+#[derive(Debug, Args)]
+pub struct ConfigChangeArgs {
+    /// Which installation.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// Print what would be done and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// Restart the service, which reads its file when it starts. If it does not become healthy, the old file comes back.
+    #[arg(long, env = "CAIRN_RESTART", value_parser = BoolishValueParser::new())]
+    pub restart: bool,
+    /// What becomes of a run that was interrupted.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
+}
+
+/// Options of `reset-admin-password`.
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// Which installation.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// Print what would be done and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// Take the password from the first line of standard input instead of making one.
+    #[arg(long, env = "CAIRN_PASSWORD_STDIN", value_parser = BoolishValueParser::new())]
+    pub password_stdin: bool,
+}
+
+/// Options of `change-address`.
+#[derive(Debug, Args)]
+pub struct AddressArgs {
+    /// What people type to reach this host, besides its own host name. The first is the dashboard's.
+    #[arg(required = true, value_name = "NAME_OR_IP")]
+    pub addresses: Vec<String>,
+    /// Which installation.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// Print what would be done and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// What becomes of a run that was interrupted.
+    #[command(flatten)]
+    pub recovery: RecoveryArgs,
 }

@@ -2,7 +2,10 @@
 //! runs is a [transaction](crate::transaction). Nothing here stops a virtual machine.
 
 mod args;
+mod change;
+mod config;
 mod logs;
+mod renew;
 mod service;
 mod status;
 
@@ -29,6 +32,9 @@ pub fn command(verb: &OperateVerb, quiet: bool) -> Result<Code> {
         OperateVerb::Stop(args) => service::command(service::Deed::Stop, args, quiet),
         OperateVerb::Restart(args) => service::command(service::Deed::Restart, args, quiet),
         OperateVerb::Logs(args) => logs::command(args),
+        OperateVerb::Config(args) => config::command(&args.verb, quiet),
+        OperateVerb::ResetAdminPassword(args) => renew::reset_admin_password(args, quiet),
+        OperateVerb::ChangeAddress(args) => renew::change_address(args, quiet),
     }
 }
 

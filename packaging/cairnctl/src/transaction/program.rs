@@ -251,6 +251,27 @@ impl Program {
     }
 }
 
+/// Has the server make what is missing of its secrets, with a certificate for these addresses. What it made is in the
+/// context alone: nobody keeps a password that was asked for.
+///
+/// # Errors
+/// With what it said.
+pub fn renew(context: &Context<'_>, addresses: &[String]) -> Result<()> {
+    let role = if context.role.agent() { "all" } else { "server" };
+    let mut arguments = vec!["bootstrap", "--json", "--role", role];
+    arguments.extend(addresses.iter().flat_map(|address| ["--address", address]));
+    if context.password.is_some() {
+        arguments.push("--admin-password-stdin");
+    }
+    let output = Program::Server.run(context.layout, &arguments, context.password.as_deref())?;
+    fault::point()?;
+    let secrets: Secrets = serde_json::from_slice(&output)
+        .context("`cairn-server bootstrap` answered something else than its contract says")?;
+    Program::Server.check_contract(secrets.contract)?;
+    *context.secrets.borrow_mut() = Some(secrets);
+    Ok(())
+}
+
 /// What a server says of the data here. Fields that are of no interest here are left out.
 #[derive(Debug, Deserialize)]
 pub struct Inspected {

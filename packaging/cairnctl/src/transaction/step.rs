@@ -89,6 +89,10 @@ pub enum Step {
     Start { unit: String },
     /// The program's own word that it works.
     CheckHealth { program: Program },
+    /// These files of the server's, made anew by its own bootstrap, with a certificate for these addresses.
+    Renew { files: Vec<PathBuf>, addresses: Vec<String> },
+    /// A text of the operator's.
+    WriteText { to: PathBuf, text: String, mode: u32 },
     /// What has to go, under another name until nothing is taken back any more.
     SetAside { path: PathBuf },
 }
@@ -123,6 +127,12 @@ impl fmt::Display for Step {
             Self::Disable { unit } => write!(f, "disable {unit}"),
             Self::Start { unit } => write!(f, "start {unit}"),
             Self::CheckHealth { program } => write!(f, "check the health of {}", program.name()),
+            Self::Renew { files, addresses } => {
+                let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+                write!(f, "make {} anew", files.join(" and "))?;
+                if addresses.is_empty() { Ok(()) } else { write!(f, ", for {}", addresses.join(" ")) }
+            }
+            Self::WriteText { to, .. } => write!(f, "write {}", to.display()),
             Self::SetAside { path } => write!(f, "remove {}", path.display()),
         }
     }
@@ -159,11 +169,13 @@ impl Step {
             Self::Start { unit } => systemd::is_running(unit),
             Self::Stop { unit } => systemd::is_idle(unit),
             Self::SetAside { path } => path.symlink_metadata().is_err(),
+            Self::WriteText { to, text, .. } => fs::read(to).is_ok_and(|found| found == text.as_bytes()),
             Self::KeepRunning { .. }
             | Self::JudgeData { .. }
             | Self::BackUp { .. }
             | Self::RestoreBackup { .. }
             | Self::Migrate
+            | Self::Renew { .. }
             | Self::Reload
             | Self::CheckHealth { .. } => false,
         })
@@ -185,7 +197,7 @@ impl Step {
             | Self::Unpack { folder: to }
             | Self::KeepArchive { to }
             | Self::SetAside { path: to } => Deed::before_replacing(to),
-            Self::WriteConfiguration { to, .. } => replacing(to)?,
+            Self::WriteConfiguration { to, .. } | Self::WriteText { to, .. } => replacing(to)?,
             Self::BackUp { folder, .. } => {
                 vec![Deed::RemoveTree(folder.clone()), Deed::Remove(backup::record(folder))]
             }
@@ -204,6 +216,12 @@ impl Step {
                 vec![Deed::Restore { backup: present.clone(), to: server }]
             }
             Self::Bootstrap { program } => program.undo_bootstrap(context.layout),
+            Self::Renew { files, .. } => {
+                // Taken back last, when what was put aside has its name again: bootstrap makes whatever else is missing.
+                let others = Deed::remove_new(context.layout.configuration().join("tls"));
+                let files = files.iter().flat_map(|file| Deed::before_replacing(file));
+                std::iter::once(others).chain(files).collect()
+            }
             Self::WriteUnit { to, .. } => {
                 let reload = context.start.then_some(Deed::Reload);
                 reload.into_iter().chain(replacing(to)?).collect()
@@ -268,6 +286,7 @@ impl Step {
             Self::WriteConfiguration { entry, to } | Self::WriteUnit { entry, to } => {
                 replace(to, &context.source()?.read(entry)?)
             }
+            Self::WriteText { to, text, mode } => replace_with_mode(to, text.as_bytes(), *mode),
             Self::SwitchLink { link, version, .. } => host::link_whole(link, &link_target(version)),
             Self::RestoreBackup { from, .. } => {
                 if backup::read(from)?.is_none() {
@@ -279,6 +298,15 @@ impl Step {
             }
             Self::Migrate => super::program::migrate(layout),
             Self::Bootstrap { program } => program.bootstrap(context),
+            Self::Renew { files, addresses } => {
+                for file in files {
+                    host::put_aside(file)?;
+                    fault::point()?;
+                    host::remove(file)?;
+                    fault::point()?;
+                }
+                super::program::renew(context, addresses)
+            }
             Self::Reload => systemd::reload(),
             Self::Enable { unit } => systemd::enable(unit),
             Self::Disable { unit } => Deed::Disable(unit.clone()).apply(),
@@ -308,9 +336,13 @@ fn replacing(path: &Path) -> Result<Vec<Deed>> {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_with_mode(path, bytes, 0o644)
+}
+
+fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     host::put_aside(path)?;
     fault::point()?;
-    host::write_whole(path, bytes, 0o644)
+    host::write_whole(path, bytes, mode)
 }
 
 /// Copies what was checked, and not what has its name by now: a file that a delta made has none.

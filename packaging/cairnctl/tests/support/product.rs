@@ -17,9 +17,7 @@ pub fn pack(folder: &Path, version: &str) -> PathBuf {
     let known = if version == "2.0" { "3" } else { "2" };
     let later = match version {
         "1.0" => "exit 1".to_owned(),
-        _ => format!(
-            "printf '{{\"contract\":1,\"configuration\":null,\"known\":{known},\"applied\":%s}}\n' \"$(cat \"$data/cairn.db\")\""
-        ),
+        _ => INSPECT.replace("@KNOWN@", known),
     };
     let migrate = match version {
         "1.0" => "exit 1".to_owned(),
@@ -60,12 +58,17 @@ bootstrap)
 	mkdir -p "$tls" "$data"
 	for name in server server-client agent; do
 		for end in pem key; do
-			[ -e "$tls/$name.$end" ] || echo secret >"$tls/$name.$end"
+			[ -e "$tls/$name.$end" ] || echo "secret $*" >"$tls/$name.$end"
 		done
 	done
 	[ -e "$data/cairn.db" ] || echo 2 >"$data/cairn.db"
 	state=kept password=null
-	[ -e "$data/admin.json" ] || { echo '{}' >"$data/admin.json"; state=created password='"a password"'; }
+	case $* in *--admin-password-stdin*) read -r given ;; *) given= ;; esac
+	[ -e "$data/admin.json" ] || {
+		echo "{$given}" >"$data/admin.json"
+		state=created
+		[ -n "$given" ] || password='"a password"'
+	}
 	echo '{"contract":1,"admin":{"user":"admin","state":"'$state'","password":'"$password"'},"url":"https://localhost/"}'
 	;;
 inspect) @LATER@ ;;
@@ -79,10 +82,20 @@ migrate) @MIGRATE@ ;;
 esac
 "#;
 
+/// A line `bad = ...` is what it does not take; `listen` is all that can be set.
+const INSPECT: &str = r#"
+	file=$root/etc/cairn/server.toml why=null
+	applied=$(cat "$data/cairn.db" 2>/dev/null || echo null)
+	listen=$(sed -n 's/^listen = //p' "$file" 2>/dev/null || :)
+	! grep -q '^bad' "$file" 2>/dev/null || why='"`'$file'` has an unknown key `bad`"'
+	echo '{"contract":1,"configuration":'$why',"settings":{"listen":'${listen:-'"[::]:8443"'}'},"known":@KNOWN@,"applied":'$applied'}'
+"#;
+
 const AGENT: &str = r#"#!/bin/sh
 set -eu
 case $3 in
 health) echo '{"contract":1,"healthy":true,"checks":[]}' ;;
+inspect) echo '{"contract":1,"configuration":null,"settings":{"listen":"[::]:7070"}}' ;;
 *)
 	mkdir -p "$2/var/lib/cairn/agent"
 	echo '{"contract":1}'

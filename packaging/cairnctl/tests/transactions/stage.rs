@@ -116,8 +116,23 @@ impl Stage {
 
     /// Runs a verb that asks nothing: `WORDS --root ROOT`.
     pub fn ask(&self, words: &[&str]) -> Done {
+        self.faulty(words, "")
+    }
+
+    /// The same, with something on standard input.
+    pub fn given(&self, words: &[&str], input: &str) -> Done {
+        let file = self.folder.path().join("input");
+        fs::write(&file, input).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairnctl"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.args(words).arg("--root").arg(self.root()).stdin(fs::File::open(file).unwrap());
+        Done::of(command)
+    }
+
+    /// The same with a fault.
+    pub fn faulty(&self, words: &[&str], fault: &str) -> Done {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cairnctl"));
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("CAIRN_FAULT", fault);
         command.args(words).arg("--root").arg(self.root());
         Done::of(command)
     }
