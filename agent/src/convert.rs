@@ -195,7 +195,7 @@ pub fn from_domain(domain: state::Domain) -> vm::VmState {
 }
 
 fn from_disk(disk: state::DiskState) -> vm::DiskState {
-    let state::DiskState { id, target, source, format, bus, cache } = disk;
+    let state::DiskState { id, target, source, format, bus, cache, live: _ } = disk;
     vm::DiskState {
         volume: id.0,
         target,

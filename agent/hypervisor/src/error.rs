@@ -147,6 +147,23 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
+    /// A running domain cannot go over to that mode. Found before anything was done.
+    #[error(
+        "cannot change the cache mode of `{target}` of `{name}` from `{from}` to `{to}` while it runs: {obstacle}; this needs a \
+         restart: settle the mode and turn the domain off and on"
+    )]
+    NeedsRestart {
+        /// Which domain.
+        name: String,
+        /// Which disk, by its name in the domain.
+        target: String,
+        /// The mode that is in force.
+        from: CacheMode,
+        /// The mode that is wanted.
+        to: CacheMode,
+        /// What is in the way.
+        obstacle: String,
+    },
     /// The guest did not do what it was asked to, in time.
     #[error(
         "the guest of `{name}` did not {what} within {} seconds, and runs on; wait and try again, or force it",
@@ -277,9 +294,11 @@ impl Error {
             | Self::VolumeExists { .. } => Kind::Exists,
             Self::Invalid { .. } | Self::Shrink { .. } => Kind::Invalid,
             Self::Unsupported { .. } => Kind::Unsupported,
-            Self::NotNow { .. } | Self::DriveFull { .. } | Self::DriveEmpty { .. } | Self::InUse { .. } => {
-                Kind::Conflict
-            }
+            Self::NotNow { .. }
+            | Self::DriveFull { .. }
+            | Self::DriveEmpty { .. }
+            | Self::InUse { .. }
+            | Self::NeedsRestart { .. } => Kind::Conflict,
             Self::DirectIo { .. } | Self::RefusesDirectIo { .. } => Kind::DirectIo,
             Self::GuestSilent { .. } => Kind::GuestSilent,
             Self::NoSpace { .. } => Kind::NoSpace,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::cache::CachePlan;
 use crate::error::Error;
 use crate::lifecycle::Action;
-use crate::spec::{Disk, DiskId, DomainSpec};
+use crate::spec::{CacheChoice, Disk, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
 
@@ -52,6 +52,16 @@ pub trait Domains: Debug + Send + Sync {
     /// Settles in which modes the disks of a domain are opened from its next start on; what runs is not touched. It can be done
     /// in every state. A refusal leaves everything as it was.
     async fn settle_cache(&self, uuid: Uuid, plan: &CachePlan, attempt: Attempt) -> Result<Domain, Error>;
+
+    /// Changes the modes of disks while the domain runs, and settles them for its next start. What needs a restart is refused
+    /// before anything is done. If it fails, the old modes are in force. libvirt marks the domain as tainted for it, because it
+    /// takes QEMU's monitor, and goes on telling the modes that the domain was started in.
+    async fn change_cache(
+        &self,
+        uuid: Uuid,
+        disks: &[(DiskId, CacheChoice)],
+        attempt: Attempt,
+    ) -> Result<Domain, Error>;
 
     /// Removes a domain that is off, with its console log and its UEFI variables. Its volumes stay.
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error>;

@@ -53,6 +53,8 @@ pub struct DiskState {
     pub bus: DiskBus,
     /// How its file is opened.
     pub cache: Effective,
+    /// The modes that it can go over to while the domain runs, as far as QEMU and the guest are concerned; none while it is off.
+    pub live: Vec<CacheMode>,
 }
 
 /// A CD-ROM drive as it is.
@@ -144,6 +146,20 @@ impl Effective {
         let Decision { choice, mode, why, .. } = decision;
         let reason = format!("{why}; takes effect when the domain starts");
         Self { requested: *choice, mode: *mode, direct: None, reason }
+    }
+
+    /// The mode of a disk that QEMU was told to open anew while the domain runs. `started` is what libvirt's description says.
+    #[must_use]
+    pub fn of_changed(started: &Decision, now: &Decision, direct: Option<bool>, evidence: &str) -> Self {
+        if now.mode == started.mode {
+            return Self::of_active(now, direct, evidence);
+        }
+        let why = format!(
+            "{}; changed while the domain runs, by QEMU's monitor, for which libvirt marks it as tainted; libvirt's description \
+             says `{}` until the next start",
+            now.why, started.mode
+        );
+        Self::of_active(&Decision { why, ..now.clone() }, direct, evidence)
     }
 
     /// The mode of a disk that QEMU has open: what libvirt's description says, corrected by the flags of QEMU's

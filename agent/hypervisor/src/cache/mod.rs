@@ -4,10 +4,13 @@
 //! worth under a disk, it says so: this host looks ([`settle`], by [`probe`]), the simulated one asks its strings
 //! ([`settle_with`]). Every path that makes a disk goes through one of them.
 //!
+//! Which modes a running QEMU can go over to is [`live`].
+//!
 //! Not here: how QEMU really has a file open, which its descriptors tell afterwards ([`crate::libvirt`]).
 
 mod decide;
 pub mod evidence;
+pub mod live;
 pub(crate) mod probe;
 mod trial;
 

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{Room, cache, cdroms, console, define, direct, disks, images, power, settled, volumes, watch};
+use super::{
+    Room, cache, cdroms, console, define, direct, disks, images, live, power, settled, volumes, watch,
+};
 
 /// A case.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +95,14 @@ macro_rules! contract_cases {
                 a_disk_that_comes_again_is_asked_anew
                 a_plan_suits_every_board_and_firmware
                 without_its_folder_nothing_is_guessed;
+            live:
+                modes_change_while_it_runs
+                what_was_changed_is_found_by_the_next_start
+                what_needs_a_restart_is_refused_first
+                another_word_for_the_same_mode_leaves_qemu_alone
+                a_file_system_is_asked_before_qemu_is
+                overlays_change_with_all_that_is_under_them
+                what_is_off_or_not_there_is_not_changed;
             disks:
                 an_attached_disk_stays
                 disks_are_attached_while_it_is_off_or_paused

@@ -21,6 +21,7 @@ mod define;
 mod direct;
 mod disks;
 mod images;
+mod live;
 mod power;
 mod room;
 mod running;

@@ -60,6 +60,17 @@ pub struct DiskAt {
     pub readonly: bool,
     /// How its file is opened, and why. What was asked for stands in the disk, too.
     pub decided: Decision,
+    /// What QEMU was told of it since it was started.
+    pub since: Since,
+}
+
+/// What a running QEMU was told of a disk since it was started, past libvirt: that goes on telling what it was started with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Since {
+    /// What it was told last, and has done.
+    pub done: Option<Decision>,
+    /// What it is being told. Whether it has done that is not known.
+    pub asked: Option<Decision>,
 }
 
 /// A CD-ROM drive and its place.
@@ -82,6 +93,26 @@ impl DiskAt {
     pub fn decide(&mut self, decided: Decision) {
         self.disk.cache = decided.choice;
         self.decided = decided;
+    }
+
+    /// What QEMU has been told to do, and has done.
+    #[must_use]
+    pub fn told(&self) -> &Decision {
+        self.since.done.as_ref().unwrap_or(&self.decided)
+    }
+
+    /// What is in force, as far as it can be known by whether QEMU has the file open with O_DIRECT. Where that does not tell
+    /// whether QEMU has done what it is being told, it is what promises less.
+    #[must_use]
+    pub fn in_force(&self, direct: Option<bool>) -> &Decision {
+        let told = self.told();
+        match &self.since.asked {
+            Some(asked) if direct.is_some_and(|direct| direct != told.mode.is_direct()) => asked,
+            Some(asked) if asked.mode.is_direct() == told.mode.is_direct() => {
+                if asked.mode == CacheMode::Unsafe { asked } else { told }
+            }
+            Some(_) | None => told,
+        }
     }
 }
 

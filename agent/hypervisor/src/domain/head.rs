@@ -13,6 +13,9 @@ pub(super) const MARK: &str = "vm";
 /// The elements in it: what was asked of the cache mode of a disk, and of a CD-ROM drive, where the mode alone does not tell.
 pub(super) const DISK: &str = "disk";
 pub(super) const CDROM: &str = "cdrom";
+/// And while the domain runs: what its QEMU was told of a disk since it was started, and what it is being told.
+pub(super) const CHANGED: &str = "changed";
+pub(super) const CHANGING: &str = "changing";
 /// The prefix that stands for the namespace.
 pub(crate) const PREFIX: &str = "cairn";
 
@@ -26,17 +29,18 @@ pub(super) fn add(plan: &Plan<'_>, domain: &mut Element) {
 /// Our mark, in a description.
 pub(super) fn prefixed(mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Element {
     let element = Element::new("cairn:vm").with("xmlns:cairn", NAMESPACE);
-    filled(element, ["cairn:disk", "cairn:cdrom"], mark, disks, drives)
+    let names = ["cairn:disk", "cairn:cdrom", "cairn:changed", "cairn:changing"];
+    filled(element, names, mark, disks, drives)
 }
 
 /// Our mark alone. libvirt puts it into its namespace.
 pub(super) fn bare(mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Element {
-    filled(Element::new(MARK), [DISK, CDROM], mark, disks, drives)
+    filled(Element::new(MARK), [DISK, CDROM, CHANGED, CHANGING], mark, disks, drives)
 }
 
 fn filled(
     element: Element,
-    [disk, cdrom]: [&'static str; 2],
+    [disk, cdrom, changed, changing]: [&'static str; 4],
     mark: Mark,
     disks: &[DiskAt],
     drives: &[DriveAt],
@@ -49,6 +53,13 @@ fn filled(
     for at in disks.iter().filter(|at| !at.decided.is_explicit()) {
         let DiskId(id) = at.disk.id;
         element.push(told(&at.decided, Element::new(disk).with("volume", id)));
+    }
+    for at in disks {
+        let DiskId(id) = at.disk.id;
+        for (name, decided) in [(changed, &at.since.done), (changing, &at.since.asked)] {
+            let one = || Element::new(name).with("volume", id).with("over", at.decided.mode);
+            decided.iter().for_each(|decided| element.push(told(decided, one())));
+        }
     }
     for at in drives.iter().filter(|at| !at.decided.is_explicit()) {
         element.push(told(&at.decided, Element::new(cdrom).with("drive", at.drive)));

@@ -29,11 +29,12 @@ use crate::check;
 use crate::error::Error;
 use crate::spec::{Accel, DomainSpec, Firmware};
 
-pub use described::{Described, DiskAt, DriveAt, Mark};
+pub use described::{Described, DiskAt, DriveAt, Mark, Since};
 pub use device::disk::Location;
 pub(crate) use head::NAMESPACE;
 pub(crate) use head::PREFIX;
 pub use read::read;
+pub(crate) use read::{Chain, Image, chain};
 pub use rewrite::rewrite;
 pub use target::free_target;
 pub(crate) use target::place;

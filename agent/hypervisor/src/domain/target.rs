@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::cache::Decisions;
-use crate::domain::described::{DiskAt, DriveAt};
+use crate::domain::described::{DiskAt, DriveAt, Since};
 use crate::spec::{DiskBus, DomainSpec, Machine};
 
 /// The lowest name on this bus that is not in use.
@@ -22,7 +22,13 @@ pub(crate) fn place(spec: &DomainSpec, cache: &Decisions) -> (Vec<DiskAt>, Vec<D
     };
     let disks = spec.disks.iter().zip(&cache.disks).map(|(disk, decided)| {
         let target = next(disk_prefix(disk.bus));
-        DiskAt { disk: disk.clone(), target, readonly: false, decided: decided.clone() }
+        DiskAt {
+            disk: disk.clone(),
+            target,
+            readonly: false,
+            decided: decided.clone(),
+            since: Since::default(),
+        }
     });
     let disks = disks.collect();
     let (bus, prefix) = match spec.machine {

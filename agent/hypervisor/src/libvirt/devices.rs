@@ -10,7 +10,7 @@ use super::refusal::{self, Log, Opened};
 use super::{Libvirt, look};
 use crate::cache::{self, Device, Question};
 use crate::check::{check_disk, check_path};
-use crate::domain::{self, Described, DiskAt, DriveAt, NAMESPACE, PREFIX};
+use crate::domain::{self, Described, DiskAt, DriveAt, Since};
 use crate::error::Error;
 use crate::interface::Attempt;
 use crate::spec::{Disk, DiskBus, DiskId};
@@ -62,7 +62,7 @@ impl Libvirt {
             }
         };
         let disk_as_decided = Disk { cache: decided.choice, ..disk.clone() };
-        let at = DiskAt { disk: disk_as_decided, target, readonly: false, decided };
+        let at = DiskAt { disk: disk_as_decided, target, readonly: false, decided, since: Since::default() };
         let xml = domain::disk_xml(&at)?;
         self.remember(&connection, &both, &at).await?;
         let what = format!("attach `{}` to `{}`", disk.source.display(), both.handle.name);
@@ -201,10 +201,9 @@ impl Libvirt {
             let others = described.disks.iter().filter(|at| at.disk.id != disk.disk.id);
             let disks: Vec<DiskAt> = others.chain([disk]).cloned().collect();
             let Some(mark) = described.mark else { continue };
+            let what = format!("note the cache mode of `{}`", disk.disk.source.display());
             let element = domain::mark_xml(mark, &disks, &described.drives)?;
-            let set = connection.domain_set_metadata(&both.handle, &element, PREFIX, NAMESPACE, flag);
-            let what = || format!("note the cache mode of `{}`", disk.disk.source.display());
-            set.await.map_err(|error| refusal::plain(&error, both.handle.uuid, what()))?;
+            note(connection, &both.handle, &element, flag, what).await?;
         }
         Ok(())
     }
@@ -228,6 +227,18 @@ impl Libvirt {
         let _ = look::at(&self.registry, connection, &both.handle).await;
         Err(refusal::of_disks(&error, &both.handle, what, opened, &log.since().await))
     }
+}
+
+/// Keeps our mark with a domain.
+pub(super) async fn note(
+    connection: &Connection,
+    handle: &agent_libvirt::Domain,
+    mark: &str,
+    flag: AffectFlags,
+    what: String,
+) -> Result<(), Error> {
+    let set = connection.domain_set_metadata(handle, mark, domain::PREFIX, domain::NAMESPACE, flag);
+    set.await.map_err(|error| refusal::plain(&error, handle.uuid, what))
 }
 
 #[derive(Debug, Clone, Copy)]

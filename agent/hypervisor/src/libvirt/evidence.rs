@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
@@ -22,7 +23,20 @@ pub struct Source {
 /// The files that a QEMU process has open.
 #[derive(Debug)]
 pub struct OpenFiles {
-    found: Result<(u32, Vec<(PathBuf, bool)>), String>,
+    found: Result<(u32, Vec<Open>), String>,
+}
+
+/// A descriptor.
+#[derive(Debug)]
+struct Open {
+    target: PathBuf,
+    direct: bool,
+    /// The link in `/proc`, through which the open file itself is reached, whatever its name means by now.
+    descriptor: PathBuf,
+}
+
+fn told(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("`{}`: {error}", path.display())
 }
 
 impl Source {
@@ -32,19 +46,32 @@ impl Source {
         OpenFiles { found: self.find(name, uuid) }
     }
 
-    fn find(&self, name: &str, uuid: Uuid) -> Result<(u32, Vec<(PathBuf, bool)>), String> {
+    /// The words that the process of the domain `name` was started with.
+    ///
+    /// # Errors
+    /// Why they cannot be seen.
+    pub fn command_line(&self, name: &str, uuid: Uuid) -> Result<Vec<String>, String> {
+        let (_, words) = self.process(name, uuid)?;
+        Ok(words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+    }
+
+    fn process(&self, name: &str, uuid: Uuid) -> Result<(u32, Vec<u8>), String> {
         let pid_file = self.pid_folder.join(format!("{name}.pid"));
-        let told = |path: &Path, error: &dyn std::fmt::Display| format!("`{}`: {error}", path.display());
         let text = fs::read_to_string(&pid_file).map_err(|error| told(&pid_file, &error))?;
         let pid: u32 = text.trim().parse().map_err(|error| told(&pid_file, &error))?;
-        let process = self.proc.join(pid.to_string());
-        let command_line = process.join("cmdline");
+        let command_line = self.proc.join(pid.to_string()).join("cmdline");
         let words = fs::read(&command_line).map_err(|error| told(&command_line, &error))?;
         // The number may belong to another process by now.
         let uuid = uuid.to_string();
         if !words.split(|byte| *byte == 0).any(|word| word == uuid.as_bytes()) {
             return Err(told(&pid_file, &format!("process {pid} does not run this domain")));
         }
+        Ok((pid, words))
+    }
+
+    fn find(&self, name: &str, uuid: Uuid) -> Result<(u32, Vec<Open>), String> {
+        let (pid, _) = self.process(name, uuid)?;
+        let process = self.proc.join(pid.to_string());
         let folder = process.join("fd");
         let entries = fs::read_dir(&folder).map_err(|error| told(&folder, &error))?;
         let mut open = Vec::new();
@@ -60,7 +87,7 @@ impl Source {
             };
             let info = fs::read_to_string(process.join("fdinfo").join(entry.file_name()));
             if let Some(flags) = info.ok().and_then(|info| flags(&info)) {
-                open.push((target, flags & O_DIRECT != 0));
+                open.push(Open { target, direct: flags & O_DIRECT != 0, descriptor: entry.path() });
             }
         }
         Ok((pid, open))
@@ -75,13 +102,33 @@ impl OpenFiles {
             Ok(found) => found,
             Err(why) => return (None, why.clone()),
         };
-        let mut flags =
-            open.iter().filter(|(target, _)| target == path).map(|(_, direct)| *direct).peekable();
+        let mut flags = open.iter().filter(|one| one.target == path).map(|one| one.direct).peekable();
         if flags.peek().is_none() {
             return (None, format!("process {pid} has no descriptor of `{}`", path.display()));
         }
         // While a mode is being changed there are two. The weaker one is true of some of the guest's writes.
         (Some(flags.all(|direct| direct)), format!("QEMU (process {pid})"))
+    }
+
+    /// Whether what `path`, as the kernel names it, means now is what is open under that name. Waits for the file system.
+    ///
+    /// # Errors
+    /// If it is another file, or that cannot be seen.
+    pub fn is_still(&self, path: &Path) -> Result<(), String> {
+        let (pid, open) = self.found.as_ref().map_err(Clone::clone)?;
+        let identity = |path: &Path| {
+            let metadata = fs::metadata(path).map_err(|error| told(path, &error))?;
+            Ok::<_, String>((metadata.dev(), metadata.ino()))
+        };
+        let open = open.iter().find(|one| one.target == path);
+        let open = open.ok_or_else(|| format!("process {pid} has no descriptor of `{}`", path.display()))?;
+        if identity(&open.descriptor)? != identity(path)? {
+            return Err(format!(
+                "`{}` is another file than the one that process {pid} has open",
+                path.display()
+            ));
+        }
+        Ok(())
     }
 }
 

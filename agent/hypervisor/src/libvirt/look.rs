@@ -7,6 +7,7 @@ use std::time::Duration;
 use agent_libvirt::{Connection, DomainState, ErrorCode, PausedReason, ShutoffReason, XmlFlags};
 
 use super::registry::{Registry, Seen};
+use super::since;
 use crate::domain::{self, Described};
 use crate::state::State;
 
@@ -23,7 +24,7 @@ pub async fn at(
     handle: &agent_libvirt::Domain,
 ) -> Result<(), String> {
     let _looking = registry.look().await;
-    match ask(connection, handle).await {
+    match ask(registry, connection, handle).await {
         Ok(Some(seen)) => registry.keep(seen),
         Ok(None) => registry.forget(handle.uuid),
         Err(Unseen::Libvirt(error)) if is_gone(&error) => registry.forget(handle.uuid),
@@ -54,25 +55,38 @@ impl From<agent_libvirt::Error> for Unseen {
 }
 
 /// None if it is not ours.
-async fn ask(connection: &Connection, handle: &agent_libvirt::Domain) -> Result<Option<Seen>, Unseen> {
+async fn ask(
+    registry: &Registry,
+    connection: &Connection,
+    handle: &agent_libvirt::Domain,
+) -> Result<Option<Seen>, Unseen> {
     let xml = connection.domain_xml_desc(handle, XmlFlags::empty()).await?;
-    let described = domain::read(&xml).map_err(|error| Unseen::Strange(error.to_string()))?;
+    let mut described = domain::read(&xml).map_err(|error| Unseen::Strange(error.to_string()))?;
     if described.mark.is_none() {
         return Ok(None);
     }
     let state = state(connection.domain_state(handle).await?);
+    // What an agent that died was changing. It is shown as well as it can be known if that cannot be found out.
+    if state.is_active()
+        && !registry.is_changing(handle.uuid)
+        && let Err(why) = since::find_out(registry, connection, handle, &xml, &mut described).await
+    {
+        tracing::warn!("cannot find out what was changed of `{}`: {why}", handle.name);
+    }
     let taints = if state.is_active() { taints(connection, handle).await? } else { Vec::new() };
-    let real_paths = if state.is_active() { real_paths(&described).await } else { BTreeMap::new() };
+    let real_paths = if state.is_active() { real_paths(files(&described)).await } else { BTreeMap::new() };
     let handle = agent_libvirt::Domain { name: described.name.clone(), ..handle.clone() };
     Ok(Some(Seen { handle, state, described, taints, real_paths }))
 }
 
+fn files(described: &Described) -> Vec<PathBuf> {
+    let disks = described.disks.iter().map(|at| at.disk.source.clone());
+    disks.chain(described.drives.iter().filter_map(|at| at.media.clone())).collect()
+}
+
 /// What the kernel calls the files of a domain, where a link leads to them. It knows of a file system that hangs nothing but
 /// the names that it was given; those are left as they are.
-async fn real_paths(described: &Described) -> BTreeMap<PathBuf, PathBuf> {
-    let disks = described.disks.iter().map(|at| at.disk.source.clone());
-    let paths: Vec<PathBuf> =
-        disks.chain(described.drives.iter().filter_map(|at| at.media.clone())).collect();
+pub async fn real_paths(paths: Vec<PathBuf>) -> BTreeMap<PathBuf, PathBuf> {
     let resolve = tokio::task::spawn_blocking(move || {
         let real = paths.into_iter().filter_map(|path| Some((path.canonicalize().ok()?, path)));
         real.filter(|(real, path)| real != path).map(|(real, path)| (path, real)).collect()

@@ -11,10 +11,13 @@ mod evidence;
 mod follow;
 mod host;
 mod look;
+mod nodes;
 mod power;
 mod refusal;
 mod registry;
+mod reopen;
 mod settle;
+mod since;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +35,7 @@ use crate::cache::{CachePlan, Prober};
 use crate::error::{Error, Kind};
 use crate::interface::{Attempt, Domains, Storage};
 use crate::lifecycle::Action;
-use crate::spec::{Disk, DiskId, DomainSpec};
+use crate::spec::{CacheChoice, Disk, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
 use registry::Registry;
@@ -198,6 +201,15 @@ impl Domains for Libvirt {
 
     async fn settle_cache(&self, uuid: Uuid, plan: &CachePlan, attempt: Attempt) -> Result<Domain, Error> {
         settled(attempt, || self.settle(uuid, plan)).await
+    }
+
+    async fn change_cache(
+        &self,
+        uuid: Uuid,
+        disks: &[(DiskId, CacheChoice)],
+        attempt: Attempt,
+    ) -> Result<Domain, Error> {
+        settled(attempt, || self.change_modes(uuid, disks)).await
     }
 
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {

@@ -92,19 +92,23 @@ pub fn of_disks(
     disks: &[Opened],
     log: &str,
 ) -> Error {
-    let Some(remote) = error.remote() else { return plain(error, handle.uuid, what) };
-    let said = [remote.message.as_str(), log];
+    let message = match error {
+        agent_libvirt::Error::Remote(remote) => remote.message.as_str(),
+        agent_libvirt::Error::Qmp(qemu) => qemu.desc.as_str(),
+        _ => return plain(error, handle.uuid, what),
+    };
+    let said = [message, log];
     if let Some((path, qemu)) = said.iter().find_map(|text| no_direct_io(text)) {
         let of_path = disks.iter().find(|disk| disk.source == path);
         let disk = of_path.or_else(|| disks.iter().find(|disk| disk.cache.is_direct()));
         let mode = disk.map_or(CacheMode::None, |disk| disk.cache);
         return Error::DirectIo { path, mode, qemu };
     }
-    if let Some(path) = missing_file(&remote.message) {
+    if let Some(path) = missing_file(message) {
         return Error::NoVolume { path };
     }
     // Of a QEMU that ended all at once its log knows more.
-    match lesson::of(&remote.message) {
+    match lesson::of(message) {
         None | Some(Lesson { code: Code::QemuEnded, .. }) if lesson::of(log).is_some() => {
             failed(what, last_line(log).to_owned())
         }

@@ -1,7 +1,7 @@
 //! What is known of this host's domains: the last look at each, and who wants to hear of changes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,10 @@ use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 use super::evidence;
-use crate::domain::{Described, DiskAt};
+use crate::cache::Decision;
+use crate::cache::live::reachable;
+use crate::domain::{Described, DiskAt, Since};
+use crate::spec::Disk;
 use crate::state::{CdromState, Change, DiskState, Domain, Effective, MediaState, State};
 
 /// How many changes are kept for a receiver that does not take them.
@@ -43,6 +46,25 @@ pub struct Registry {
     /// Held from a question to libvirt until its answer is kept and told, so that an older answer neither replaces a newer
     /// one nor is told after it.
     looking: tokio::sync::Mutex<()>,
+    /// Domains whose disks we are having opened anew, and how often.
+    changing: Mutex<BTreeMap<Uuid, usize>>,
+}
+
+/// As long as it lives, nobody finds out what became of a change that is under way.
+#[derive(Debug)]
+pub struct Changing<'a> {
+    registry: &'a Registry,
+    uuid: Uuid,
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        let mut changing = self.registry.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = changing.get_mut(&self.uuid) {
+            *count -= 1;
+        }
+        changing.retain(|_, count| *count > 0);
+    }
 }
 
 impl Registry {
@@ -54,7 +76,24 @@ impl Registry {
             version: watch::Sender::new(0),
             synced: watch::Sender::new(false),
             looking: tokio::sync::Mutex::default(),
+            changing: Mutex::default(),
         }
+    }
+
+    /// Notes that disks of a domain are being opened anew.
+    pub fn changing(&self, uuid: Uuid) -> Changing<'_> {
+        *self.changing.lock().unwrap_or_else(PoisonError::into_inner).entry(uuid).or_default() += 1;
+        Changing { registry: self, uuid }
+    }
+
+    /// Whether they are.
+    pub fn is_changing(&self, uuid: Uuid) -> bool {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&uuid)
+    }
+
+    /// Where QEMU's processes are looked at.
+    pub fn evidence(&self) -> &evidence::Source {
+        &self.evidence
     }
 
     /// Keeps others from looking meanwhile.
@@ -165,30 +204,22 @@ impl Registry {
     fn view(&self, seen: &Seen) -> Domain {
         let active = seen.state.is_active();
         let open = active.then(|| self.evidence.open_files(&seen.described.name, seen.handle.uuid));
-        let effective = |path: &std::path::Path, decided| match &open {
-            None => Effective::of_inactive(decided),
-            Some(open) => {
-                let (direct, evidence) =
-                    open.direct(seen.real_paths.get(path).map_or(path, PathBuf::as_path));
-                Effective::of_active(decided, direct, &evidence)
-            }
+        let direct = |path: &Path| {
+            let real = seen.real_paths.get(path).map_or(path, PathBuf::as_path);
+            open.as_ref().map(|open| open.direct(real))
         };
         let described = &seen.described;
-        let disks = described.disks.iter().map(|DiskAt { disk, target, decided, .. }| DiskState {
-            id: disk.id,
-            target: target.clone(),
-            source: disk.source.clone(),
-            format: disk.format,
-            bus: disk.bus,
-            cache: effective(&disk.source, decided),
-        });
+        let disks = described.disks.iter().map(|at| disk(at, direct(&at.disk.source)));
         let cdroms = described.drives.iter().map(|drive| CdromState {
             drive: drive.drive,
             target: drive.target.clone(),
             cache: drive.mode(),
             media: drive.media.as_ref().map(|source| MediaState {
                 source: source.clone(),
-                cache: effective(source, &drive.decided),
+                cache: match direct(source) {
+                    None => Effective::of_inactive(&drive.decided),
+                    Some((direct, evidence)) => Effective::of_active(&drive.decided, direct, &evidence),
+                },
             }),
         });
         Domain {
@@ -210,5 +241,34 @@ impl Registry {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Uuid, Seen>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A disk as others see it. `open` is how QEMU has it open and who says so; None: the domain is off.
+fn disk(at: &DiskAt, open: Option<(Option<bool>, String)>) -> DiskState {
+    let DiskAt { disk, target, decided, since, readonly: _ } = at;
+    let (cache, live) = match open {
+        None => (Effective::of_inactive(decided), Vec::new()),
+        Some((direct, evidence)) if *since == Since::default() => {
+            let cache = Effective::of_active(decided, direct, &evidence);
+            let live = reachable(&Decision { mode: cache.mode, ..decided.clone() });
+            (cache, live)
+        }
+        Some((direct, evidence)) => {
+            let now = at.in_force(direct);
+            let cache = Effective::of_changed(decided, now, direct, &evidence);
+            let live = reachable(&Decision { mode: cache.mode, ..now.clone() });
+            (cache, live)
+        }
+    };
+    let Disk { id, source, format, bus, cache: _ } = disk;
+    DiskState {
+        id: *id,
+        target: target.clone(),
+        source: source.clone(),
+        format: *format,
+        bus: *bus,
+        cache,
+        live,
     }
 }

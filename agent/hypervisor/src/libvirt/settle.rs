@@ -5,8 +5,9 @@ use uuid::Uuid;
 
 use super::{Libvirt, refusal};
 use crate::cache::{self, CachePlan, Device, Question};
-use crate::domain;
+use crate::domain::{self, Described, Since};
 use crate::error::Error;
+use crate::spec::{CacheChoice, DiskId};
 use crate::state::Domain;
 
 impl Libvirt {
@@ -16,29 +17,49 @@ impl Libvirt {
         let handle = self.ours(&connection, uuid).await?;
         let xml = self.configuration(&connection, &handle).await?;
         let before = self.read(&handle, &xml)?;
+        let mut after = self.decided(&before, &plan.disks).await?;
+        for at in &mut after.drives {
+            let question = Question::again(plan.cdroms, Device::Drive(at.media.as_deref()), &at.decided);
+            at.decided = cache::settle(&self.prober, question).await?;
+        }
+        if after != before {
+            self.configure(&connection, &handle, &domain::rewrite(&xml, &after)?).await?;
+        }
+        self.looked_at(&connection, &handle).await
+    }
+
+    /// A configuration with other modes for some disks. What was done to a running domain is none of its.
+    pub(super) async fn decided(
+        &self,
+        before: &Described,
+        disks: &[(DiskId, CacheChoice)],
+    ) -> Result<Described, Error> {
         let mut after = before.clone();
-        for (id, choice) in &plan.disks {
+        for (id, choice) in disks {
             if let Some(at) = after.disks.iter_mut().find(|at| at.disk.id == *id) {
                 let question = Question::again(*choice, Device::disk(&at.disk), &at.decided);
                 let decided = cache::settle(&self.prober, question).await?;
                 at.decide(decided);
             }
         }
-        for at in &mut after.drives {
-            let question = Question::again(plan.cdroms, Device::Drive(at.media.as_deref()), &at.decided);
-            at.decided = cache::settle(&self.prober, question).await?;
-        }
-        if after != before {
-            let text = domain::rewrite(&xml, &after)?;
-            let defined = connection.domain_define_xml(&text, DefineFlags::empty()).await;
-            let what = || format!("settle the cache modes of `{}`", handle.name);
-            defined.map_err(|error| refusal::plain(&error, uuid, what()))?;
-        }
-        self.looked_at(&connection, &handle).await
+        after.disks.iter_mut().for_each(|at| at.since = Since::default());
+        Ok(after)
+    }
+
+    /// Has libvirt keep another configuration.
+    pub(super) async fn configure(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        xml: &str,
+    ) -> Result<(), Error> {
+        let defined = connection.domain_define_xml(xml, DefineFlags::empty()).await;
+        let what = || format!("settle the cache modes of `{}`", handle.name);
+        defined.map(drop).map_err(|error| refusal::plain(&error, handle.uuid, what()))
     }
 
     /// What a domain is started from, with its passwords: it is given back.
-    async fn configuration(
+    pub(super) async fn configuration(
         &self,
         connection: &Connection,
         handle: &agent_libvirt::Domain,

@@ -13,6 +13,7 @@ use super::point::{Call, Moment};
 use super::vm::Vm;
 use super::world::World;
 use crate::accel::Kvm;
+use crate::cache::live::{Way, way};
 use crate::cache::{CachePlan, Decision, Decisions, Device, Question, settle_with};
 use crate::check::{check, check_disk, check_path};
 use crate::domain::{self, Surroundings};
@@ -63,6 +64,15 @@ impl Domains for Simulated {
 
     async fn settle_cache(&self, uuid: Uuid, plan: &CachePlan, _: Attempt) -> Result<Domain, Error> {
         self.call(Call::SettleCache, |world| world.settle_cache(uuid, plan)).await
+    }
+
+    async fn change_cache(
+        &self,
+        uuid: Uuid,
+        disks: &[(DiskId, CacheChoice)],
+        _: Attempt,
+    ) -> Result<Domain, Error> {
+        self.call(Call::ChangeCache, |world| world.change_cache(uuid, disks)).await
     }
 
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
@@ -175,6 +185,39 @@ impl World {
             drive.cache = plan.cdroms;
         }
         self.change(uuid, |vm| (vm.spec, vm.next) = (spec, next))
+    }
+
+    fn change_cache(&mut self, uuid: Uuid, plan: &[(DiskId, CacheChoice)]) -> Result<Domain, Error> {
+        let vm = self.ours(uuid)?;
+        let (name, state, mut spec, next) =
+            (vm.spec.name.clone(), vm.state, vm.spec.clone(), vm.next.clone());
+        if ![State::Running, State::Paused].contains(&state) {
+            return Err(Error::NotNow { name, verb: "change the cache mode of", state });
+        }
+        let (mut next, mut changed) = (next, Vec::new());
+        for (id, choice) in plan {
+            let vm = self.vm(uuid)?;
+            let Some(at) = vm.spec.disks.iter().position(|disk| disk.id == *id) else {
+                return Err(Error::NoDisk { name, disk: *id });
+            };
+            let (target, now, disk) = vm.disk(at);
+            let wanted = self.settle(*choice, Device::disk(&disk))?;
+            let way = way(&now, &wanted);
+            if let Way::Restart(obstacle) = way {
+                let (from, to, obstacle) = (now.mode, wanted.mode, obstacle.to_string());
+                return Err(Error::NeedsRestart { name, target, from, to, obstacle });
+            }
+            if way == Way::Live {
+                self.open(&disk.source, wanted.mode)?;
+            }
+            spec.disks[at].cache = *choice;
+            next.disks[at] = wanted.clone();
+            changed.push((*id, wanted, way == Way::Live));
+        }
+        self.change(uuid, |vm| {
+            (vm.spec, vm.next) = (spec, next);
+            changed.into_iter().for_each(|(id, wanted, live)| vm.change_mode(id, wanted, live));
+        })
     }
 
     /// What is to run a domain, if this host can.

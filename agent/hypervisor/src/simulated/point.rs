@@ -24,6 +24,7 @@ pub enum Call {
     Suspend,
     Resume,
     SettleCache,
+    ChangeCache,
     Undefine,
     AttachDisk,
     DetachDisk,
@@ -70,6 +71,7 @@ impl Call {
             | Self::Suspend
             | Self::Resume
             | Self::SettleCache
+            | Self::ChangeCache
             | Self::Undefine
             | Self::AttachDisk
             | Self::DetachDisk

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::file::GuestKind;
+use crate::cache::live::reachable;
 use crate::cache::{Decision, Decisions};
 use crate::domain::{free_target, place};
 use crate::lifecycle::Start;
@@ -14,6 +15,9 @@ use crate::state::{CdromState, DiskState, Domain, Effective, MediaState, State};
 
 /// How the twin knows what a file was opened with.
 const EVIDENCE: &str = "the simulated QEMU";
+
+/// What libvirt says of a domain whose monitor was used.
+const TAINT: &str = "tainted: custom monitor control commands issued";
 
 /// A domain: its definition, with what was attached since, and what it does.
 #[derive(Debug, Clone)]
@@ -33,6 +37,10 @@ pub(super) struct Vm {
     live: Decisions,
     /// Disks that somebody had QEMU open anew, with or without O_DIRECT, while it ran.
     reopened: BTreeMap<DiskId, bool>,
+    /// Modes that were changed while it runs.
+    changed: BTreeMap<DiskId, Decision>,
+    /// Whether its monitor was used since it was started.
+    tainted: bool,
     /// What boots, and has not yet had a processor to write its first line with.
     booting: Option<Option<GuestKind>>,
     starts: usize,
@@ -51,6 +59,8 @@ impl Vm {
             live: cache.clone(),
             next: cache,
             reopened: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            tainted: false,
             booting: None,
             starts: 0,
         }
@@ -60,22 +70,32 @@ impl Vm {
     pub(super) fn domain(&self) -> Domain {
         let active = self.state.is_active();
         let cache = if active { &self.live } else { &self.next };
-        let effective = |decided: &Decision, reopened: Option<&bool>| {
-            let direct = reopened.copied().unwrap_or(decided.mode.is_direct());
-            if active {
-                Effective::of_active(decided, Some(direct), EVIDENCE)
-            } else {
-                Effective::of_inactive(decided)
+        let effective = |decided: &Decision, id: Option<DiskId>| {
+            let changed = id.and_then(|id| self.changed.get(&id));
+            let told = changed.unwrap_or(decided).mode.is_direct();
+            let direct = Some(id.and_then(|id| self.reopened.get(&id)).copied().unwrap_or(told));
+            match changed {
+                _ if !active => Effective::of_inactive(decided),
+                None => Effective::of_active(decided, direct, EVIDENCE),
+                Some(now) => Effective::of_changed(decided, now, direct, EVIDENCE),
             }
         };
         let disks = self.spec.disks.iter().zip(&self.targets).zip(&cache.disks);
-        let disks = disks.map(|((disk, target), decided)| DiskState {
-            id: disk.id,
-            target: target.clone(),
-            source: disk.source.clone(),
-            format: disk.format,
-            bus: disk.bus,
-            cache: effective(decided, self.reopened.get(&disk.id)),
+        let disks = disks.map(|((disk, target), decided)| {
+            let cache = effective(decided, Some(disk.id));
+            DiskState {
+                id: disk.id,
+                target: target.clone(),
+                source: disk.source.clone(),
+                format: disk.format,
+                bus: disk.bus,
+                live: if active {
+                    reachable(&Decision { mode: cache.mode, ..decided.clone() })
+                } else {
+                    Vec::new()
+                },
+                cache,
+            }
         });
         let drives = (0..=u8::MAX).zip(&self.spec.cdroms).zip(self.drives.iter().zip(&cache.drives));
         let cdroms = drives.map(|((drive, cdrom), (target, decided))| CdromState {
@@ -97,7 +117,7 @@ impl Vm {
             cdroms: cdroms.collect(),
             interfaces: self.spec.interfaces.clone(),
             vnc_socket: active.then(|| vnc_socket(self.spec.uuid)),
-            taints: Vec::new(),
+            taints: if active && self.tainted { vec![TAINT.to_owned()] } else { Vec::new() },
         }
     }
 
@@ -108,7 +128,7 @@ impl Vm {
     }
 
     pub(super) fn start(&mut self, how: Start, guest: Option<GuestKind>) {
-        self.reopened.clear();
+        self.forget_changes();
         self.live = self.next.clone();
         self.boot(guest);
         match how {
@@ -141,7 +161,7 @@ impl Vm {
 
     pub(super) fn stop(&mut self, state: State) {
         self.state = state;
-        self.reopened.clear();
+        self.forget_changes();
         self.booting = None;
     }
 
@@ -170,6 +190,34 @@ impl Vm {
             }
         }
         self.reopened.remove(&id);
+        self.changed.remove(&id);
+    }
+
+    fn forget_changes(&mut self) {
+        self.reopened.clear();
+        self.changed.clear();
+        self.tainted = false;
+    }
+
+    /// The name of a disk, what is in force of it, and the disk.
+    pub(super) fn disk(&self, at: usize) -> (String, Decision, Disk) {
+        let disk = self.spec.disks[at].clone();
+        let now = self.changed.get(&disk.id).unwrap_or(&self.live.disks[at]).clone();
+        let direct = self.reopened.get(&disk.id).copied().unwrap_or(now.mode.is_direct());
+        let mode = now.mode.with_direct(direct).unwrap_or(now.mode);
+        (self.targets[at].clone(), Decision { mode, ..now }, disk)
+    }
+
+    /// Has QEMU open a disk in another mode, or notes that another word was asked for.
+    pub(super) fn change_mode(&mut self, id: DiskId, wanted: Decision, live: bool) {
+        self.tainted |= live;
+        self.reopened.remove(&id);
+        let at = self.spec.disks.iter().position(|disk| disk.id == id);
+        if at.is_some_and(|at| self.live.disks[at] == wanted) {
+            self.changed.remove(&id);
+        } else {
+            self.changed.insert(id, wanted);
+        }
     }
 
     /// Lays something into a drive, or takes it out.

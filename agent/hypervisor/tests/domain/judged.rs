@@ -2,7 +2,7 @@
 //! from what it keeps.
 
 use agent_hypervisor::cache::Decision;
-use agent_hypervisor::domain::{Described, DiskAt, disk_xml, free_target};
+use agent_hypervisor::domain::{Described, DiskAt, Since, disk_xml, free_target};
 use agent_hypervisor::spec::{Accel, CacheMode, Disk, DiskBus, DiskId};
 use uuid::Uuid;
 
@@ -84,7 +84,7 @@ fn a_running_domain_takes_disks() {
         let (id, decided) = (DiskId(Uuid::from_u128(number)), Decision::explicit(CacheMode::Directsync));
         let cache = decided.choice;
         let disk = Disk { id, source: source.into(), bus, cache, ..case.spec.disks[0].clone() };
-        let at = DiskAt { disk, target, readonly: false, decided };
+        let at = DiskAt { disk, target, readonly: false, decided, since: Since::default() };
         change("attach-device", &disk_xml(&at).unwrap(), &["--live", "--config"]).unwrap();
         attached.push(at);
     }

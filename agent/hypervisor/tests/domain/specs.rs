@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use agent_hypervisor::cache::{Decision, Decisions};
-use agent_hypervisor::domain::{Described, DiskAt, DriveAt, Mark, Surroundings};
+use agent_hypervisor::domain::{Described, DiskAt, DriveAt, Mark, Since, Surroundings};
 use agent_hypervisor::spec::{
     Accel, AccelChoice, BootDevice, CacheChoice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec,
     Firmware, Format, Guest, Interface, InterfaceModel, Machine,
@@ -239,7 +239,13 @@ pub fn expected(spec: &DomainSpec, host: &Surroundings) -> Described {
     let mut names = Names::default();
     let disks = spec.disks.iter().zip(&host.cache.disks).map(|(disk, decided)| {
         let prefix = if disk.bus == DiskBus::Virtio { "vd" } else { "sd" };
-        DiskAt { disk: disk.clone(), target: names.next(prefix), readonly: false, decided: decided.clone() }
+        DiskAt {
+            disk: disk.clone(),
+            target: names.next(prefix),
+            readonly: false,
+            decided: decided.clone(),
+            since: Since::default(),
+        }
     });
     let disks = disks.collect();
     let (bus, prefix) = if spec.machine == Machine::Q35 { ("sata", "sd") } else { ("ide", "hd") };

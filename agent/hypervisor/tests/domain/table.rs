@@ -5,7 +5,7 @@ use std::path::Path;
 
 use agent_hypervisor::cache::evidence::{Answer, By, Evidence, Tried};
 use agent_hypervisor::cache::{Decision, Device, Layer, Question, Sector, Source, Verdict, decide};
-use agent_hypervisor::domain::{DiskAt, DriveAt, Location, cdrom_xml, disk_xml_at, free_target};
+use agent_hypervisor::domain::{DiskAt, DriveAt, Location, Since, cdrom_xml, disk_xml_at, free_target};
 use agent_hypervisor::spec::{Aio, CacheChoice, Disk, DiskBus, DiskId, Format};
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ pub fn rows() -> Vec<Row> {
         taken.push(target.clone());
         let id = DiskId(Uuid::from_u128(taken.len() as u128));
         let disk = Disk { id, source: FILE.into(), format, bus, cache: choice };
-        let at = DiskAt { disk, target, readonly: false, decided };
+        let at = DiskAt { disk, target, readonly: false, decided, since: Since::default() };
         let aio = aio.map_or_else(String::new, |aio| format!(" io={aio}"));
         let seen = match sector {
             Sector::Free => "blank".to_owned(),

@@ -10,6 +10,7 @@ mod follow;
 mod fuse;
 mod guests;
 mod linux;
+mod live;
 mod messages;
 mod room;
 mod volumes;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Records;
 use super::node::{attribute, child, children, word};
 use crate::cache::Decision;
-use crate::domain::described::{DiskAt, DriveAt};
+use crate::domain::described::{DiskAt, DriveAt, Since};
 use crate::domain::device;
 use crate::spec::{CacheMode, Disk, DiskBus, DiskId, Format};
 
@@ -46,7 +46,17 @@ fn disk(domain: Uuid, node: Node<'_, '_>, records: &Records) -> Option<DiskAt> {
         cache: decided.choice,
     };
     let readonly = child(node, "readonly").is_some();
-    Some(DiskAt { disk, target: target.to_owned(), readonly, decided })
+    let since = Since {
+        done: told_since(&decided, records.changed.get(&id)),
+        asked: told_since(&decided, records.changing.get(&id)),
+    };
+    Some(DiskAt { disk, target: target.to_owned(), readonly, decided, since })
+}
+
+/// What QEMU was told of a disk since it was started as `decided`.
+fn told_since(decided: &Decision, record: Option<&(CacheMode, Decision)>) -> Option<Decision> {
+    let (_, told) = record.filter(|(over, _)| *over == decided.mode)?;
+    Some(Decision { aio: decided.aio, sector_bytes: decided.sector_bytes, ..told.clone() })
 }
 
 fn drives<'a, 'input>(cdroms: &[Node<'a, 'input>], records: &Records) -> Vec<(DriveAt, Node<'a, 'input>)> {

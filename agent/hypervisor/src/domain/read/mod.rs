@@ -12,8 +12,11 @@
 //! - a way to wait for the host that is none of ours is told as none;
 //! - what was asked of a cache mode is told as our mark keeps it, unless an operator has changed the mode since: then the
 //!   mode is what is asked for;
+//! - what QEMU was told past libvirt since it was started is told as our mark keeps it, if the disk has the mode that QEMU was
+//!   started with;
 //! - floppies, shared folders and other devices are left out.
 
+mod chain;
 mod disks;
 mod node;
 #[cfg(test)]
@@ -29,7 +32,8 @@ use super::described::{Described, DiskAt, DriveAt, Mark};
 use super::head;
 use crate::cache::Decision;
 use crate::error::Error;
-use crate::spec::{Accel, BootDevice, Firmware, Guest, Interface, InterfaceModel, Mac, Machine};
+use crate::spec::{Accel, BootDevice, CacheMode, Firmware, Guest, Interface, InterfaceModel, Mac, Machine};
+pub(crate) use chain::{Chain, Image, chain};
 use node::{attribute, child, children, word};
 
 /// Reads libvirt's description of a domain.
@@ -107,6 +111,9 @@ fn mark_node<'a, 'input>(domain: Node<'a, 'input>) -> Option<Node<'a, 'input>> {
 struct Records {
     disks: HashMap<Uuid, Decision>,
     drives: HashMap<u8, Decision>,
+    /// What a running QEMU was told since, each with the mode that it was started in.
+    changed: HashMap<Uuid, (CacheMode, Decision)>,
+    changing: HashMap<Uuid, (CacheMode, Decision)>,
 }
 
 impl Records {
@@ -121,6 +128,10 @@ impl Records {
                 records.disks.extend(word(node, "volume").zip(decided()));
             } else if node.has_tag_name((head::NAMESPACE, head::CDROM)) {
                 records.drives.extend(word(node, "drive").zip(decided()));
+            } else if node.has_tag_name((head::NAMESPACE, head::CHANGED)) {
+                records.changed.extend(word(node, "volume").zip(word(node, "over").zip(decided())));
+            } else if node.has_tag_name((head::NAMESPACE, head::CHANGING)) {
+                records.changing.extend(word(node, "volume").zip(word(node, "over").zip(decided())));
             }
         }
         records

@@ -1,0 +1,212 @@
+//! Modes that are changed while the domain runs, where it matters what real QEMU and libvirt make of it: what fails, what was
+//! cut short, and what outlives whom.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use agent_hypervisor::libvirt::Libvirt;
+use agent_hypervisor::lifecycle::{Action, Start};
+use agent_hypervisor::spec::{CacheChoice, CacheMode, DiskId};
+use agent_hypervisor::{Attempt, Domains, Error};
+use agent_libvirt::{Direction, Procedure, SeenFrame};
+use uuid::Uuid;
+use xtask_testbed::guest::Kind;
+use xtask_testbed::libvirt::{Inside, kill_libvirtd, start_libvirtd};
+
+use super::direct_io::{holds, tell};
+use super::room::{self, DIRECT, disk, guest, said, spec, start, virsh};
+
+fn run(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What libvirt starts the domain from, and what it says of the one that runs.
+fn modes_to_libvirt() -> [bool; 2] {
+    [vec!["dumpxml", "--inactive", "vm"], vec!["dumpxml", "vm"]]
+        .map(|words| xtask_testbed::libvirt::virsh(words).unwrap().contains("cache='writeback'"))
+}
+
+#[test]
+fn what_qemu_refuses_leaves_the_old_mode_in_force() {
+    room::run("what_qemu_refuses_leaves_the_old_mode_in_force", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        let mut vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), CacheMode::None));
+        std::fs::create_dir("/srv/other").unwrap();
+        let other = &guest("/srv/other", "data", Kind::Answering);
+        vm.disks.push(disk(other, CacheMode::None));
+        start(&libvirt, &vm).await.unwrap();
+        said(&libvirt, vm.uuid, "GUEST-UP").await;
+        // QEMU may not write there any more. It has the file open still.
+        run("mount", &["--bind", "/srv/other", "/srv/other"]);
+        run("mount", &["-o", "remount,bind,ro", "/srv/other"]);
+        let both = [(vm.disks[0].id, CacheChoice::Writeback), (vm.disks[1].id, CacheChoice::Writeback)];
+        let error = libvirt.change_cache(vm.uuid, &both, Attempt::First).await.unwrap_err();
+        let sentence = error.to_string();
+        assert!(sentence.contains("`vdb` of `vm` from `none` to `writeback`"), "{sentence}");
+        assert!(sentence.contains("Read-only file system"), "{sentence}");
+        let now = libvirt.domain(vm.uuid).await.unwrap();
+        for disk in &now.disks {
+            holds(&disk.cache, CacheMode::None, CacheMode::None, &disk.source);
+        }
+        assert_eq!(modes_to_libvirt(), [false; 2]);
+        tell(b'w', b'W');
+        // When it may again, it does.
+        run("umount", &["/srv/other"]);
+        let now = libvirt.change_cache(vm.uuid, &both, Attempt::Again).await.unwrap();
+        for disk in &now.disks {
+            holds(&disk.cache, CacheMode::Writeback, CacheMode::Writeback, &disk.source);
+        }
+        assert_eq!(modes_to_libvirt(), [true, false]);
+        tell(b'w', b'W');
+        // Another file under the name is not what the guest has written to.
+        let before = libvirt.domain(vm.uuid).await.unwrap();
+        let copy = guest(DIRECT, "copy", Kind::Answering);
+        run("mount", &["--bind", copy.to_str().unwrap(), other.to_str().unwrap()]);
+        let back = [(vm.disks[1].id, CacheChoice::Unsafe)];
+        let error = libvirt.change_cache(vm.uuid, &back, Attempt::First).await.unwrap_err();
+        assert!(error.to_string().contains("is another file than the one that process"), "{error}");
+        assert_eq!(libvirt.domain(vm.uuid).await.unwrap(), before);
+        run("umount", &[other.to_str().unwrap()]);
+    });
+}
+
+#[test]
+fn how_qemu_waits_is_not_changed_while_it_runs() {
+    room::run("how_qemu_waits_is_not_changed_while_it_runs", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        let mut vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), CacheMode::None));
+        vm.disks.push(disk(&guest(DIRECT, "data", Kind::Answering), CacheMode::None));
+        libvirt.define(&vm, Attempt::First).await.unwrap();
+        // As an operator would have it.
+        let text = virsh(["dumpxml", "--inactive", "vm"]);
+        assert_eq!(text.matches("cache='none' discard").count(), 2, "{text}");
+        let text = text.replacen("cache='none' discard", "cache='none' io='native' discard", 1);
+        let text = text.replacen("cache='none' discard", "cache='none' io='io_uring' discard", 1);
+        std::fs::write("/root/vm.xml", text).unwrap();
+        virsh(["define", "/root/vm.xml"]);
+        let started = libvirt.act(vm.uuid, Action::Start(Start::Running), Attempt::First).await.unwrap();
+        assert_eq!(started.disks[0].live, []);
+        assert_eq!(started.disks[1].live, [CacheMode::Writeback, CacheMode::Unsafe]);
+        let change = [(vm.disks[0].id, CacheChoice::Writeback)];
+        let error = libvirt.change_cache(vm.uuid, &change, Attempt::First).await.unwrap_err();
+        let Error::NeedsRestart { obstacle, .. } = &error else { panic!("{error}") };
+        assert!(obstacle.contains("`io='native'`"), "{obstacle}");
+        assert_eq!(libvirt.domain(vm.uuid).await.unwrap(), started);
+        for choice in [CacheChoice::Unsafe, CacheChoice::None] {
+            let change = [(vm.disks[1].id, choice)];
+            let now = libvirt.change_cache(vm.uuid, &change, Attempt::First).await.unwrap();
+            holds(&now.disks[1].cache, choice, choice.as_str().parse().unwrap(), &vm.disks[1].source);
+        }
+    });
+}
+
+/// After which call of libvirt in a change, counted from 1, the agent ends, and whether QEMU has done it by then.
+const ENDS: [(Procedure, usize, bool); 7] = [
+    // The configuration.
+    (Procedure::DomainDefineXmlFlags, 1, false),
+    // What QEMU's nodes are.
+    (Procedure::QemuDomainMonitorCommand, 1, false),
+    // The note that it is asked.
+    (Procedure::DomainSetMetadata, 1, false),
+    // It.
+    (Procedure::QemuDomainMonitorCommand, 2, true),
+    // What the nodes are then.
+    (Procedure::QemuDomainMonitorCommand, 3, true),
+    // The note that it is done.
+    (Procedure::DomainSetMetadata, 2, true),
+    // It does not.
+    (Procedure::DomainSetMetadata, usize::MAX, true),
+];
+
+/// A hypervisor that is dropped in the middle of a change, as one is whose process is killed: what it knew is gone, its
+/// connection is closed, and what it has asked is done all the same.
+async fn cut_short(after: Procedure, count: usize, uuid: Uuid, change: &[(DiskId, CacheChoice)]) {
+    let answers = Arc::new(AtomicUsize::new(0));
+    let (sender, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let mut options = room::options();
+    let counter = Arc::clone(&answers);
+    options.connect.observer = Some(Arc::new(move |frame: SeenFrame| {
+        if frame.known() == Some(after)
+            && frame.direction == Direction::In
+            && counter.fetch_add(1, Ordering::SeqCst) + 1 == count
+        {
+            sender.send(()).unwrap();
+        }
+    }));
+    let libvirt = Libvirt::start(options);
+    libvirt.domain(uuid).await.unwrap();
+    answers.store(0, Ordering::SeqCst);
+    tokio::select! {
+        // The end is told before the answer is handed on.
+        biased;
+        _ = end.recv() => assert!(count < usize::MAX),
+        changed = libvirt.change_cache(uuid, change, Attempt::First) => {
+            changed.unwrap();
+            assert_eq!(count, usize::MAX, "it did not end after {after:?}");
+        }
+    }
+}
+
+/// Whether QEMU ignores flushes of the root disk.
+fn no_flush() -> bool {
+    let query = r#"{"execute":"query-named-block-nodes","arguments":{"flat":true}}"#;
+    let answer: serde_json::Value =
+        serde_json::from_str(&virsh(["qemu-monitor-command", "vm", query])).unwrap();
+    let nodes = answer["return"].as_array().unwrap();
+    let ours = nodes.iter().filter(|node| node["node-name"].as_str().unwrap().starts_with("libvirt-1-"));
+    let told: Vec<bool> = ours.map(|node| node["cache"]["no-flush"].as_bool().unwrap()).collect();
+    assert!(told.len() == 2 && told[0] == told[1], "{nodes:?}");
+    told[0]
+}
+
+#[test]
+fn a_change_that_is_cut_short_anywhere_is_told_as_it_is() {
+    room::run("a_change_that_is_cut_short_anywhere_is_told_as_it_is", &Inside::default(), async || {
+        let first = room::libvirt();
+        let vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), CacheMode::None));
+        start(&first, &vm).await.unwrap();
+        said(&first, vm.uuid, "GUEST-UP").await;
+        drop(first);
+        let (id, path) = (vm.disks[0].id, &vm.disks[0].source);
+        let mut libvirt_ends = 0;
+        for (after, count, done) in ENDS {
+            for (before, wanted) in [
+                (CacheMode::None, CacheMode::Writeback),
+                (CacheMode::Writeback, CacheMode::Unsafe),
+                (CacheMode::Unsafe, CacheMode::Writeback),
+                (CacheMode::Writeback, CacheMode::None),
+            ] {
+                let what = format!("{before} to {wanted}, ended after {after:?} {count}");
+                let change = [(id, wanted.into())];
+                cut_short(after, count, vm.uuid, &change).await;
+                if wanted == CacheMode::Unsafe {
+                    // libvirt may end then, too.
+                    kill_libvirtd().unwrap();
+                    start_libvirtd().unwrap();
+                    libvirt_ends += 1;
+                }
+                let next = room::libvirt();
+                let now = next.domain(vm.uuid).await.unwrap();
+                let mode = if done { wanted } else { before };
+                let cache = &now.disks[0].cache;
+                assert_eq!((cache.mode, cache.requested), (mode, mode.into()), "{what}: {}", cache.reason);
+                holds(cache, mode, mode, path);
+                assert_eq!(no_flush(), mode == CacheMode::Unsafe, "{what}");
+                let kept = virsh(["dumpxml", "vm"]);
+                assert!(!kept.contains("changing"), "{what}: {kept}");
+                // And the next attempt is the last.
+                let now = next.change_cache(vm.uuid, &change, Attempt::Again).await.unwrap();
+                holds(&now.disks[0].cache, wanted, wanted, path);
+                assert!(now.taints.iter().any(|taint| taint.contains("custom monitor")), "{:?}", now.taints);
+                assert_eq!(no_flush(), wanted == CacheMode::Unsafe, "{what}");
+                let settled = format!("cache='{wanted}'");
+                assert!(virsh(["dumpxml", "--inactive", "vm"]).contains(&settled), "{what}");
+            }
+        }
+        assert_eq!(libvirt_ends, ENDS.len());
+        tell(b'w', b'W');
+        super::direct_io::nothing_left();
+    });
+}
