@@ -1,18 +1,20 @@
 //! Modes that are changed while the domain runs, where it matters what real QEMU and libvirt make of it: what fails, what was
 //! cut short, and what outlives whom.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agent_hypervisor::libvirt::Libvirt;
 use agent_hypervisor::lifecycle::{Action, Start};
-use agent_hypervisor::spec::{CacheChoice, CacheMode, DiskId};
+use agent_hypervisor::spec::{CacheChoice, CacheMode, Disk, DiskId, Format};
 use agent_hypervisor::{Attempt, Domains, Error};
 use agent_libvirt::{Direction, Procedure, SeenFrame};
 use uuid::Uuid;
 use xtask_testbed::guest::Kind;
-use xtask_testbed::libvirt::{Inside, kill_libvirtd, start_libvirtd};
+use xtask_testbed::libvirt::{File, Inside, kill_libvirtd, start_libvirtd};
+use xtask_testbed::sequence;
 
 use super::direct_io::{holds, tell};
 use super::room::{self, DIRECT, disk, guest, said, spec, start, virsh};
@@ -208,5 +210,68 @@ fn a_change_that_is_cut_short_anywhere_is_told_as_it_is() {
         assert_eq!(libvirt_ends, ENDS.len());
         tell(b'w', b'W');
         super::direct_io::nothing_left();
+    });
+}
+
+/// Whether modes are changed a thousand times, which takes minutes.
+const FULL: &str = "/root/full";
+
+/// What a domain whose root disk is that of the sequence went through.
+async fn flipped(libvirt: &Libvirt, root: Disk, flips: usize) -> usize {
+    let vm = spec("vm", root);
+    start(libvirt, &vm).await.unwrap();
+    said(libvirt, vm.uuid, sequence::BANNER).await;
+    said(libvirt, vm.uuid, ".").await;
+    let modes = [CacheMode::Writeback, CacheMode::Unsafe, CacheMode::None];
+    let begin = std::time::Instant::now();
+    for mode in modes.iter().copied().cycle().take(flips) {
+        let changed = libvirt.change_cache(vm.uuid, &[(vm.disks[0].id, mode.into())], Attempt::First).await;
+        let cache = changed.unwrap().disks.remove(0).cache;
+        assert_eq!((cache.mode, cache.direct), (mode, Some(mode.is_direct())), "{}", cache.reason);
+    }
+    println!("{flips} changes took {:?}", begin.elapsed());
+    tell(b's', b'S');
+    let console = said(libvirt, vm.uuid, "S").await;
+    assert!(!console[sequence::BANNER.len()..].contains('E'), "the guest found something else than it wrote");
+    libvirt.act(vm.uuid, Action::Destroy, Attempt::First).await.unwrap();
+    libvirt.undefine(vm.uuid, Attempt::First).await.unwrap();
+    console.matches('.').count() * SAID
+}
+
+/// For how many writes the guest says something.
+const SAID: usize = 64;
+
+#[test]
+fn a_guest_that_writes_all_along_loses_nothing() {
+    let full = std::env::var_os("CAIRN_TEST_FULL").is_some();
+    let file = File { path: FULL.into(), mode: 0o644, content: full.to_string().into_bytes() };
+    let inside = Inside { files: vec![file], ..Inside::default() };
+    room::run("a_guest_that_writes_all_along_loses_nothing", &inside, async || {
+        let flips = if std::fs::read_to_string(FULL).unwrap() == "true" { 1002 } else { 60 };
+        let libvirt = room::libvirt();
+        let path = |name: &str| Path::new(DIRECT).join(name);
+        let check = |image: &Path, acknowledged: usize| {
+            let last = sequence::last(&std::fs::read(image).unwrap()).unwrap() as usize;
+            println!("{last} writes, {acknowledged} of them told");
+            // All that was told is there, and it wrote all along.
+            assert!((acknowledged..acknowledged + SAID).contains(&last) && last > 2 * flips);
+        };
+        let raw = path("sequence.raw");
+        std::fs::write(&raw, sequence::disk(64)).unwrap();
+        check(&raw, flipped(&libvirt, disk(&raw, CacheMode::None), flips).await);
+        // A layer over another one: the first lap takes new clusters of it.
+        let (base, overlay) = (path("base.raw"), path("overlay.qcow2"));
+        std::fs::write(&base, sequence::disk(64)).unwrap();
+        let untouched = std::fs::read(&base).unwrap();
+        let words = ["create", "-q", "-f", "qcow2", "-F", "raw", "-b"].map(Path::new);
+        let create = Command::new("qemu-img").args(words).args([&base, &overlay]).status().unwrap();
+        assert!(create.success());
+        let root = Disk { format: Format::Qcow2, ..disk(&overlay, CacheMode::None) };
+        let acknowledged = flipped(&libvirt, root, flips).await;
+        run("qemu-img", &["check", "-q", overlay.to_str().unwrap()]);
+        let flat = path("flat.raw");
+        run("qemu-img", &["convert", "-O", "raw", overlay.to_str().unwrap(), flat.to_str().unwrap()]);
+        check(&flat, acknowledged);
+        assert!(std::fs::read(&base).unwrap() == untouched, "the image under it was written to");
     });
 }
