@@ -11,11 +11,12 @@ use agent_hypervisor::{Error, Kind, spec, state, storage};
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::{host, vm, volume};
 
+use crate::convert_cache::{from_effective, to_request, to_sector};
 use crate::facts::Machines;
 use crate::refusal::Refusal;
 
 /// The same word on the other side.
-trait Same<T> {
+pub(crate) trait Same<T> {
     fn same(self) -> T;
 }
 
@@ -66,7 +67,7 @@ pub fn to_path(text: String) -> Result<PathBuf, Error> {
     Err(Error::Invalid { what, remedy: "write it from `/` on".to_owned() })
 }
 
-fn from_path(path: &Path) -> String {
+pub(crate) fn from_path(path: &Path) -> String {
     path.display().to_string()
 }
 
@@ -110,22 +111,23 @@ pub fn to_spec(vm: vm::Vm) -> Result<spec::DomainSpec, Error> {
 /// # Errors
 /// As [`to_path`].
 pub fn to_disk(disk: vm::Disk) -> Result<spec::Disk, Error> {
-    let vm::Disk { volume, path, format, bus, cache } = disk;
-    let (format, bus, cache) = (format.same(), bus.same(), cache.same());
-    Ok(spec::Disk { id: spec::DiskId(volume), source: to_path(path)?, format, bus, cache })
+    let vm::Disk { volume, path, format, bus, cache, sector } = disk;
+    let (format, bus) = (format.same(), bus.same());
+    let (cache, sector) = (to_request(cache), to_sector(sector));
+    Ok(spec::Disk { id: spec::DiskId(volume), source: to_path(path)?, format, bus, cache, sector })
 }
 
 fn to_cdrom(drive: vm::CdromDrive) -> Result<spec::CdromDrive, Error> {
     let vm::CdromDrive { cache, media } = drive;
-    Ok(spec::CdromDrive { cache: cache.same(), media: media.map(to_path).transpose()? })
+    Ok(spec::CdromDrive { cache: to_request(cache), media: media.map(to_path).transpose()? })
 }
 
 /// What is asked of the disks of a domain when it is turned on.
 #[must_use]
 pub fn to_cache_plan(plan: vm::CachePlan) -> CachePlan {
     let vm::CachePlan { disks, cdroms } = plan;
-    let asked = |vm::DiskCache { volume, cache }| (spec::DiskId(volume), cache.same());
-    CachePlan { disks: disks.into_iter().map(asked).collect(), cdroms: cdroms.same() }
+    let asked = |vm::DiskCache { volume, cache }| (spec::DiskId(volume), to_request(cache));
+    CachePlan { disks: disks.into_iter().map(asked).collect(), cdroms: to_request(cdroms) }
 }
 
 fn to_interface(interface: vm::Interface) -> Result<spec::Interface, Error> {
@@ -195,7 +197,9 @@ pub fn from_domain(domain: state::Domain) -> vm::VmState {
 }
 
 fn from_disk(disk: state::DiskState) -> vm::DiskState {
-    let state::DiskState { id, target, source, format, bus, cache, live: _ } = disk;
+    // What an operator alone can make of a disk is the migration's to know.
+    let state::DiskState { id, target, source, format, bus, cache, live: _, readonly: _, shareable: _ } =
+        disk;
     vm::DiskState {
         volume: id.0,
         target,
@@ -213,11 +217,6 @@ fn from_cdrom(drive: state::CdromState) -> vm::CdromState {
         cache: from_effective(cache),
     });
     vm::CdromState { drive, target, cache: cache.same(), media }
-}
-
-fn from_effective(cache: state::Effective) -> vm::EffectiveCache {
-    let state::Effective { requested, mode, direct, reason } = cache;
-    vm::EffectiveCache { requested: requested.same(), mode: mode.same(), direct, reason }
 }
 
 fn from_interface(interface: spec::Interface) -> vm::Interface {
@@ -287,6 +286,7 @@ impl From<Error> for Refusal {
             Kind::Unsupported => FailureCode::Unsupported,
             Kind::Conflict => FailureCode::Conflict,
             Kind::DirectIo => FailureCode::DirectIo,
+            Kind::LossNotAccepted => FailureCode::LossNotAccepted,
             Kind::GuestSilent => FailureCode::GuestSilent,
             Kind::NoSpace => FailureCode::NoSpace,
             Kind::Unavailable => FailureCode::Unavailable,
@@ -314,7 +314,10 @@ mod tests {
         let spec = to_spec(vm.clone()).unwrap();
         assert_eq!((spec.name.as_str(), spec.firmware), ("web-1", spec::Firmware::Uefi));
         assert_eq!(spec.disks[0].source.to_str(), Some(vm.disks[0].path.as_str()));
-        assert_eq!(spec.disks[0].cache, spec::CacheChoice::Auto);
+        assert_eq!(
+            (spec.disks[0].cache.choice, spec.disks[0].cache.origin),
+            (spec::CacheChoice::Auto, Some(spec::Origin::Global))
+        );
         assert_eq!((spec.cdroms.len(), spec.cdroms[1].media.is_none()), (2, true));
         assert_eq!(from_interface(spec.interfaces[0].clone()), vm.interfaces[0]);
     }
@@ -322,8 +325,13 @@ mod tests {
     #[test]
     fn a_plan_arrives() {
         let vm::StartRequest { cache, .. } = golden("vm-start", "request", "arguments");
-        let disks = vec![(spec::DiskId(cache.disks[0].volume), spec::CacheChoice::Auto)];
-        let expected = CachePlan { disks, cdroms: spec::CacheChoice::Auto };
+        let auto = spec::CacheRequest {
+            choice: spec::CacheChoice::Auto,
+            origin: Some(spec::Origin::Global),
+            accepts_loss: false,
+        };
+        let disks = vec![(spec::DiskId(cache.disks[0].volume), auto)];
+        let expected = CachePlan { disks, cdroms: auto };
         assert_eq!(to_cache_plan(cache), expected);
     }
 

@@ -7,6 +7,8 @@ pub mod bootstrap;
 pub mod cli;
 pub mod config;
 pub mod convert;
+mod convert_cache;
+mod convert_survey;
 pub mod error;
 pub mod facts;
 pub mod health;

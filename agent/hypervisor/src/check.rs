@@ -8,8 +8,9 @@ use std::fmt::Display;
 use std::hash::Hash;
 use std::path::Path;
 
+use crate::cache::evidence;
 use crate::error::Error;
-use crate::spec::{BootDevice, Disk, DomainSpec, Format, Interface, Mac, Machine};
+use crate::spec::{BootDevice, Disk, DiskBus, DomainSpec, Format, Interface, Mac, Machine, Sector};
 use crate::storage::VolumeSpec;
 
 const MIB: u64 = 1024 * 1024;
@@ -133,7 +134,21 @@ fn check_boot(spec: &DomainSpec) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Invalid`]
 pub fn check_disk(disk: &Disk) -> Result<(), Error> {
-    check_path(&disk.source)
+    check_path(&disk.source)?;
+    let Sector::Fixed(Some(bytes)) = disk.sector else { return Ok(()) };
+    let (least, most) = (evidence::SECTOR_BYTES, evidence::PAGE_BYTES);
+    if !bytes.is_power_of_two() || !(least..=most).contains(&bytes) {
+        return Err(invalid(
+            format!("`{bytes}` bytes are no sector of a disk"),
+            format!("choose {least} or {most}"),
+        ));
+    }
+    if disk.bus == DiskBus::Sata && bytes != least {
+        let what =
+            format!("`{}` has sectors of {bytes} bytes, and an AHCI disk has none", disk.source.display());
+        return Err(invalid(what, "attach it by virtio or scsi"));
+    }
+    Ok(())
 }
 
 /// Judges a network card.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::lesson::Code;
-use crate::spec::{CacheMode, DiskId};
+use crate::spec::{CacheMode, DiskId, Origin};
 use crate::state::State;
 
 /// Why something was not done.
@@ -164,6 +164,19 @@ pub enum Error {
         /// What is in the way.
         obstacle: String,
     },
+    /// A mode that may lose the disk is asked for, and nobody said that it may.
+    #[error(
+        "`{}` is to be opened with cache mode `unsafe`{}, with which a crash of the host loses what is on the disk, and nobody \
+         accepted that; set the mode there once more and accept the loss, or ask for `auto` or `writeback`",
+        path.display(),
+        set_for(*origin)
+    )]
+    LossNotAccepted {
+        /// The file.
+        path: PathBuf,
+        /// Where the mode was set.
+        origin: Option<Origin>,
+    },
     /// The guest did not do what it was asked to, in time.
     #[error(
         "the guest of `{name}` did not {what} within {} seconds, and runs on; wait and try again, or force it",
@@ -254,6 +267,16 @@ fn under(top: Option<&Path>) -> String {
     top.map_or_else(String::new, |top| format!(", the image under `{}`,", top.display()))
 }
 
+fn set_for(origin: Option<Origin>) -> &'static str {
+    match origin {
+        None => "",
+        Some(Origin::Volume) => ", as set for the volume",
+        Some(Origin::Vm) => ", as set for the virtual machine",
+        Some(Origin::Storage) => ", as set for the storage",
+        Some(Origin::Global) => ", as set for everything",
+    }
+}
+
 /// Kinds of error that callers treat differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -269,6 +292,8 @@ pub enum Kind {
     Conflict,
     /// No O_DIRECT.
     DirectIo,
+    /// A mode that may lose the disk is asked for, and nobody said that it may.
+    LossNotAccepted,
     /// The guest does not answer.
     GuestSilent,
     /// No space.
@@ -300,6 +325,7 @@ impl Error {
             | Self::InUse { .. }
             | Self::NeedsRestart { .. } => Kind::Conflict,
             Self::DirectIo { .. } | Self::RefusesDirectIo { .. } => Kind::DirectIo,
+            Self::LossNotAccepted { .. } => Kind::LossNotAccepted,
             Self::GuestSilent { .. } => Kind::GuestSilent,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Unavailable { .. } => Kind::Unavailable,

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-use crate::cache::CachePlan;
+use crate::cache::{CachePlan, Decision, Supposed};
 use crate::error::Error;
 use crate::lifecycle::Action;
-use crate::spec::{CacheChoice, Disk, DiskId, DomainSpec};
+use crate::migration::Migration;
+use crate::spec::{CacheRequest, Disk, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
+use crate::survey::Survey;
 
 /// Whether something was perhaps tried before, by an agent that ended before it could say how that went.
 ///
@@ -59,9 +61,15 @@ pub trait Domains: Debug + Send + Sync {
     async fn change_cache(
         &self,
         uuid: Uuid,
-        disks: &[(DiskId, CacheChoice)],
+        disks: &[(DiskId, CacheRequest)],
         attempt: Attempt,
     ) -> Result<Domain, Error>;
+
+    /// In which mode each of these disks would be opened, or why not. Nothing is changed, and there need be no domain.
+    async fn suppose(&self, disks: &[Supposed]) -> Vec<Result<Decision, Error>>;
+
+    /// Whether a domain may migrate as its disks are open, and why not.
+    async fn migration(&self, uuid: Uuid) -> Result<Migration, Error>;
 
     /// Removes a domain that is off, with its console log and its UEFI variables. Its volumes stay.
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error>;
@@ -109,6 +117,9 @@ pub trait Storage: Debug + Send + Sync {
 
     /// What a folder offers. It is made if it is missing and the folder above is there.
     async fn folder(&self, path: &Path) -> Result<Folder, Error>;
+
+    /// What a folder that is there is worth for disks. It takes seconds, and writes to files of its own in the folder.
+    async fn survey(&self, path: &Path) -> Result<Survey, Error>;
 }
 
 /// Both.

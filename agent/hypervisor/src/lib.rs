@@ -25,6 +25,7 @@ pub mod simulated;
 pub mod spec;
 pub mod state;
 pub mod storage;
+pub mod survey;
 
 pub use error::{Error, Kind};
 pub use interface::{Attempt, Domains, Hypervisor, Storage};

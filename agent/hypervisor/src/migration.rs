@@ -5,8 +5,40 @@
 //! it read as it hands over (`drop-cache`), from version 4.0 on.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::spec::CacheMode;
+use crate::state::Domain;
+
+/// The first version of QEMU that drops its cache.
+const DROPS_CACHE_SINCE: (u64, u64) = (4, 0);
+
+/// File systems that several hosts have, as the kernel names them: those that libvirt counts (`virFileIsSharedFS`).
+const SHARED: &[&str] = &[
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "afs",
+    "gpfs",
+    "acfs",
+    "beegfs",
+    "fuse.glusterfs",
+    "fuse.quobyte",
+];
+
+/// Those among them that keep page caches in step (`virFileIsClusterFS`).
+const COHERENT: &[&str] = &["gfs2", "ocfs2", "ceph", "fuse.ceph"];
+
+/// Whether a domain may migrate as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its disks and drives, each with what is to be said of it.
+    pub disks: Vec<(Opened, Verdict)>,
+    /// Whether this QEMU drops what it keeps.
+    pub drops_cache: bool,
+}
 
 /// Where a disk lies, as far as the other host is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +139,65 @@ pub fn verdict(disk: &Opened, drops_cache: bool) -> Verdict {
             Verdict::Unsafe(Unsafe::KeepsCache)
         }
     }
+}
+
+impl Migration {
+    /// Of these disks and drives.
+    #[must_use]
+    pub fn of(disks: Vec<Opened>, drops_cache: bool) -> Self {
+        let judged = disks.into_iter().map(|disk| {
+            let verdict = verdict(&disk, drops_cache);
+            (disk, verdict)
+        });
+        Self { disks: judged.collect(), drops_cache }
+    }
+
+    /// Whether it may.
+    #[must_use]
+    pub fn may(&self) -> bool {
+        self.disks.iter().all(|(_, verdict)| matches!(verdict, Verdict::Safe(_)))
+    }
+}
+
+/// The disks and drives of a domain, as a migration sees them. `reach` tells where a file lies.
+#[must_use]
+pub fn opened(domain: &Domain, reach: impl Fn(&Path) -> Reach) -> Vec<Opened> {
+    let disk = |name: &str, mode, path: Option<&Path>, readonly, shareable| Opened {
+        name: name.to_owned(),
+        mode,
+        reach: path.map_or(Reach::Local, &reach),
+        empty: path.is_none(),
+        readonly,
+        shareable,
+        copied: false,
+    };
+    let disks = domain.disks.iter();
+    let disks =
+        disks.map(|one| disk(&one.target, one.cache.mode, Some(&one.source), one.readonly, one.shareable));
+    let drives = domain.cdroms.iter();
+    let drives = drives.map(|one| {
+        let media = one.media.as_ref();
+        disk(&one.target, one.cache, media.map(|media| media.source.as_path()), true, false)
+    });
+    disks.chain(drives).collect()
+}
+
+/// Where a disk on a file system of this type lies.
+#[must_use]
+pub fn reach(file_system: &str) -> Reach {
+    if COHERENT.contains(&file_system) {
+        Reach::Coherent
+    } else if SHARED.contains(&file_system) {
+        Reach::Shared
+    } else {
+        Reach::Local
+    }
+}
+
+/// Whether a QEMU of this version drops what the page cache has of a disk as it hands over.
+#[must_use]
+pub fn drops_cache(major: u64, minor: u64) -> bool {
+    (major, minor) >= DROPS_CACHE_SINCE
 }
 
 /// Why a domain with these disks may not migrate: a sentence for each disk that is in the way. Empty: it may.

@@ -47,7 +47,29 @@ pub struct Disk {
     /// How the guest sees it.
     pub bus: DiskBus,
     /// How QEMU is to open the file, and every file under it.
-    pub cache: CacheChoice,
+    pub cache: CacheRequest,
+    /// The sector that its guest sees.
+    pub sector: Sector,
+}
+
+/// What is asked of the cache mode of a disk or a drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheRequest {
+    /// What is asked for.
+    pub choice: CacheChoice,
+    /// Where that was set. None: nobody says, as in descriptions that an operator wrote.
+    pub origin: Option<Origin>,
+    /// Whether whoever set it accepts that a crash of the host loses what is on the disk. `unsafe` takes that.
+    pub accepts_loss: bool,
+}
+
+/// The sector that a guest sees on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sector {
+    /// It is known to the guest, or to what a guest has written: it must not change. In bytes; None: QEMU's, which is 512.
+    Fixed(Option<u32>),
+    /// Nobody has written to the disk, and nothing boots from it.
+    Free,
 }
 
 /// Identity of a disk within its domain: that of its volume.
@@ -59,7 +81,7 @@ pub struct DiskId(pub Uuid);
 pub struct CdromDrive {
     /// How QEMU is to open what lies in it. The mode is settled when the domain starts: neither QEMU nor libvirt changes that
     /// of a drive that a guest has.
-    pub cache: CacheChoice,
+    pub cache: CacheRequest,
     /// What lies in it: a file, a raw image.
     pub media: Option<PathBuf>,
 }
@@ -152,6 +174,20 @@ words! {
         Directsync = "directsync",
         /// [`CacheMode::Unsafe`]
         Unsafe = "unsafe",
+    }
+}
+
+words! {
+    /// Where a cache mode was set. The most specific place wins.
+    Origin {
+        /// For the volume.
+        Volume = "volume",
+        /// For the virtual machine.
+        Vm = "vm",
+        /// For the storage.
+        Storage = "storage",
+        /// For everything.
+        Global = "global",
     }
 }
 
@@ -268,23 +304,43 @@ words! {
 impl CdromDrive {
     /// An empty one.
     #[must_use]
-    pub const fn empty(cache: CacheChoice) -> Self {
-        Self { cache, media: None }
+    pub fn empty(cache: impl Into<CacheRequest>) -> Self {
+        Self { cache: cache.into(), media: None }
     }
 
     /// One in which something lies.
     #[must_use]
-    pub fn with(cache: CacheChoice, media: impl Into<PathBuf>) -> Self {
-        Self { cache, media: Some(media.into()) }
+    pub fn with(cache: impl Into<CacheRequest>, media: impl Into<PathBuf>) -> Self {
+        Self { cache: cache.into(), media: Some(media.into()) }
     }
 }
 
 impl Disk {
-    /// Whether they are the same disk, whatever is asked of its cache mode.
+    /// Whether they are the same disk, whatever is asked of its cache mode and its sector.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        let Self { id, source, format, bus, cache: _ } = self;
+        let Self { id, source, format, bus, cache: _, sector: _ } = self;
         (id, source, format, bus) == (&other.id, &other.source, &other.format, &other.bus)
+    }
+}
+
+impl CacheRequest {
+    /// The same, and whoever asks accepts that a crash of the host loses what is on the disk.
+    #[must_use]
+    pub const fn accepting_loss(self) -> Self {
+        Self { accepts_loss: true, ..self }
+    }
+}
+
+impl From<CacheChoice> for CacheRequest {
+    fn from(choice: CacheChoice) -> Self {
+        Self { choice, origin: None, accepts_loss: false }
+    }
+}
+
+impl From<CacheMode> for CacheRequest {
+    fn from(mode: CacheMode) -> Self {
+        CacheChoice::from(mode).into()
     }
 }
 

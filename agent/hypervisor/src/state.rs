@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::cache::Decision;
-use crate::spec::{Accel, CacheChoice, CacheMode, DiskBus, DiskId, Firmware, Format, Interface, Machine};
+use crate::cache::{Decision, Layer};
+use crate::spec::{
+    Accel, Aio, CacheChoice, CacheMode, DiskBus, DiskId, Firmware, Format, Interface, Machine, Origin,
+};
 
 /// A domain as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,10 @@ pub struct DiskState {
     pub cache: Effective,
     /// The modes that it can go over to while the domain runs, as far as QEMU and the guest are concerned; none while it is off.
     pub live: Vec<CacheMode>,
+    /// Whether the guest may only read it, as an operator made it.
+    pub readonly: bool,
+    /// Whether several domains may write to it at once, as an operator made it.
+    pub shareable: bool,
 }
 
 /// A CD-ROM drive as it is.
@@ -84,12 +90,25 @@ pub struct MediaState {
 pub struct Effective {
     /// What was asked for.
     pub requested: CacheChoice,
+    /// Where that was set, if it is known.
+    pub origin: Option<Origin>,
     /// The mode that QEMU works in; of a domain that is off, the one that it will be started in.
     pub mode: CacheMode,
     /// Whether QEMU has the file open with O_DIRECT. None while the domain is off, or if that could not be seen.
     pub direct: Option<bool>,
     /// A sentence for people: how the mode came about and how it is known.
     pub reason: String,
+    /// What one should know; the reason has it, too.
+    pub warnings: Vec<String>,
+    /// How QEMU waits for the host's reads and writes. None: as it likes.
+    pub aio: Option<Aio>,
+    /// The sector that the guest sees, in bytes. None: QEMU's, which is 512.
+    pub sector_bytes: Option<u32>,
+    /// What O_DIRECT was found to be worth at the file and at every image under it, when the mode was chosen; empty where
+    /// nobody had to know.
+    pub layers: Vec<Layer>,
+    /// Which of them decided.
+    pub weakest: Option<usize>,
 }
 
 /// What a domain does. Names are libvirt's.
@@ -143,9 +162,31 @@ impl Effective {
     /// The mode of a disk of a domain that is off.
     #[must_use]
     pub fn of_inactive(decision: &Decision) -> Self {
-        let Decision { choice, mode, why, .. } = decision;
-        let reason = format!("{why}; takes effect when the domain starts");
-        Self { requested: *choice, mode: *mode, direct: None, reason }
+        let reason = format!("{}; takes effect when the domain starts", decision.why);
+        Self::new(decision, decision.mode, None, reason)
+    }
+
+    /// The mode of a disk that there may be.
+    #[must_use]
+    pub fn supposed(decision: &Decision) -> Self {
+        Self::new(decision, decision.mode, None, decision.why.clone())
+    }
+
+    fn new(decision: &Decision, mode: CacheMode, direct: Option<bool>, reason: String) -> Self {
+        let Decision { choice, origin, mode: _, why: _, aio, sector_bytes, warnings, layers, weakest } =
+            decision;
+        Self {
+            requested: *choice,
+            origin: *origin,
+            mode,
+            direct,
+            reason,
+            warnings: warnings.clone(),
+            aio: *aio,
+            sector_bytes: *sector_bytes,
+            layers: layers.clone(),
+            weakest: *weakest,
+        }
     }
 
     /// The mode of a disk that QEMU was told to open anew while the domain runs. `started` is what libvirt's description says.
@@ -166,7 +207,7 @@ impl Effective {
     /// descriptors. `direct` is None where those could not be seen, and `evidence` says where they were looked for.
     #[must_use]
     pub fn of_active(decision: &Decision, direct: Option<bool>, evidence: &str) -> Self {
-        let Decision { choice, mode: decided, why, .. } = decision;
+        let Decision { mode: decided, why, .. } = decision;
         let flag = |direct: bool| if direct { "with O_DIRECT" } else { "without O_DIRECT" };
         let (mode, reason) = match direct {
             None => (*decided, format!("{why}; how QEMU has the file open could not be seen: {evidence}")),
@@ -182,7 +223,7 @@ impl Effective {
                 (mode, reason)
             }
         };
-        Self { requested: *choice, mode, direct, reason }
+        Self::new(decision, mode, direct, reason)
     }
 }
 

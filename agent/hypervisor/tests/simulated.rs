@@ -10,8 +10,8 @@ use std::time::Duration;
 use agent_hypervisor::lifecycle::{Action, Start};
 use agent_hypervisor::simulated::{Call, Control, File, GuestKind, Moment, Outside};
 use agent_hypervisor::spec::{
-    AccelChoice, BootDevice, CacheChoice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format,
-    Guest, Machine,
+    AccelChoice, BootDevice, CacheChoice, CacheMode, CacheRequest, Disk, DiskBus, DiskId, DomainSpec,
+    Firmware, Format, Guest, Machine, Sector,
 };
 use agent_hypervisor::state::{Change, State};
 use agent_hypervisor::storage::VolumeSpec;
@@ -24,8 +24,14 @@ const START: Action = Action::Start(Start::Running);
 const SHUTDOWN: Action = Action::Shutdown { patience: Duration::from_secs(60) };
 
 fn spec(cache: CacheChoice) -> DomainSpec {
-    let disk =
-        Disk { id: ROOT, source: "/volumes/root".into(), format: Format::Raw, bus: DiskBus::Virtio, cache };
+    let disk = Disk {
+        id: ROOT,
+        source: "/volumes/root".into(),
+        format: Format::Raw,
+        bus: DiskBus::Virtio,
+        cache: CacheRequest::from(cache).accepting_loss(),
+        sector: Sector::Fixed(None),
+    };
     DomainSpec {
         uuid: VM,
         name: "web".to_owned(),

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{vm, volume};
+use crate::{cache, migration, survey, vm, volume};
 
 /// One call, as a type.
 pub trait Call: 'static {
@@ -66,53 +66,60 @@ macro_rules! calls {
 
 calls! {
     /// What this host is and can do.
-    HostFacts: "host-facts", "/v2/host/facts", Anew, crate::host::FactsRequest => crate::host::Facts;
+    HostFacts: "host-facts", "/v3/host/facts", Anew, crate::host::FactsRequest => crate::host::Facts;
 
     /// All virtual machines.
-    VmList: "vm-list", "/v2/vm/list", Anew, vm::ListRequest => vm::ListReply;
+    VmList: "vm-list", "/v3/vm/list", Anew, vm::ListRequest => vm::ListReply;
     /// One virtual machine.
-    VmShow: "vm-show", "/v2/vm/show", Anew, vm::VmRequest => vm::VmState;
+    VmShow: "vm-show", "/v3/vm/show", Anew, vm::VmRequest => vm::VmState;
     /// What changes: answered when something has.
-    VmWatch: "vm-watch", "/v2/vm/watch", Anew, vm::WatchRequest => vm::WatchReply;
+    VmWatch: "vm-watch", "/v3/vm/watch", Anew, vm::WatchRequest => vm::WatchReply;
     /// What a guest wrote to its first serial line.
-    VmConsole: "vm-console", "/v2/vm/console", Anew, vm::ConsoleRequest => vm::ConsoleReply;
+    VmConsole: "vm-console", "/v3/vm/console", Anew, vm::ConsoleRequest => vm::ConsoleReply;
     /// Define a virtual machine.
-    VmDefine: "vm-define", "/v2/vm/define", Remembered, vm::DefineRequest => vm::VmState;
+    VmDefine: "vm-define", "/v3/vm/define", Remembered, vm::DefineRequest => vm::VmState;
     /// Turn it on.
-    VmStart: "vm-start", "/v2/vm/start", Remembered, vm::StartRequest => vm::VmState;
+    VmStart: "vm-start", "/v3/vm/start", Remembered, vm::StartRequest => vm::VmState;
     /// Press its power button and wait until it is off.
-    VmShutdown: "vm-shutdown", "/v2/vm/shutdown", Remembered, vm::ButtonRequest => vm::VmState;
+    VmShutdown: "vm-shutdown", "/v3/vm/shutdown", Remembered, vm::ButtonRequest => vm::VmState;
     /// Cut its power.
-    VmDestroy: "vm-destroy", "/v2/vm/destroy", Remembered, vm::VmRequest => vm::VmState;
+    VmDestroy: "vm-destroy", "/v3/vm/destroy", Remembered, vm::VmRequest => vm::VmState;
     /// Press its power button and turn it on again.
-    VmReboot: "vm-reboot", "/v2/vm/reboot", Remembered, vm::RebootRequest => vm::VmState;
+    VmReboot: "vm-reboot", "/v3/vm/reboot", Remembered, vm::RebootRequest => vm::VmState;
     /// Press its reset button.
-    VmReset: "vm-reset", "/v2/vm/reset", Remembered, vm::VmRequest => vm::VmState;
+    VmReset: "vm-reset", "/v3/vm/reset", Remembered, vm::VmRequest => vm::VmState;
     /// Stop its processors.
-    VmSuspend: "vm-suspend", "/v2/vm/suspend", Remembered, vm::VmRequest => vm::VmState;
+    VmSuspend: "vm-suspend", "/v3/vm/suspend", Remembered, vm::VmRequest => vm::VmState;
     /// Let them go on.
-    VmResume: "vm-resume", "/v2/vm/resume", Remembered, vm::VmRequest => vm::VmState;
+    VmResume: "vm-resume", "/v3/vm/resume", Remembered, vm::VmRequest => vm::VmState;
+    /// Whether it may migrate, and why not.
+    VmMigration: "vm-migration", "/v3/vm/migration", Anew, vm::VmRequest => migration::Migration;
     /// Remove its definition; its volumes stay.
-    VmUndefine: "vm-undefine", "/v2/vm/undefine", Remembered, vm::VmRequest => vm::Done;
+    VmUndefine: "vm-undefine", "/v3/vm/undefine", Remembered, vm::VmRequest => vm::Done;
     /// Add a disk.
-    VmAttachDisk: "vm-attach-disk", "/v2/vm/attach-disk", Remembered, vm::AttachRequest => vm::VmState;
+    VmAttachDisk: "vm-attach-disk", "/v3/vm/attach-disk", Remembered, vm::AttachRequest => vm::VmState;
     /// Remove a disk.
-    VmDetachDisk: "vm-detach-disk", "/v2/vm/detach-disk", Remembered, vm::DetachRequest => vm::VmState;
+    VmDetachDisk: "vm-detach-disk", "/v3/vm/detach-disk", Remembered, vm::DetachRequest => vm::VmState;
     /// Lay an image into a CD-ROM drive.
-    VmInsertMedia: "vm-insert-media", "/v2/vm/insert-media", Remembered, vm::InsertRequest => vm::VmState;
+    VmInsertMedia: "vm-insert-media", "/v3/vm/insert-media", Remembered, vm::InsertRequest => vm::VmState;
     /// Empty a CD-ROM drive.
-    VmEjectMedia: "vm-eject-media", "/v2/vm/eject-media", Remembered, vm::EjectRequest => vm::VmState;
+    VmEjectMedia: "vm-eject-media", "/v3/vm/eject-media", Remembered, vm::EjectRequest => vm::VmState;
+
+    /// In which mode disks would be opened.
+    CacheJudge: "cache-judge", "/v3/cache/judge", Anew, cache::JudgeRequest => cache::JudgeReply;
 
     /// One volume.
-    VolumeShow: "volume-show", "/v2/volume/show", Anew, volume::PathRequest => volume::Volume;
+    VolumeShow: "volume-show", "/v3/volume/show", Anew, volume::PathRequest => volume::Volume;
     /// Make a volume.
-    VolumeCreate: "volume-create", "/v2/volume/create", Remembered, volume::CreateRequest => volume::Volume;
+    VolumeCreate: "volume-create", "/v3/volume/create", Remembered, volume::CreateRequest => volume::Volume;
     /// Make it bigger.
-    VolumeResize: "volume-resize", "/v2/volume/resize", Remembered, volume::ResizeRequest => volume::Volume;
+    VolumeResize: "volume-resize", "/v3/volume/resize", Remembered, volume::ResizeRequest => volume::Volume;
     /// Remove it.
-    VolumeDelete: "volume-delete", "/v2/volume/delete", Remembered, volume::PathRequest => vm::Done;
+    VolumeDelete: "volume-delete", "/v3/volume/delete", Remembered, volume::PathRequest => vm::Done;
     /// Copy an image into a storage.
-    ImageImport: "image-import", "/v2/image/import", Remembered, volume::ImportRequest => volume::Image;
+    ImageImport: "image-import", "/v3/image/import", Remembered, volume::ImportRequest => volume::Image;
     /// What a folder offers; it is made if only it is missing.
-    FolderShow: "folder-show", "/v2/folder/show", Anew, volume::PathRequest => volume::Folder;
+    FolderShow: "folder-show", "/v3/folder/show", Anew, volume::PathRequest => volume::Folder;
+    /// What a folder that is there is worth for disks. It takes seconds, and leaves nothing.
+    FolderSurvey: "folder-survey", "/v3/folder/survey", Anew, volume::PathRequest => survey::Survey;
 }

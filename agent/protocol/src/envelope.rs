@@ -69,6 +69,8 @@ pub enum FailureCode {
     Conflict,
     /// The cache mode needs O_DIRECT, and the file system does not take it.
     DirectIo,
+    /// A cache mode that may lose the disk is asked for, and nobody accepted the loss.
+    LossNotAccepted,
     /// The guest did not do what it was asked to.
     GuestSilent,
     /// The file system is full.

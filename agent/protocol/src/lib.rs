@@ -6,15 +6,18 @@
 //! To change a call, change its type and its file under `golden/` together. A change that an agent or server of the
 //! previous version would not understand needs a new [`VERSION`].
 
+pub mod cache;
 pub mod call;
 pub mod envelope;
 pub mod host;
 pub mod join;
+pub mod migration;
+pub mod survey;
 pub mod vm;
 pub mod volume;
 
 /// Version of the protocol. Both sides must speak the same one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Common name in the certificate of the server, the only peer that an agent talks to.
 pub const SERVER_NAME: &str = "cairn-server";

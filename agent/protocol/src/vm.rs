@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::cache::{CacheRequest, EffectiveCache, Sector};
+
 /// A virtual machine to be defined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,7 +48,9 @@ pub struct Disk {
     /// How the guest sees it.
     pub bus: DiskBus,
     /// How QEMU is to open the file, and every file under it.
-    pub cache: CacheChoice,
+    pub cache: CacheRequest,
+    /// The sector that its guest sees.
+    pub sector: Sector,
 }
 
 /// A CD-ROM drive.
@@ -54,7 +58,7 @@ pub struct Disk {
 #[serde(deny_unknown_fields)]
 pub struct CdromDrive {
     /// How QEMU is to open what lies in it.
-    pub cache: CacheChoice,
+    pub cache: CacheRequest,
     /// What lies in it: a file, a raw image.
     pub media: Option<String>,
 }
@@ -143,20 +147,6 @@ pub struct MediaState {
     pub path: String,
     /// How it is opened.
     pub cache: EffectiveCache,
-}
-
-/// The cache mode of a disk, and how it is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EffectiveCache {
-    /// What was asked for.
-    pub requested: CacheChoice,
-    /// The mode that QEMU works in; while the virtual machine is off, the one that it will be started in.
-    pub mode: CacheMode,
-    /// Whether QEMU has the file open with O_DIRECT. None while it is off, or if that could not be seen.
-    pub direct: Option<bool>,
-    /// A sentence for people: how the mode came about and how it is known.
-    pub reason: String,
 }
 
 macro_rules! words {
@@ -321,14 +311,14 @@ requests! {
         /// What is asked of which disk. A disk that is not named keeps the mode that it has.
         disks: Vec<DiskCache>,
         /// What is asked of all CD-ROM drives.
-        cdroms: CacheChoice,
+        cdroms: CacheRequest,
     }
     /// What is asked of a disk.
     DiskCache {
         /// The identity of its volume.
         volume: Uuid,
         /// How QEMU is to open its file, and every file under it.
-        cache: CacheChoice,
+        cache: CacheRequest,
     }
     /// Turns one on.
     StartRequest {

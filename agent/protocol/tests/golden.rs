@@ -61,7 +61,7 @@ fn paths_are_distinct_and_carry_the_major_version() {
 
 #[test]
 fn a_failure_keeps_its_words() {
-    let text = r#"{"protocol":2,"code":"unknown_call","message":"there is no call `/v2/x`"}"#;
+    let text = r#"{"protocol":3,"code":"unknown_call","message":"there is no call `/v3/x`"}"#;
     let failure: Failure = serde_json::from_str(text).unwrap();
     assert_eq!(serde_json::to_string(&failure).unwrap(), text);
 }

@@ -131,9 +131,10 @@ impl IntoResponse for Refusal {
             FailureCode::OperationReused | FailureCode::Exists | FailureCode::Conflict => {
                 StatusCode::CONFLICT
             }
-            FailureCode::Invalid | FailureCode::Unsupported | FailureCode::DirectIo => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            FailureCode::Invalid
+            | FailureCode::Unsupported
+            | FailureCode::DirectIo
+            | FailureCode::LossNotAccepted => StatusCode::UNPROCESSABLE_ENTITY,
             FailureCode::GuestSilent => StatusCode::GATEWAY_TIMEOUT,
             FailureCode::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             FailureCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

@@ -10,9 +10,10 @@ mod volume;
 use std::sync::Arc;
 
 use agent_protocol::call::{
-    FolderShow, HostFacts, ImageImport, VmAttachDisk, VmConsole, VmDefine, VmDestroy, VmDetachDisk,
-    VmEjectMedia, VmInsertMedia, VmList, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend,
-    VmUndefine, VmWatch, VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
+    CacheJudge, FolderShow, FolderSurvey, HostFacts, ImageImport, VmAttachDisk, VmConsole, VmDefine,
+    VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList, VmMigration, VmReboot, VmReset, VmResume,
+    VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine, VmWatch, VolumeCreate, VolumeDelete, VolumeResize,
+    VolumeShow,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -54,6 +55,9 @@ pub fn calls(agent: Arc<Agent>) -> Router {
         .merge(changes::<VolumeDelete, _>(volume::delete))
         .merge(changes::<ImageImport, _>(volume::import))
         .merge(looks::<FolderShow, _>(volume::folder))
+        .merge(looks::<FolderSurvey, _>(volume::survey))
+        .merge(looks::<CacheJudge, _>(vm::judge))
+        .merge(looks::<VmMigration, _>(vm::migration))
         .fallback(call::unknown)
         .layer(DefaultBodyLimit::max(REQUEST_LIMIT))
         .with_state(agent)

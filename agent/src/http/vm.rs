@@ -6,6 +6,8 @@ use std::time::Duration;
 use agent_hypervisor::Attempt;
 use agent_hypervisor::lifecycle::Action;
 use agent_hypervisor::spec::DiskId;
+use agent_protocol::cache::{JudgeReply, JudgeRequest};
+use agent_protocol::migration::Migration;
 use agent_protocol::vm::{
     AttachRequest, ButtonRequest, CachePlan, ConsoleReply, ConsoleRequest, DefineRequest, DetachRequest,
     Done, EjectRequest, InsertRequest, ListReply, ListRequest, RebootRequest, StartRequest, VmRequest,
@@ -14,6 +16,8 @@ use agent_protocol::vm::{
 use uuid::Uuid;
 
 use crate::convert::{from_console, from_domain, to_cache_plan, to_disk, to_path, to_spec, to_start};
+use crate::convert_cache::{from_judgement, to_supposed};
+use crate::convert_survey::from_migration;
 use crate::refusal::Refusal;
 use crate::run::Agent;
 
@@ -93,6 +97,16 @@ async fn turn_on(
 
 async fn act(agent: &Agent, vm: Uuid, action: Action, attempt: Attempt) -> Result<VmState, Refusal> {
     Ok(from_domain(agent.hypervisor.act(vm, action, attempt).await?))
+}
+
+pub async fn judge(agent: Arc<Agent>, request: JudgeRequest) -> Result<JudgeReply, Refusal> {
+    let disks = request.questions.into_iter().map(to_supposed).collect::<Result<Vec<_>, _>>()?;
+    let judged = agent.hypervisor.suppose(&disks).await;
+    Ok(JudgeReply { judgements: judged.into_iter().map(from_judgement).collect() })
+}
+
+pub async fn migration(agent: Arc<Agent>, request: VmRequest) -> Result<Migration, Refusal> {
+    Ok(from_migration(agent.hypervisor.migration(request.vm).await?))
 }
 
 pub async fn undefine(agent: Arc<Agent>, request: VmRequest, attempt: Attempt) -> Result<Done, Refusal> {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use agent_hypervisor::Attempt;
+use agent_protocol::survey::Survey;
 use agent_protocol::vm::Done;
 use agent_protocol::volume::{
     CreateRequest, Folder, Image, ImportRequest, PathRequest, ResizeRequest, Volume,
 };
 
 use crate::convert::{from_folder, from_image, from_volume, to_path, to_volume_spec};
+use crate::convert_survey::from_survey;
 use crate::refusal::Refusal;
 use crate::run::Agent;
 
@@ -33,6 +35,10 @@ pub async fn delete(agent: Arc<Agent>, request: PathRequest, attempt: Attempt) -
 pub async fn import(agent: Arc<Agent>, request: ImportRequest, attempt: Attempt) -> Result<Image, Refusal> {
     let (source, path) = (to_path(request.source)?, to_path(request.path)?);
     Ok(from_image(agent.hypervisor.import_image(&source, &path, attempt).await?))
+}
+
+pub async fn survey(agent: Arc<Agent>, request: PathRequest) -> Result<Survey, Refusal> {
+    Ok(from_survey(agent.hypervisor.survey(&to_path(request.path)?).await?))
 }
 
 pub async fn folder(agent: Arc<Agent>, request: PathRequest) -> Result<Folder, Refusal> {

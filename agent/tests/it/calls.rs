@@ -160,7 +160,7 @@ async fn a_failure_arrives_with_its_kind_and_its_sentence() {
 
     control.refuse_direct_io("/var/lib/cairn/volumes");
     let mut start = golden::<VmStart>();
-    start.cache.disks[0].cache = CacheChoice::None;
+    start.cache.disks[0].cache.choice = CacheChoice::None;
     let (status, code, message) = wire.answer::<VmStart>(id(), start).await.failure();
     assert_eq!((status, code), (422, FailureCode::DirectIo));
     assert!(message.contains("refuses O_DIRECT") && message.contains("`auto` or `writeback`"), "{message}");

@@ -20,7 +20,7 @@ use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::libvirt::{Inside, inside, virsh};
 
 use crate::killed::{Process, until};
-use crate::support::{Host, unplanned};
+use crate::support::{Host, SECTOR, asked, unplanned};
 use crate::wire::Wire;
 
 /// Where volumes lie; nothing else does.
@@ -105,8 +105,8 @@ fn path(name: &str) -> String {
 }
 
 fn disk(name: &str, format: Format) -> Disk {
-    let (volume, cache) = (Uuid::new_v4(), CacheChoice::Auto);
-    Disk { volume, path: path(name), format, bus: DiskBus::Virtio, cache }
+    let (volume, cache) = (Uuid::new_v4(), asked(CacheChoice::Auto));
+    Disk { volume, path: path(name), format, bus: DiskBus::Virtio, cache, sector: SECTOR }
 }
 
 fn names(folder: &str) -> Vec<String> {
@@ -146,14 +146,17 @@ async fn tell(moment: Duration) {
         guest: Guest::Linux,
         boot: vec![BootDevice::Hd],
         disks: vec![disk("root.qcow2", Format::Qcow2)],
-        cdroms: vec![CdromDrive { cache: CacheChoice::Auto, media: None }],
+        cdroms: vec![CdromDrive { cache: asked(CacheChoice::Auto), media: None }],
         interfaces: Vec::new(),
     };
     let (uuid, root_volume) = (vm.uuid, vm.disks[0].volume);
     let this = || VmRequest { vm: uuid };
     let press = || ButtonRequest { vm: uuid, patience_ms: 120_000 };
     story.cut_short::<VmDefine>(DefineRequest { vm }).await;
-    let plan = |cache| CachePlan { disks: vec![DiskCache { volume: root_volume, cache }], ..unplanned() };
+    let plan = |choice| CachePlan {
+        disks: vec![DiskCache { volume: root_volume, cache: asked(choice) }],
+        ..unplanned()
+    };
     let modes = |vm: &VmState| vm.disks.iter().map(|disk| disk.cache.mode).collect::<Vec<_>>();
     let start = StartRequest { vm: uuid, mode: StartMode::Running, cache: plan(CacheChoice::Directsync) };
     let started = story.cut_short::<VmStart>(start).await;

@@ -13,7 +13,7 @@ use agent_protocol::vm::{
 };
 use uuid::Uuid;
 
-use crate::support::{Host, Running, unplanned};
+use crate::support::{Host, Running, asked, unplanned};
 use crate::wire::{Wire, golden};
 
 struct Scene {
@@ -174,8 +174,8 @@ async fn what_is_settled_and_not_started_is_settled_and_started_by_the_repeat() 
     let scene = Scene::new().await;
     let vm = scene.machine("a").await;
     let root = scene.wire.call::<VmShow>(VmRequest { vm }).await.disks[0].volume;
-    let planned = |cache| {
-        let disks = vec![DiskCache { volume: root, cache }];
+    let planned = |choice| {
+        let disks = vec![DiskCache { volume: root, cache: asked(choice) }];
         StartRequest { cache: CachePlan { disks, ..unplanned() }, ..start(vm) }
     };
     let operation = Uuid::new_v4();

@@ -19,7 +19,7 @@ use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::libvirt::{Inside, inside, kill_libvirtd, start_libvirtd, virsh};
 
 use crate::killed::{Process, until};
-use crate::support::{Host, unplanned};
+use crate::support::{Host, SECTOR, asked, unplanned};
 use crate::wire::Wire;
 
 fn in_the_room<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
@@ -40,7 +40,8 @@ fn machine(kind: Kind) -> Vm {
         path: path.to_owned(),
         format: Format::Raw,
         bus: DiskBus::Virtio,
-        cache: CacheChoice::Writeback,
+        cache: asked(CacheChoice::Writeback),
+        sector: SECTOR,
     };
     Vm {
         uuid: Uuid::new_v4(),
@@ -164,13 +165,14 @@ fn what_the_unit_allows_is_enough() {
         };
         wire.call::<VolumeCreate>(create).await;
         let mut vm = machine(Kind::Answering);
-        let cache = CacheChoice::Auto;
+        let cache = asked(CacheChoice::Auto);
         vm.disks.push(Disk {
             volume: Uuid::new_v4(),
             path,
             format: Format::Qcow2,
             bus: DiskBus::Virtio,
             cache,
+            sector: SECTOR,
         });
         let uuid = vm.uuid;
         wire.call::<VmDefine>(DefineRequest { vm }).await;

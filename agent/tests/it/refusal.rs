@@ -96,15 +96,15 @@ async fn the_server_is_told_what_is_wrong_with_its_request() {
         (status.as_u16(), failure.code, failure.message)
     };
 
-    let (status, code, message) = failure("/v2/host/paint", "{}").await;
+    let (status, code, message) = failure("/v3/host/paint", "{}").await;
     assert_eq!((status, code), (404, FailureCode::UnknownCall));
-    assert!(message.contains("`/v2/host/paint`"), "{message}");
+    assert!(message.contains("`/v3/host/paint`"), "{message}");
 
     let (status, code, message) = failure("/v1/vm/start", "{}").await;
     assert_eq!((status, code), (400, FailureCode::Protocol));
     assert_eq!(
         message,
-        "this agent speaks version 2 of the protocol, and `/v1/vm/start` is of version 1; bring server and agent to the \
+        "this agent speaks version 3 of the protocol, and `/v1/vm/start` is of version 1; bring server and agent to the \
          same release"
     );
 
@@ -113,17 +113,17 @@ async fn the_server_is_told_what_is_wrong_with_its_request() {
     assert_eq!((status, code), (400, FailureCode::Protocol));
     assert_eq!(
         message,
-        "this agent speaks version 2 of the protocol, and the request is of version 3; bring server and agent to the same \
+        "this agent speaks version 3 of the protocol, and the request is of version 3; bring server and agent to the same \
          release"
     );
 
     let operation = Uuid::new_v4();
-    let strange = format!(r#"{{"protocol":2,"operation":"{operation}","arguments":{{"all":true}}}}"#);
+    let strange = format!(r#"{{"protocol":3,"operation":"{operation}","arguments":{{"all":true}}}}"#);
     let (status, code, message) = failure(HostFacts::PATH, &strange).await;
     assert_eq!((status, code), (400, FailureCode::Request));
     assert!(message.contains("unknown field `all`"), "{message}");
 
-    let unnamed = r#"{"protocol":2,"operation":"7","arguments":{}}"#;
+    let unnamed = r#"{"protocol":3,"operation":"7","arguments":{}}"#;
     assert_eq!(failure(HostFacts::PATH, unnamed).await.1, FailureCode::Request);
     running.stop().await;
 }

@@ -10,6 +10,7 @@ use agent::facts::Sources;
 use agent::link::State;
 use agent::run::Agent;
 use agent_hypervisor::simulated::Simulated;
+use agent_protocol::cache::{CacheRequest, Origin, Sector};
 use agent_protocol::vm::{CacheChoice, CachePlan};
 use packaging_service::files::{Access, create_folder};
 use packaging_service::layout::Layout;
@@ -141,5 +142,13 @@ impl Running {
 
 /// What is asked of a machine of which no disk is named.
 pub fn unplanned() -> CachePlan {
-    CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto }
+    CachePlan { disks: Vec::new(), cdroms: asked(CacheChoice::Auto) }
 }
+
+/// What is asked for by the setting, whatever it costs.
+pub fn asked(choice: CacheChoice) -> CacheRequest {
+    CacheRequest { choice, origin: Origin::Global, accepts_loss: true }
+}
+
+/// What a guest knows of a disk of which nobody said anything else.
+pub const SECTOR: Sector = Sector::Fixed { bytes: 512 };

@@ -57,6 +57,8 @@ words! {
         Unsupported = "unsupported",
         /// The cache mode needs O_DIRECT, and the file system does not take it.
         DirectIo = "direct_io",
+        /// A cache mode that may lose the disk is asked for, and nobody accepted the loss.
+        LossNotAccepted = "loss_not_accepted",
         /// The host tried and failed.
         HostFailed = "host_failed",
         /// The task was cancelled.

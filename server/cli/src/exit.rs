@@ -125,6 +125,7 @@ fn of_reply(code: ErrorCode) -> Code {
         }
         ErrorCode::ChecksumMismatch => Code::Damaged,
         ErrorCode::Unsupported | ErrorCode::DirectIo => Code::Unsupported,
+        ErrorCode::LossNotAccepted => Code::Refused,
         ErrorCode::NoSpace => Code::NoSpace,
         ErrorCode::Busy => Code::Locked,
         ErrorCode::BadCredentials

@@ -169,6 +169,7 @@ fn refused(code: FailureCode) -> Option<ErrorCode> {
         FailureCode::Invalid => ErrorCode::Invalid,
         FailureCode::Unsupported => ErrorCode::Unsupported,
         FailureCode::DirectIo => ErrorCode::DirectIo,
+        FailureCode::LossNotAccepted => ErrorCode::LossNotAccepted,
         FailureCode::GuestSilent => ErrorCode::GuestSilent,
         FailureCode::NoSpace => ErrorCode::NoSpace,
         FailureCode::Unavailable => ErrorCode::AgentUnreachable,

@@ -64,7 +64,8 @@ fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::KeyReused
         | ErrorCode::ChecksumMismatch
         | ErrorCode::Unsupported
-        | ErrorCode::DirectIo => StatusCode::UNPROCESSABLE_ENTITY,
+        | ErrorCode::DirectIo
+        | ErrorCode::LossNotAccepted => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
@@ -183,6 +184,7 @@ mod tests {
             (ErrorCode::NoSpace, "no_space", 507),
             (ErrorCode::Unsupported, "unsupported", 422),
             (ErrorCode::DirectIo, "direct_io", 422),
+            (ErrorCode::LossNotAccepted, "loss_not_accepted", 422),
             (ErrorCode::HostFailed, "host_failed", 502),
             (ErrorCode::Cancelled, "cancelled", 409),
             (ErrorCode::TooManyAttempts, "too_many_attempts", 429),

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use agent_protocol::VERSION;
+use agent_protocol::cache::{CacheRequest, JudgeReply};
 use agent_protocol::call::*;
 use agent_protocol::envelope::{Failure, FailureCode, Reply, Request};
 use agent_protocol::host::Facts;
+use agent_protocol::survey::Survey;
 use agent_protocol::vm::{
-    AttachRequest, CacheChoice, CachePlan, ConsoleReply, Cursor, Done, ListReply, MediaState, State, VmState,
-    WatchReply,
+    AttachRequest, CachePlan, ConsoleReply, Cursor, Done, ListReply, MediaState, State, VmState, WatchReply,
 };
 use agent_protocol::volume::{Folder, Image, Volume};
 use axum::body::Bytes;
@@ -30,7 +31,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::host::golden;
-use crate::machine::{cache, defined, disk_state, reopen};
+use crate::machine::{cache, defined, disk_state, judge, reopen};
 
 /// A running agent. It stops when it is dropped.
 pub struct Agent {
@@ -52,7 +53,7 @@ struct State_ {
     vms: BTreeMap<Uuid, VmState>,
     files: BTreeMap<String, Volume>,
     /// What was asked of the CD-ROM drives of each virtual machine.
-    drives: HashMap<Uuid, CacheChoice>,
+    drives: HashMap<Uuid, CacheRequest>,
     answers: HashMap<Uuid, (String, Result<Value, FailureCode>)>,
     /// Every order that was carried out, by the name of its call.
     orders: Vec<(&'static str, Uuid)>,
@@ -179,6 +180,14 @@ impl World {
     }
 }
 
+/// The reply that the table shows a call with.
+fn shown<C: Call>() -> C::Reply {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/protocol/golden");
+    let text = std::fs::read_to_string(folder.join(format!("{}.json", C::NAME))).unwrap();
+    let shown: Value = serde_json::from_str(&text).unwrap();
+    serde_json::from_value(shown["reply"]["result"].clone()).unwrap()
+}
+
 fn raw(path: &str, size_bytes: u64) -> Volume {
     Volume {
         path: path.to_owned(),
@@ -275,6 +284,12 @@ fn router(world: &Arc<World>) -> Router {
             let lying = vm.cdroms[usize::from(request.drive)].media.take();
             lying.map(|_| vm.clone()).ok_or(FailureCode::Conflict)
         };
+        VmMigration: |state, request| {
+            state.vms.get(&request.vm).ok_or(FailureCode::NotFound)?;
+            Ok(shown::<VmMigration>())
+        };
+        CacheJudge: |_state, request| Ok(JudgeReply { judgements: request.questions.iter().map(judge).collect() });
+        FolderSurvey: |_state, request| Ok(Survey { path: request.path, ..shown::<FolderSurvey>() });
         VolumeShow: |state, request| state.files.get(&request.path).cloned().ok_or(FailureCode::NotFound);
         VolumeCreate: |state, request| {
             let under = request.backing.as_ref().map(|backing| state.files[&backing.path].size_bytes);

@@ -30,13 +30,13 @@ fn with_cdrom(start: bool) -> Value {
 
 /// What is asked of each disk and drive of a machine that is defined.
 fn of_definition(vm: &Vm) -> Vec<CacheChoice> {
-    let drives = vm.cdroms.iter().map(|drive| drive.cache);
-    vm.disks.iter().map(|disk| disk.cache).chain(drives).collect()
+    let drives = vm.cdroms.iter().map(|drive| drive.cache.choice);
+    vm.disks.iter().map(|disk| disk.cache.choice).chain(drives).collect()
 }
 
 /// The same of one that is turned on.
 fn of_plan(plan: &CachePlan) -> Vec<CacheChoice> {
-    plan.disks.iter().map(|disk| disk.cache).chain([plan.cdroms]).collect()
+    plan.disks.iter().map(|disk| disk.cache.choice).chain([plan.cdroms.choice]).collect()
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn the_choice_is_the_hosts_unless_somebody_sets_another() {
 
     scene.succeed(Method::POST, "/api/v1/volumes", json!({"name": "more", "size_bytes": 1 << 20})).await;
     scene.succeed(Method::POST, "/api/v1/vms/web/volumes", json!({"volume": "more"})).await;
-    assert_eq!(world.asked::<VmAttachDisk>().remove(0).disk.cache, auto);
+    assert_eq!(world.asked::<VmAttachDisk>().remove(0).disk.cache.choice, auto);
     // A disk that came later is named, too.
     scene.succeed(Method::POST, "/api/v1/vms/web/reboot", Value::Null).await;
     assert_eq!(of_plan(&world.asked::<VmReboot>().remove(0).cache), [auto; 4]);
@@ -164,7 +164,7 @@ async fn a_step_that_release_0_9_stored_asks_for_what_that_asked_for() {
     let ended = scene.running.ended(&scene.token, &task.id.to_string()).await;
     assert_eq!(ended["state"], "succeeded", "{ended}");
     assert_eq!(of_plan(&world.asked::<VmStart>()[0].cache), [CacheChoice::None; 3]);
-    assert_eq!(world.asked::<VmAttachDisk>()[0].disk.cache, CacheChoice::None);
+    assert_eq!(world.asked::<VmAttachDisk>()[0].disk.cache.choice, CacheChoice::None);
     assert_eq!(of_plan(&world.asked::<VmReboot>()[0].cache), [CacheChoice::None; 4]);
     // From then on it is turned on as every other.
     scene.succeed(Method::POST, "/api/v1/vms/web/reboot", Value::Null).await;

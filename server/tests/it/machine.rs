@@ -1,26 +1,60 @@
 //! What the virtual machines of the played agent look like.
 
+use agent_protocol::cache::{CacheRequest, EffectiveCache, Judgement, Question, Sector};
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::{
     Accel, AccelChoice, CacheChoice, CacheMode, CachePlan, CdromDrive, CdromState, Disk, DiskState,
-    EffectiveCache, MediaState, State, Vm, VmState,
+    MediaState, State, Vm, VmState,
 };
 
 use crate::agent::Outcome;
 
 /// What comes of a choice on a host whose file systems all take O_DIRECT.
-pub fn cache(requested: CacheChoice) -> EffectiveCache {
-    let reason = "`/srv` takes O_DIRECT".to_owned();
-    EffectiveCache { requested, mode: mode(requested), direct: None, reason }
+pub fn cache(request: CacheRequest) -> EffectiveCache {
+    EffectiveCache {
+        requested: request.choice,
+        origin: Some(request.origin),
+        mode: mode(request),
+        direct: None,
+        reason: "`/srv` takes O_DIRECT".to_owned(),
+        warnings: Vec::new(),
+        io: None,
+        sector_bytes: 512,
+        evidence: Vec::new(),
+    }
 }
 
-fn mode(choice: CacheChoice) -> CacheMode {
-    match choice {
+fn mode(request: CacheRequest) -> CacheMode {
+    match request.choice {
         CacheChoice::Auto | CacheChoice::None => CacheMode::None,
         CacheChoice::Writeback => CacheMode::Writeback,
         CacheChoice::Writethrough => CacheMode::Writethrough,
         CacheChoice::Directsync => CacheMode::Directsync,
         CacheChoice::Unsafe => CacheMode::Unsafe,
+    }
+}
+
+/// What comes of a disk, on a host on which nothing below `/srv/ram` takes O_DIRECT.
+pub fn judge(question: &Question) -> Judgement {
+    let refused = question.path.starts_with("/srv/ram");
+    let mut cache = cache(question.cache);
+    match question.cache.choice {
+        CacheChoice::None | CacheChoice::Directsync if refused => {
+            let message = format!("`{}` cannot be opened with O_DIRECT; ask for `auto`", question.path);
+            return Judgement::Refused { message };
+        }
+        CacheChoice::Auto if refused => cache.mode = CacheMode::Writeback,
+        _ => {}
+    }
+    cache.sector_bytes = sector_bytes(question.sector);
+    Judgement::Decided(cache)
+}
+
+/// What a guest sees, on a host whose disks have large sectors.
+fn sector_bytes(sector: Sector) -> u32 {
+    match sector {
+        Sector::Free => 4096,
+        Sector::Fixed { bytes } => bytes,
     }
 }
 
@@ -31,7 +65,7 @@ pub fn disk_state(number: usize, disk: Disk) -> DiskState {
         path: disk.path,
         format: disk.format,
         bus: disk.bus,
-        cache: cache(disk.cache),
+        cache: EffectiveCache { sector_bytes: sector_bytes(disk.sector), ..cache(disk.cache) },
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
-use super::evidence::{Answer, Evidence, SECTOR_BYTES, words};
+use super::evidence::{Answer, Evidence, PAGE_BYTES, SECTOR_BYTES, words};
 use super::{Decision, Device, Layer};
 use crate::error::Error;
-use crate::spec::{Aio, CacheChoice, CacheMode, DiskBus};
+use crate::spec::{Aio, CacheChoice, CacheMode, CacheRequest, DiskBus, Origin, Sector};
 
 /// What a disk lies on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,20 +21,15 @@ pub enum Source {
     Iscsi,
 }
 
-/// The sector that the guest sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sector {
-    /// It is known to the guest, or to what a guest has written: it must not change. None: 512 bytes.
-    Fixed(Option<u32>),
-    /// Nobody has written to the disk, and nothing boots from it.
-    Free,
-}
-
 /// All that a decision depends on, but for what is under the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {
     /// What is asked for.
     pub choice: CacheChoice,
+    /// Where that was set.
+    pub origin: Option<Origin>,
+    /// Whether whoever set it accepts that a crash of the host loses what is on the disk.
+    pub accepts_loss: bool,
     /// Of what.
     pub device: Device<'a>,
     /// What it lies on.
@@ -88,17 +83,24 @@ pub enum Verdict {
 impl<'a> Question<'a> {
     /// What is asked of a device on a file of which nothing else is known.
     #[must_use]
-    pub fn new(choice: CacheChoice, device: Device<'a>) -> Self {
+    pub fn new(request: impl Into<CacheRequest>, device: Device<'a>) -> Self {
+        let CacheRequest { choice, origin, accepts_loss } = request.into();
         let (source, sector) = (Source::File, Sector::Fixed(None));
         // What stands in a description libvirt has taken, which asked QEMU.
-        Self { choice, device, source, aio: None, sector, io_uring: true }
+        Self { choice, origin, accepts_loss, device, source, aio: None, sector, io_uring: true }
+    }
+
+    /// What is asked of a disk that is new to a domain.
+    #[must_use]
+    pub fn of_disk(disk: &'a crate::spec::Disk) -> Self {
+        Self { sector: disk.sector, ..Self::new(disk.cache, Device::disk(disk)) }
     }
 
     /// The same of a device that has been decided about before: what its guest knows of it stays.
     #[must_use]
-    pub fn again(choice: CacheChoice, device: Device<'a>, before: &Decision) -> Self {
+    pub fn again(request: impl Into<CacheRequest>, device: Device<'a>, before: &Decision) -> Self {
         let sector = Sector::Fixed(before.sector_bytes);
-        Self { aio: before.aio, sector, ..Self::new(choice, device) }
+        Self { aio: before.aio, sector, ..Self::new(request, device) }
     }
 }
 
@@ -109,6 +111,7 @@ impl Ruling {
         let Self { mut decision, warnings } = self;
         for warning in warnings {
             decision.why += &format!("; beware: {warning}");
+            decision.warnings.push(warning.to_string());
         }
         decision
     }
@@ -137,10 +140,11 @@ impl fmt::Display for Warning {
 /// every image under it, the file first; None: nobody has looked.
 ///
 /// `writethrough` is never chosen: it costs a flush for each write, and keeps nothing that the guest's own flushes do not
-/// keep. `unsafe` is never chosen either.
+/// keep. `unsafe` is never chosen either, and taken for a disk only from somebody who accepts the loss.
 ///
 /// # Errors
-/// [`Error::RefusesDirectIo`] if a mode is asked for in as many words that a file system under the device does not take.
+/// [`Error::RefusesDirectIo`] if a mode is asked for in as many words that a file system under the device does not take,
+/// [`Error::LossNotAccepted`] if `unsafe` is.
 pub fn decide(question: &Question<'_>, layers: Option<&[Layer]>) -> Result<Verdict, Error> {
     let mut ruling = match (question.choice, question.device, question.source) {
         (CacheChoice::Auto, Device::Drive(_), _) => {
@@ -158,14 +162,19 @@ pub fn decide(question: &Question<'_>, layers: Option<&[Layer]>) -> Result<Verdi
         (CacheChoice::Auto, Device::Disk { .. }, Source::Iscsi) => {
             automatic(CacheMode::None, "over iSCSI: QEMU speaks it itself, past the page cache")
         }
-        (CacheChoice::Auto, Device::Disk { bus, .. }, Source::File | Source::Block) => {
+        (CacheChoice::Auto, Device::Disk { .. }, Source::File | Source::Block) => {
             let Some(layers) = layers else { return Ok(Verdict::Ask) };
-            by_layers(question.sector, bus, layers)
+            let mut ruling = by_layers(question, layers);
+            ruling.decision.layers = layers.to_vec();
+            ruling
         }
         (CacheChoice::None, ..) => return explicit(CacheMode::None, question, layers),
         (CacheChoice::Directsync, ..) => return explicit(CacheMode::Directsync, question, layers),
         (CacheChoice::Writeback, ..) => ruled(Decision::explicit(CacheMode::Writeback)),
         (CacheChoice::Writethrough, ..) => ruled(Decision::explicit(CacheMode::Writethrough)),
+        (CacheChoice::Unsafe, Device::Disk { file, .. }, _) if !question.accepts_loss => {
+            return Err(Error::LossNotAccepted { path: file.to_owned(), origin: question.origin });
+        }
         (CacheChoice::Unsafe, ..) => ruled(Decision::explicit(CacheMode::Unsafe)),
     };
     finish(question, &mut ruling);
@@ -178,14 +187,20 @@ fn explicit(mode: CacheMode, question: &Question<'_>, layers: Option<&[Layer]>) 
     let local = matches!(question.source, Source::File | Source::Block);
     if let Some((file, ..)) = question.device.opened().filter(|_| local) {
         let Some(layers) = layers else { return Ok(Verdict::Ask) };
-        if let Some((weak, worth)) = weakest(layers, question.sector) {
-            let warning = match worth {
-                Worth::Refuses(refusal) => return Err(refused(question.device, file, mode, weak, &refusal)),
-                Worth::Buffers => Warning::StillBuffered,
-                Worth::Larger(bytes) => Warning::SmallWrites { bytes },
-                Worth::Checksums => Warning::Checksums,
-            };
-            ruling.warnings.push(warning);
+        ruling.decision.layers = layers.to_vec();
+        if let Some((at, worth)) = weakest(layers, question.sector) {
+            ruling.decision.weakest = Some(at);
+            match worth {
+                Worth::Refuses(refusal) => {
+                    return Err(refused(question.device, file, mode, &layers[at], &refusal));
+                }
+                Worth::Buffers => ruling.warnings.push(Warning::StillBuffered),
+                Worth::Larger(bytes) if can_show(bytes, question) => {
+                    ruling.decision.sector_bytes = Some(bytes);
+                }
+                Worth::Larger(bytes) => ruling.warnings.push(Warning::SmallWrites { bytes }),
+                Worth::Checksums => ruling.warnings.push(Warning::Checksums),
+            }
         }
     }
     finish(question, &mut ruling);
@@ -214,16 +229,17 @@ fn refused(device: Device<'_>, file: &Path, mode: CacheMode, weak: &Layer, refus
 }
 
 /// O_DIRECT where it is worth something all the way down, and the page cache elsewhere.
-fn by_layers(sector: Sector, bus: DiskBus, layers: &[Layer]) -> Ruling {
-    let Some((weak, worth)) = weakest(layers, sector) else {
+fn by_layers(question: &Question<'_>, layers: &[Layer]) -> Ruling {
+    let Some((at, worth)) = weakest(layers, question.sector) else {
         let at = layers.first().map_or_else(String::new, |top| {
             format!("`{}` on {} takes O_DIRECT", top.folder.display(), top.evidence.file_system)
         });
         return automatic(CacheMode::None, &format!("here: {at}"));
     };
+    let weak = &layers[at];
     let Evidence { mount, file_system, .. } = &weak.evidence;
     let place = format!("`{}` ({file_system})", mount.display());
-    let place = match layers.first().is_some_and(|top| top.path == weak.path) {
+    let place = match at == 0 {
         true => place,
         false => format!("{place}, where the image `{}` under it lies,", weak.path.display()),
     };
@@ -232,13 +248,12 @@ fn by_layers(sector: Sector, bus: DiskBus, layers: &[Layer]) -> Ruling {
         Worth::Buffers => {
             (CacheMode::Writeback, None, "accepts O_DIRECT and uses the page cache all the same".to_owned())
         }
-        // An AHCI disk has sectors of 512 bytes and no others.
-        Worth::Larger(bytes) if sector == Sector::Free && bus != DiskBus::Sata => {
+        Worth::Larger(bytes) if can_show(bytes, question) => {
             let because = format!("takes O_DIRECT in blocks of {bytes} bytes, and so does the guest");
             (CacheMode::None, Some(bytes), because)
         }
         Worth::Larger(bytes) => {
-            let seen = sector_bytes_of(sector);
+            let seen = sector_bytes_of(question.sector);
             let because = format!("takes O_DIRECT in blocks of {bytes} bytes, and the guest's are of {seen}");
             (CacheMode::Writeback, None, because)
         }
@@ -250,7 +265,18 @@ fn by_layers(sector: Sector, bus: DiskBus, layers: &[Layer]) -> Ruling {
     };
     let mut ruling = automatic(mode, &format!("here: {place} {because}"));
     ruling.decision.sector_bytes = sector_bytes;
+    ruling.decision.weakest = Some(at);
     ruling
+}
+
+/// Whether the guest can be shown sectors of this many bytes: it has seen no others, and takes them. An AHCI disk has sectors
+/// of 512 bytes and no others, and few guests take more than a page.
+fn can_show(bytes: u32, question: &Question<'_>) -> bool {
+    let takes = match question.device {
+        Device::Disk { bus: DiskBus::Virtio | DiskBus::Scsi, .. } => bytes <= PAGE_BYTES,
+        Device::Disk { bus: DiskBus::Sata, .. } | Device::Drive(_) => false,
+    };
+    takes && question.sector == Sector::Free
 }
 
 /// What keeps O_DIRECT from being all that it is elsewhere.
@@ -262,7 +288,7 @@ enum Worth {
 }
 
 /// The layer where O_DIRECT is worth least, the topmost of such; None: it is worth all everywhere.
-fn weakest(layers: &[Layer], sector: Sector) -> Option<(&Layer, Worth)> {
+fn weakest(layers: &[Layer], sector: Sector) -> Option<(usize, Worth)> {
     let worth = |layer: &Layer| match layer.answer {
         Answer::Refused(errno) => Some((4, Worth::Refuses(words(errno)))),
         Answer::Buffered => Some((3, Worth::Buffers)),
@@ -271,15 +297,15 @@ fn weakest(layers: &[Layer], sector: Sector) -> Option<(&Layer, Worth)> {
             layer.evidence.has_checksums().then_some((1, Worth::Checksums))
         }
     };
-    let mut weakest: Option<(u8, &Layer, Worth)> = None;
-    for layer in layers {
+    let mut weakest: Option<(u8, usize, Worth)> = None;
+    for (at, layer) in layers.iter().enumerate() {
         if let Some((rank, found)) = worth(layer)
             && weakest.as_ref().is_none_or(|(least, ..)| rank > *least)
         {
-            weakest = Some((rank, layer, found));
+            weakest = Some((rank, at, found));
         }
     }
-    weakest.map(|(_, layer, worth)| (layer, worth))
+    weakest.map(|(_, at, worth)| (at, worth))
 }
 
 fn sector_bytes_of(sector: Sector) -> u32 {
@@ -301,6 +327,7 @@ fn automatic(mode: CacheMode, because: &str) -> Ruling {
 /// What does not depend on where the mode comes from.
 fn finish(question: &Question<'_>, ruling: &mut Ruling) {
     let Ruling { decision, warnings } = ruling;
+    decision.origin = question.origin;
     decision.aio = match (question.aio, question.source) {
         (None, _) => None,
         (Some(_), Source::Rbd | Source::Iscsi) => {

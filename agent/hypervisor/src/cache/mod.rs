@@ -11,15 +11,16 @@
 mod decide;
 pub mod evidence;
 pub mod live;
+pub(crate) mod own;
 pub(crate) mod probe;
 mod trial;
 
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::spec::{Aio, CacheChoice, CacheMode, DiskBus, DiskId, Format};
+use crate::spec::{Aio, CacheChoice, CacheMode, CacheRequest, DiskBus, DiskId, Format, Origin, Sector};
 
-pub use decide::{Question, Ruling, Sector, Source, Verdict, Warning, decide};
+pub use decide::{Question, Ruling, Source, Verdict, Warning, decide};
 use evidence::{Answer, Evidence};
 pub(crate) use probe::Prober;
 
@@ -27,9 +28,24 @@ pub(crate) use probe::Prober;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachePlan {
     /// What is asked of which disk. A disk that is not named keeps the mode that it has.
-    pub disks: Vec<(DiskId, CacheChoice)>,
+    pub disks: Vec<(DiskId, CacheRequest)>,
     /// What is asked of all CD-ROM drives.
-    pub cdroms: CacheChoice,
+    pub cdroms: CacheRequest,
+}
+
+/// What would be asked of a disk that there may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supposed {
+    /// Its file.
+    pub file: PathBuf,
+    /// What is in it.
+    pub format: Format,
+    /// How the guest sees it.
+    pub bus: DiskBus,
+    /// What is asked for.
+    pub cache: CacheRequest,
+    /// The sector that its guest sees.
+    pub sector: Sector,
 }
 
 /// What is opened.
@@ -75,6 +91,8 @@ pub struct Layer {
 pub struct Decision {
     /// What was asked for.
     pub choice: CacheChoice,
+    /// Where that was set, if it is known.
+    pub origin: Option<Origin>,
     /// What that is here.
     pub mode: CacheMode,
     /// The beginning of a sentence that says why: "asked for `auto`, which is `none` here: ...".
@@ -83,6 +101,12 @@ pub struct Decision {
     pub aio: Option<Aio>,
     /// The sector that the guest sees, in bytes. None: QEMU's, which is 512.
     pub sector_bytes: Option<u32>,
+    /// What one should know; the reason ends with it.
+    pub warnings: Vec<String>,
+    /// What O_DIRECT was found to be worth at the file and at every image under it, if somebody looked.
+    pub layers: Vec<Layer>,
+    /// Which of them decided: that where O_DIRECT is worth least. None: it is worth all everywhere.
+    pub weakest: Option<usize>,
 }
 
 /// The modes of all disks and drives of a domain.
@@ -98,7 +122,17 @@ impl Decision {
     /// That `choice` comes to `mode`, and nothing else is said.
     #[must_use]
     pub fn new(choice: CacheChoice, mode: CacheMode, why: impl Into<String>) -> Self {
-        Self { choice, mode, why: why.into(), aio: None, sector_bytes: None }
+        Self {
+            choice,
+            origin: None,
+            mode,
+            why: why.into(),
+            aio: None,
+            sector_bytes: None,
+            warnings: Vec::new(),
+            layers: Vec::new(),
+            weakest: None,
+        }
     }
 
     /// What was asked for in as many words.
@@ -114,7 +148,20 @@ impl Decision {
     /// Whether the mode alone tells all of how it came about.
     #[must_use]
     pub fn is_explicit(&self) -> bool {
-        self.why == Self::explicit(self.mode).why
+        let Self { choice, origin, mode, why, aio: _, sector_bytes: _, warnings, layers, weakest: _ } = self;
+        let told = Self::explicit(*mode);
+        (*choice, origin.is_none(), why) == (told.choice, true, &told.why)
+            && warnings.is_empty()
+            && layers.is_empty()
+    }
+}
+
+impl Supposed {
+    /// What is asked.
+    #[must_use]
+    pub fn question(&self) -> Question<'_> {
+        let device = Device::Disk { file: &self.file, format: self.format, bus: self.bus };
+        Question { sector: self.sector, ..Question::new(self.cache, device) }
     }
 }
 

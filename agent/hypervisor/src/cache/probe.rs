@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::evidence::{By, Evidence, Tried};
-use super::trial;
 use super::{Access, Layer};
+use super::{own, trial};
 use crate::chain;
 use crate::error::Error;
 use crate::mounts::{Mount, Mounts};
 use crate::spec::Format;
+use crate::survey::Survey;
+use crate::survey::measure::measure;
 
 /// A path with more links in it is a loop, as in the kernel (path_resolution(7)).
 const LINKS: usize = 40;
@@ -65,6 +67,15 @@ impl Prober {
     ) -> Result<Vec<Layer>, Error> {
         let owned = file.to_owned();
         self.bounded(file, move |pass| pass.chain(&owned, format, access)).await
+    }
+
+    /// Measures a folder that is there.
+    ///
+    /// # Errors
+    /// As [`Self::chain`].
+    pub(crate) async fn survey(&self, folder: &Path) -> Result<Survey, Error> {
+        let owned = folder.to_owned();
+        self.bounded(folder, move |pass| pass.survey(&owned)).await
     }
 
     /// Does it in a thread that ends whenever it likes.
@@ -156,6 +167,19 @@ impl Pass {
         Ok(layers)
     }
 
+    fn survey(&mut self, folder: &Path) -> Result<Survey, Error> {
+        let mounts = Mounts::now().map_err(|error| unanswered(folder, &error))?;
+        self.prober.state().known.retain(|told, _| mounts.has(told));
+        // What is asked for is told of a file that there may be in it.
+        let layer = self.layer(&mounts, &folder.join("disk"), Access::Write)?;
+        let real = layer.folder.clone();
+        // Each time: this writes files with names wherever it is.
+        own::clear(&real);
+        let layer = Layer { path: folder.to_owned(), ..layer };
+        let survey = measure(&real, layer).map_err(|errno| unanswered(folder, &errno.into()))?;
+        Ok(Survey { path: folder.to_owned(), ..survey })
+    }
+
     fn layer(&mut self, mounts: &Mounts, path: &Path, access: Access) -> Result<Layer, Error> {
         let patience = self.prober.patience;
         let told = |error: io::Error| match error.kind() {
@@ -183,7 +207,7 @@ impl Pass {
         }
         let fresh = self.prober.state().cleared.insert(folder.to_owned());
         if fresh {
-            trial::clear(folder);
+            own::clear(folder);
         }
         let known = self.prober.state().known.get(&mount.told).cloned();
         let mut evidence = match known {

@@ -1,26 +1,17 @@
 //! One look at a place on this host, by the calls that QEMU would make. It may take as long as the file system likes:
 //! [`super::probe`] sees to it that nobody waits for that.
 //!
-//! A file of our own is made, written past the page cache, and gone afterwards. Where the file system can, it never has a
-//! name, so that nothing is left whenever the agent ends; elsewhere it has one of its own, is removed on every way out, and
-//! the next look into the folder removes what a killed agent left.
+//! A file of our own ([`super::own`]) is made, written past the page cache, and gone afterwards.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, StatxFlags, flock, fstat, ioctl_blksszget, open,
-    statx,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, ioctl_blksszget, open, statx};
 use rustix::io::{Errno, pread, pwrite};
-use uuid::Uuid;
 
 use super::evidence::{Alignment, By, Evidence, PAGE_BYTES, SECTOR_BYTES, Tried};
+use super::own::Own;
 use crate::mounts::Mount;
-
-/// What the name of a file of ours begins with, where it has one.
-pub(super) const PREFIX: &str = ".cairn-probe-";
 
 /// Memory at a boundary of its size, as O_DIRECT wants it.
 #[repr(align(4096))]
@@ -123,68 +114,6 @@ pub(super) fn is_full(errno: Errno) -> bool {
     [Errno::NOSPC, Errno::DQUOT].contains(&errno)
 }
 
-/// A file of our own, which goes when this does.
-struct Own {
-    /// Its name, if it has one.
-    path: Option<PathBuf>,
-    file: OwnedFd,
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // What stays is removed by the next look.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-impl Own {
-    fn make(folder: &Path) -> Result<Self, Errno> {
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match open(folder, flags, Mode::RUSR | Mode::WUSR) {
-            Ok(file) => Ok(Self { path: None, file }),
-            // File systems that cannot say so in three ways (open(2), BUGS).
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL | Errno::NOSYS) => {
-                Self::named(folder)
-            }
-            Err(errno) => Err(errno),
-        }
-    }
-
-    /// Made without O_DIRECT: ramfs refuses to make a file with it, and leaves the file behind all the same.
-    fn named(folder: &Path) -> Result<Self, Errno> {
-        let path = folder.join(format!("{PREFIX}{}", Uuid::new_v4().simple()));
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = open(&path, flags, Mode::RUSR | Mode::WUSR)?;
-        let own = Self { path: Some(path), file };
-        // Tells others that somebody is at it. Where locks are not known, nobody clears either.
-        let _ = flock(&own.file, FlockOperation::NonBlockingLockExclusive);
-        Ok(own)
-    }
-
-    /// Where it is opened anew, as QEMU would: the same file whatever becomes of its name.
-    fn reopened(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.file.as_raw_fd()).into()
-    }
-}
-
-/// Removes what looks that ended in their middle left in a folder. That it cannot is no reason not to look.
-pub(super) fn clear(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
-            continue;
-        }
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let left = open(entry.path(), flags, Mode::empty());
-        // Who looks at this moment holds the lock, on this host or on another one that has the file system, too.
-        if left.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()) {
-            let _ = std::fs::remove_file(entry.path());
-        }
-    }
-}
-
 /// What a path is, without waiting for what it leads to.
 pub(super) fn link(path: &Path) -> io::Result<Option<PathBuf>> {
     match rustix::fs::readlink(path, Vec::new()) {
@@ -207,21 +136,6 @@ mod tests {
     fn names(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-
-    #[test]
-    fn what_others_left_is_cleared_and_what_is_in_use_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(format!("{PREFIX}left")), "").unwrap();
-        std::fs::write(folder.path().join("disk"), "").unwrap();
-        let busy = Own::named(folder.path()).unwrap();
-        clear(folder.path());
-        let kept = busy.path.as_ref().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
-        let mut found = names(folder.path());
-        found.sort();
-        assert_eq!(found, [kept, "disk".to_owned()]);
-        drop(busy);
-        assert_eq!(names(folder.path()), ["disk"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::*;
-use crate::spec::{AccelChoice, CacheChoice, CdromDrive, DiskBus, DiskId, Firmware, Guest, InterfaceModel};
+use crate::spec::{AccelChoice, CacheChoice, CdromDrive, DiskId, Firmware, Guest, InterfaceModel};
 use crate::storage::Backing;
 
 fn disk(number: u128) -> Disk {
@@ -14,7 +14,8 @@ fn disk(number: u128) -> Disk {
         source: format!("/volumes/{number}.qcow2").into(),
         format: Format::Qcow2,
         bus: DiskBus::Virtio,
-        cache: CacheChoice::Writeback,
+        cache: CacheChoice::Writeback.into(),
+        sector: Sector::Fixed(None),
     }
 }
 
@@ -24,7 +25,7 @@ fn card(last: u8) -> Interface {
 }
 
 fn drive(source: &str) -> CdromDrive {
-    CdromDrive { cache: CacheChoice::None, media: Some(source.into()) }
+    CdromDrive { cache: CacheChoice::None.into(), media: Some(source.into()) }
 }
 
 fn spec() -> DomainSpec {

@@ -4,7 +4,7 @@ use super::room::{MIB, Room, START, START_PAUSED, check_cache, done};
 use crate::interface::Attempt;
 use crate::lifecycle::Action;
 use crate::simulated::GuestKind;
-use crate::spec::{CacheMode, CdromDrive, Format};
+use crate::spec::{CacheMode, CacheRequest, CdromDrive, Format};
 use crate::state::{Domain, Effective};
 use crate::storage::{Backing, VolumeSpec};
 
@@ -106,7 +106,7 @@ pub(super) async fn media_work_in_every_mode(room: &Room) {
     let mut spec = room.bare("vm");
     spec.cdroms.clear();
     for mode in CacheMode::ALL.iter().copied() {
-        spec.cdroms.push(CdromDrive::with(mode.into(), room.media(mode.as_str()).await));
+        spec.cdroms.push(CdromDrive::with(mode, room.media(mode.as_str()).await));
     }
     let domain = room.paused(&spec).await;
     assert_eq!(media_of(&domain).len(), CacheMode::ALL.len());
@@ -122,7 +122,7 @@ pub(super) async fn media_work_in_every_mode(room: &Room) {
 pub(super) async fn media_inserted_while_it_runs_work_in_every_mode(room: &Room) {
     for mode in CacheMode::ALL.iter().copied() {
         let mut spec = room.bare(mode.as_str());
-        spec.cdroms = vec![CdromDrive::empty(mode.into())];
+        spec.cdroms = vec![CdromDrive::empty(mode)];
         room.define(&spec).await;
         let drive = room.act(spec.uuid, START).await.cdroms[0].cache;
         assert_eq!(drive, mode, "the mode of an empty drive");
@@ -157,7 +157,7 @@ pub(super) async fn a_definition_is_replaced_with_another_mode(room: &Room) {
     let mut spec = room.with_guest("vm", GuestKind::Answering).await;
     spec.memory_bytes = 64 * MIB;
     for mode in CacheMode::ALL.iter().copied() {
-        spec.disks[0].cache = mode.into();
+        spec.disks[0].cache = CacheRequest::from(mode).accepting_loss();
         let domain = done(room.hypervisor.define(&spec, Attempt::Again).await, "replacing a definition");
         check_disks(&domain, &[mode], "the root disk after another definition");
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::{
-    Room, cache, cdroms, console, define, direct, disks, images, live, power, settled, volumes, watch,
+    Room, cache, cdroms, console, define, direct, disks, images, live, power, settled, told, volumes, watch,
 };
 
 /// A case.
@@ -134,6 +134,12 @@ macro_rules! contract_cases {
                 an_image_is_imported_once
                 what_is_no_image_is_not_imported
                 a_folder_is_made_if_it_is_missing;
+            told:
+                a_mode_keeps_where_it_was_set
+                a_mode_that_may_lose_the_disk_needs_consent
+                what_would_come_of_a_disk_is_told
+                a_folder_is_surveyed
+                what_keeps_a_domain_from_migrating_is_told;
             console:
                 a_log_is_read_in_stretches
                 a_log_goes_on_with_every_start

@@ -118,7 +118,7 @@ pub(super) async fn a_drive_keeps_its_mode_while_it_runs(room: &Room) {
     spec.cdroms = vec![CdromDrive::empty(CacheChoice::Unsafe)];
     let media = room.media("iso").await;
     room.paused(&spec).await;
-    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
+    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto.into() };
     assert_eq!(room.settle(spec.uuid, &plan).await.cdroms[0].cache, CacheMode::Unsafe);
     let inserted = room.hypervisor.insert_media(spec.uuid, 0, &media, Attempt::First).await;
     let shown = |domain: &Domain| {

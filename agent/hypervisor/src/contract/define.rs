@@ -29,7 +29,8 @@ pub(super) async fn a_domain_is_shown_as_it_was_defined(room: &Room) {
     assert_eq!((domain.machine, domain.firmware, domain.accel), (Machine::Q35, Firmware::Bios, Accel::Tcg));
     let shown =
         domain.disks.iter().map(|disk| (disk.id, &disk.source, disk.format, disk.bus, disk.cache.requested));
-    let asked = spec.disks.iter().map(|disk| (disk.id, &disk.source, disk.format, disk.bus, disk.cache));
+    let asked =
+        spec.disks.iter().map(|disk| (disk.id, &disk.source, disk.format, disk.bus, disk.cache.choice));
     assert_eq!(shown.collect::<Vec<_>>(), asked.collect::<Vec<_>>());
     assert_eq!(domain.disks.first().map(|disk| disk.target.as_str()), Some("vda"));
     let drives: Vec<_> = domain.cdroms.iter().map(|cdrom| (cdrom.drive, cdrom.media.is_some())).collect();
@@ -207,7 +208,7 @@ pub(super) async fn unknown_domains_are_not_found(room: &Room) {
     }
     let disk = room.blank_disk("data", CacheMode::Writeback).await;
     let media = room.media("iso").await;
-    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
+    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto.into() };
     refused(hypervisor.settle_cache(uuid, &plan, first).await, Kind::NotFound, "settling cache modes");
     refused(hypervisor.undefine(uuid, first).await, Kind::NotFound, "undefining");
     refused(hypervisor.attach_disk(uuid, &disk, first).await, Kind::NotFound, "attaching");
@@ -222,7 +223,7 @@ pub(super) async fn domains_of_others_are_left_alone(room: &Room) {
     room.fixture.outside(Outside::Define { uuid, name: name.clone() }).await;
     assert_eq!(listed(room, "foreign").await, [], "somebody else's domain is listed");
     let hypervisor = &room.hypervisor;
-    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
+    let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto.into() };
     refused(hypervisor.domain(uuid).await, Kind::NotFound, "looking at somebody else's domain");
     refused(hypervisor.console_log(uuid, 0, 1).await, Kind::NotFound, "reading its console log");
     for attempt in [Attempt::First, Attempt::Again] {

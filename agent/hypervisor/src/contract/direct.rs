@@ -76,7 +76,7 @@ pub(super) async fn a_root_disk_is_refused_and_the_way_out_works(room: &Room) {
         }
         // What the error advises.
         for choice in [CacheChoice::Auto, CacheChoice::Writeback] {
-            spec.disks[0].cache = choice;
+            spec.disks[0].cache = choice.into();
             let defined = done(room.hypervisor.define(&spec, Attempt::Again).await, "defining it as advised");
             check_choice(&defined.disks[0].cache, choice, CacheMode::Writeback, false, "a root disk");
             let written = room.console_size(spec.uuid).await;
@@ -110,7 +110,7 @@ pub(super) async fn a_plan_is_refused_and_nothing_changes(room: &Room) {
         for mode in modes(true) {
             // Of the first disk it could be done.
             let wanted = spec.disks.iter().map(|disk| (disk.id, mode.into()));
-            let plan = CachePlan { disks: wanted.collect(), cdroms: CacheChoice::Unsafe };
+            let plan = CachePlan { disks: wanted.collect(), cdroms: CacheChoice::Unsafe.into() };
             for attempt in [Attempt::First, Attempt::Again] {
                 let settled = room.hypervisor.settle_cache(spec.uuid, &plan, attempt).await;
                 refused_early(room, settled, &path, mode, "settling");
@@ -206,13 +206,13 @@ pub(super) async fn a_medium_is_refused(room: &Room) {
     room.blank(source.clone()).await;
     for mode in modes(true) {
         let mut spec = room.bare(mode.as_str());
-        spec.cdroms = vec![CdromDrive::with(mode.into(), source.clone())];
+        spec.cdroms = vec![CdromDrive::with(mode, source.clone())];
         let defined = room.hypervisor.define(&spec, Attempt::First).await;
         refused_early(room, defined, &source, mode, "defining it with a medium");
     }
     for mode in modes(true) {
         let mut spec = room.bare(&format!("empty-{mode}"));
-        spec.cdroms = vec![CdromDrive::empty(mode.into())];
+        spec.cdroms = vec![CdromDrive::empty(mode)];
         room.define(&spec).await;
         for action in [Action::Destroy, START] {
             let on =
@@ -222,7 +222,7 @@ pub(super) async fn a_medium_is_refused(room: &Room) {
             assert_eq!(room.domain(spec.uuid).await, on, "after a refused medium");
         }
         // What the error advises: it counts from the next start on.
-        let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto };
+        let plan = CachePlan { disks: Vec::new(), cdroms: CacheChoice::Auto.into() };
         assert_eq!(room.settle(spec.uuid, &plan).await.cdroms[0].cache, mode);
         room.act(spec.uuid, Action::Destroy).await;
         room.act(spec.uuid, START).await;

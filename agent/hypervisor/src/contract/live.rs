@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::interface::Attempt;
 use crate::lifecycle::Action;
 use crate::simulated::GuestKind;
-use crate::spec::{CacheChoice, CacheMode, DiskId, Format};
+use crate::spec::{CacheChoice, CacheMode, CacheRequest, DiskId, Format};
 use crate::state::{Domain, State};
 use crate::storage::{Backing, VolumeSpec};
 use CacheChoice::{Auto, Directsync, None, Unsafe, Writeback, Writethrough};
@@ -39,15 +39,20 @@ fn is_cached(mode: CacheMode) -> bool {
 }
 
 async fn change(room: &Room, uuid: uuid::Uuid, disk: DiskId, choice: CacheChoice) -> Domain {
-    let changed = room.hypervisor.change_cache(uuid, &[(disk, choice)], Attempt::First).await;
+    let changed = room
+        .hypervisor
+        .change_cache(uuid, &[(disk, CacheRequest::from(choice).accepting_loss())], Attempt::First)
+        .await;
     done(changed, &format!("changing to `{choice}`"))
 }
 
 /// Checks that nothing was done.
 async fn refuses(room: &Room, before: &Domain, disks: &[(DiskId, CacheChoice)], kind: Kind) -> Error {
+    let disks: Vec<_> =
+        disks.iter().map(|(id, choice)| (*id, CacheRequest::from(*choice).accepting_loss())).collect();
     let mut said = Vec::new();
     for attempt in [Attempt::First, Attempt::Again] {
-        let changed = room.hypervisor.change_cache(before.uuid, disks, attempt).await;
+        let changed = room.hypervisor.change_cache(before.uuid, &disks, attempt).await;
         said.push(refused(changed, kind, "changing a mode"));
         assert_eq!(room.domain(before.uuid).await, *before, "after a refused change");
     }
@@ -132,7 +137,7 @@ pub(super) async fn what_needs_a_restart_is_refused_first(room: &Room) {
 
 pub(super) async fn another_word_for_the_same_mode_leaves_qemu_alone(room: &Room) {
     let mut spec = room.with_guest("vm", GuestKind::Silent).await;
-    spec.disks[0].cache = None;
+    spec.disks[0].cache = None.into();
     room.paused(&spec).await;
     for choice in [Auto, None, Auto] {
         let domain = change(room, spec.uuid, spec.disks[0].id, choice).await;
@@ -179,7 +184,7 @@ pub(super) async fn overlays_change_with_all_that_is_under_them(room: &Room) {
     done(room.hypervisor.attach_disk(spec.uuid, &hot, Attempt::First).await, "attaching an overlay");
     for choice in [Writeback, None, Unsafe, None] {
         let ids = [spec.disks[0].id, hot.id];
-        let asked = ids.map(|id| (id, choice));
+        let asked = ids.map(|id| (id, CacheRequest::from(choice).accepting_loss()));
         let changed = room.hypervisor.change_cache(spec.uuid, &asked, Attempt::First).await;
         let domain = done(changed, "changing two overlays");
         check(&domain, 0, CacheMode::None, choice, "an overlay");

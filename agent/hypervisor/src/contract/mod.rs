@@ -26,6 +26,7 @@ mod power;
 mod room;
 mod running;
 mod settled;
+mod told;
 mod volumes;
 mod watch;
 

@@ -16,8 +16,8 @@ use crate::interface::{Attempt, Hypervisor};
 use crate::lifecycle::{Action, Start};
 use crate::simulated::GuestKind;
 use crate::spec::{
-    AccelChoice, BootDevice, CacheChoice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
-    Format, Guest, Machine,
+    AccelChoice, BootDevice, CacheChoice, CacheMode, CacheRequest, CdromDrive, Disk, DiskBus, DiskId,
+    DomainSpec, Firmware, Format, Guest, Machine, Sector,
 };
 use crate::state::{Domain, Effective};
 use crate::storage::{Volume, VolumeSpec};
@@ -114,18 +114,24 @@ impl Room {
     }
 
     /// The same, with a raw root disk that is there, or not.
-    pub(super) fn with_root(&self, suffix: &str, path: PathBuf, cache: impl Into<CacheChoice>) -> DomainSpec {
+    pub(super) fn with_root(
+        &self,
+        suffix: &str,
+        path: PathBuf,
+        cache: impl Into<CacheRequest>,
+    ) -> DomainSpec {
         let disks = vec![self.disk(path, Format::Raw, cache)];
         DomainSpec { boot: vec![BootDevice::Hd], disks, ..self.bare(suffix) }
     }
 
     /// A disk on virtio.
-    pub(super) fn disk(&self, source: PathBuf, format: Format, cache: impl Into<CacheChoice>) -> Disk {
-        Disk { id: DiskId(self.uuid()), source, format, bus: DiskBus::Virtio, cache: cache.into() }
+    pub(super) fn disk(&self, source: PathBuf, format: Format, cache: impl Into<CacheRequest>) -> Disk {
+        let (id, cache) = (DiskId(self.uuid()), cache.into().accepting_loss());
+        Disk { id, source, format, bus: DiskBus::Virtio, cache, sector: Sector::Fixed(None) }
     }
 
     /// A disk on a blank raw volume that is made for it.
-    pub(super) async fn blank_disk(&self, file: &str, cache: impl Into<CacheChoice>) -> Disk {
+    pub(super) async fn blank_disk(&self, file: &str, cache: impl Into<CacheRequest>) -> Disk {
         let path = self.path(file);
         self.blank(path.clone()).await;
         self.disk(path, Format::Raw, cache)

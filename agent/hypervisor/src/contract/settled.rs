@@ -8,7 +8,9 @@ use crate::cache::CachePlan;
 use crate::interface::Attempt;
 use crate::lifecycle::Action;
 use crate::simulated::GuestKind;
-use crate::spec::{CacheChoice, CacheMode, CdromDrive, DiskId, DomainSpec, Firmware, Format, Machine};
+use crate::spec::{
+    CacheChoice, CacheMode, CacheRequest, CdromDrive, DiskId, DomainSpec, Firmware, Format, Machine,
+};
 use crate::state::{Domain, Effective};
 
 const AUTO: CacheChoice = CacheChoice::Auto;
@@ -22,7 +24,8 @@ fn automatic(cache: &Effective, mode: CacheMode, active: bool, at: &Path, what: 
 }
 
 fn plan(disks: &[(DiskId, CacheChoice)], cdroms: CacheChoice) -> CachePlan {
-    CachePlan { disks: disks.to_vec(), cdroms }
+    let disks = disks.iter().map(|(id, choice)| (*id, CacheRequest::from(*choice).accepting_loss()));
+    CachePlan { disks: disks.collect(), cdroms: cdroms.into() }
 }
 
 fn modes(domain: &Domain) -> Vec<(CacheChoice, CacheMode)> {
@@ -159,7 +162,7 @@ pub(super) async fn a_disk_that_comes_again_is_asked_anew(room: &Room) {
     room.define(&spec).await;
     let mut disk = room.blank_disk("data", AUTO).await;
     for choice in [AUTO, CacheChoice::None, AUTO] {
-        disk.cache = choice;
+        disk.cache = choice.into();
         let attached = room.hypervisor.attach_disk(spec.uuid, &disk, Attempt::First).await;
         let domain = done(attached, "attaching");
         check_choice(&domain.disks[1].cache, choice, CacheMode::None, false, "a disk that was here before");

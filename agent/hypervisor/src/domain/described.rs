@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use crate::cache::Decision;
-use crate::spec::{Accel, AccelChoice, BootDevice, CacheMode, Disk, Firmware, Guest, Interface, Machine};
+use crate::spec::{
+    Accel, AccelChoice, BootDevice, CacheMode, CacheRequest, Disk, Firmware, Guest, Interface, Machine,
+};
 
 /// A domain as libvirt describes it. What our types have no word for is told by the nearest one, see [`super::read`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct DiskAt {
     pub target: String,
     /// Whether the guest may only read it.
     pub readonly: bool,
+    /// Whether several domains may write to it at once.
+    pub shareable: bool,
     /// How its file is opened, and why. What was asked for stands in the disk, too.
     pub decided: Decision,
     /// What QEMU was told of it since it was started.
@@ -91,7 +95,7 @@ pub struct DriveAt {
 impl DiskAt {
     /// Changes how its file is opened.
     pub fn decide(&mut self, decided: Decision) {
-        self.disk.cache = decided.choice;
+        self.disk.cache = CacheRequest { origin: decided.origin, ..decided.choice.into() };
         self.decided = decided;
     }
 

@@ -3,6 +3,7 @@
 use super::Plan;
 use super::described::{DiskAt, DriveAt, Mark};
 use super::element::Element;
+use super::kept;
 use crate::cache::Decision;
 use crate::spec::{Accel, DiskId};
 
@@ -16,8 +17,21 @@ pub(super) const CDROM: &str = "cdrom";
 /// And while the domain runs: what its QEMU was told of a disk since it was started, and what it is being told.
 pub(super) const CHANGED: &str = "changed";
 pub(super) const CHANGING: &str = "changing";
+/// What one should know of a mode, and what was found at a file.
+pub(super) const WARNING: &str = "warning";
+pub(super) const LAYER: &str = "layer";
 /// The prefix that stands for the namespace.
 pub(crate) const PREFIX: &str = "cairn";
+
+/// What the elements in our mark are called.
+struct Names {
+    disk: &'static str,
+    cdrom: &'static str,
+    changed: &'static str,
+    changing: &'static str,
+    warning: &'static str,
+    layer: &'static str,
+}
 
 pub(super) fn add(plan: &Plan<'_>, domain: &mut Element) {
     domain.push(Element::new("name").text(&plan.spec.name));
@@ -29,40 +43,61 @@ pub(super) fn add(plan: &Plan<'_>, domain: &mut Element) {
 /// Our mark, in a description.
 pub(super) fn prefixed(mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Element {
     let element = Element::new("cairn:vm").with("xmlns:cairn", NAMESPACE);
-    let names = ["cairn:disk", "cairn:cdrom", "cairn:changed", "cairn:changing"];
-    filled(element, names, mark, disks, drives)
+    let names = Names {
+        disk: "cairn:disk",
+        cdrom: "cairn:cdrom",
+        changed: "cairn:changed",
+        changing: "cairn:changing",
+        warning: "cairn:warning",
+        layer: "cairn:layer",
+    };
+    filled(element, &names, mark, disks, drives)
 }
 
 /// Our mark alone. libvirt puts it into its namespace.
 pub(super) fn bare(mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Element {
-    filled(Element::new(MARK), [DISK, CDROM, CHANGED, CHANGING], mark, disks, drives)
+    let names = Names {
+        disk: DISK,
+        cdrom: CDROM,
+        changed: CHANGED,
+        changing: CHANGING,
+        warning: WARNING,
+        layer: LAYER,
+    };
+    filled(Element::new(MARK), &names, mark, disks, drives)
 }
 
-fn filled(
-    element: Element,
-    [disk, cdrom, changed, changing]: [&'static str; 4],
-    mark: Mark,
-    disks: &[DiskAt],
-    drives: &[DriveAt],
-) -> Element {
+fn filled(element: Element, names: &Names, mark: Mark, disks: &[DiskAt], drives: &[DriveAt]) -> Element {
     let mut element = element.with("accel", mark.accel).with("guest", mark.guest);
     let told = |decided: &Decision, one: Element| {
-        let Decision { choice, mode, why, .. } = decided;
-        one.with("cache", choice).with("mode", mode).with("why", why)
+        let Decision { choice, origin, mode, why, warnings, layers, weakest, aio: _, sector_bytes: _ } =
+            decided;
+        let mut one = one.with("cache", choice).with("mode", mode).with("why", why);
+        if let Some(origin) = origin {
+            one = one.with("origin", origin);
+        }
+        for warning in warnings {
+            one.push(Element::new(names.warning).with("text", warning));
+        }
+        for (at, layer) in layers.iter().enumerate() {
+            let element = kept::element(Element::new(names.layer), layer);
+            one.push(if *weakest == Some(at) { element.with("weakest", "yes") } else { element });
+        }
+        one
     };
     for at in disks.iter().filter(|at| !at.decided.is_explicit()) {
         let DiskId(id) = at.disk.id;
-        element.push(told(&at.decided, Element::new(disk).with("volume", id)));
+        element.push(told(&at.decided, Element::new(names.disk).with("volume", id)));
     }
     for at in disks {
         let DiskId(id) = at.disk.id;
-        for (name, decided) in [(changed, &at.since.done), (changing, &at.since.asked)] {
+        for (name, decided) in [(names.changed, &at.since.done), (names.changing, &at.since.asked)] {
             let one = || Element::new(name).with("volume", id).with("over", at.decided.mode);
             decided.iter().for_each(|decided| element.push(told(decided, one())));
         }
     }
     for at in drives.iter().filter(|at| !at.decided.is_explicit()) {
-        element.push(told(&at.decided, Element::new(cdrom).with("drive", at.drive)));
+        element.push(told(&at.decided, Element::new(names.cdrom).with("drive", at.drive)));
     }
     element
 }

@@ -13,6 +13,7 @@ mod device;
 mod element;
 mod features;
 mod head;
+mod kept;
 mod memory;
 mod os;
 mod power;

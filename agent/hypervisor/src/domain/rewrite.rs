@@ -150,11 +150,11 @@ mod tests {
         let mut after = read(XML).unwrap();
         after.disks[0].decide(Decision { aio: Some(Aio::Threads), ..automatic(CacheMode::None) });
         let text = rewrite(XML, &after).unwrap();
-        assert_eq!(read(&text).unwrap().disks[0].disk.cache, CacheChoice::Auto);
+        assert_eq!(read(&text).unwrap().disks[0].disk.cache.choice, CacheChoice::Auto);
         let edited = text.replace("type='raw' cache='none'", "type='raw' cache='directsync'");
         let disk = &read(&edited).unwrap().disks[0];
         assert_eq!(
-            (disk.disk.cache, &disk.decided),
+            (disk.disk.cache.choice, &disk.decided),
             (
                 CacheChoice::Directsync,
                 &Decision { aio: Some(Aio::Threads), ..Decision::explicit(CacheMode::Directsync) }

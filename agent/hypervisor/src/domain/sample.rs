@@ -8,7 +8,7 @@ use super::{Plan, Surroundings, target};
 use crate::cache::{Decision, Decisions};
 use crate::spec::{
     Accel, AccelChoice, BootDevice, CacheChoice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware,
-    Format, Guest, Machine,
+    Format, Guest, Machine, Sector,
 };
 
 pub(super) fn disk(number: u128) -> Disk {
@@ -17,7 +17,8 @@ pub(super) fn disk(number: u128) -> Disk {
         source: format!("/volumes/{number}.qcow2").into(),
         format: Format::Qcow2,
         bus: DiskBus::Virtio,
-        cache: CacheChoice::None,
+        cache: CacheChoice::None.into(),
+        sector: Sector::Fixed(None),
     }
 }
 
@@ -50,8 +51,8 @@ pub(super) fn decisions(spec: &DomainSpec) -> Decisions {
         explicit => Decision::explicit(explicit.as_str().parse().unwrap()),
     };
     Decisions {
-        disks: spec.disks.iter().map(|disk| decided(disk.cache, CacheMode::None)).collect(),
-        drives: spec.cdroms.iter().map(|drive| decided(drive.cache, CacheMode::Writeback)).collect(),
+        disks: spec.disks.iter().map(|disk| decided(disk.cache.choice, CacheMode::None)).collect(),
+        drives: spec.cdroms.iter().map(|drive| decided(drive.cache.choice, CacheMode::Writeback)).collect(),
     }
 }
 

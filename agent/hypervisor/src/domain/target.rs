@@ -26,6 +26,7 @@ pub(crate) fn place(spec: &DomainSpec, cache: &Decisions) -> (Vec<DiskAt>, Vec<D
             disk: disk.clone(),
             target,
             readonly: false,
+            shareable: false,
             decided: decided.clone(),
             since: Since::default(),
         }

@@ -68,8 +68,7 @@ impl Libvirt {
         })?;
         let mut cache = Decisions::default();
         for disk in &spec.disks {
-            let question = Question::new(disk.cache, Device::disk(disk));
-            cache.disks.push(cache::settle(&self.prober, question).await?);
+            cache.disks.push(cache::settle(&self.prober, Question::of_disk(disk)).await?);
         }
         for CdromDrive { media, cache: choice } in &spec.cdroms {
             let question = Question::new(*choice, Device::Drive(media.as_deref()));

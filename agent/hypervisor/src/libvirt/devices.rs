@@ -56,13 +56,17 @@ impl Libvirt {
         // What an earlier attempt decided half of it holds.
         let decided = match present.first() {
             Some(one) => one.decided.clone(),
-            None => {
-                let question = Question::new(disk.cache, Device::disk(disk));
-                cache::settle(&self.prober, question).await?
-            }
+            None => cache::settle(&self.prober, Question::of_disk(disk)).await?,
         };
-        let disk_as_decided = Disk { cache: decided.choice, ..disk.clone() };
-        let at = DiskAt { disk: disk_as_decided, target, readonly: false, decided, since: Since::default() };
+        let disk_as_decided = Disk { cache: decided.choice.into(), ..disk.clone() };
+        let at = DiskAt {
+            disk: disk_as_decided,
+            target,
+            readonly: false,
+            shareable: false,
+            decided,
+            since: Since::default(),
+        };
         let xml = domain::disk_xml(&at)?;
         self.remember(&connection, &both, &at).await?;
         let what = format!("attach `{}` to `{}`", disk.source.display(), both.handle.name);
@@ -131,7 +135,7 @@ impl Libvirt {
             return Err(Error::DriveFull { name: name(), drive, media: lying.clone() });
         }
         // The drive keeps its mode. What was asked for it decides whether the image can be opened so.
-        let question = Question::again(place.mode().into(), Device::Drive(Some(media)), &place.decided);
+        let question = Question::again(place.mode(), Device::Drive(Some(media)), &place.decided);
         cache::settle(&self.prober, question).await?;
         let what = format!("insert `{}` into drive {drive} of `{}`", media.display(), both.handle.name);
         let opened = Opened { source: media.to_owned(), cache: place.mode() };

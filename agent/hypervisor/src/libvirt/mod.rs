@@ -11,6 +11,7 @@ mod evidence;
 mod follow;
 mod host;
 mod look;
+mod migrate;
 mod nodes;
 mod power;
 mod refusal;
@@ -31,13 +32,16 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::accel;
-use crate::cache::{CachePlan, Prober};
+use crate::cache::{self, CachePlan, Decision, Prober, Supposed};
+use crate::check::check_path;
 use crate::error::{Error, Kind};
 use crate::interface::{Attempt, Domains, Storage};
 use crate::lifecycle::Action;
-use crate::spec::{CacheChoice, Disk, DiskId, DomainSpec};
+use crate::migration::Migration;
+use crate::spec::{CacheRequest, Disk, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
+use crate::survey::Survey;
 use registry::Registry;
 
 /// The events that tell all that a domain's description is made of.
@@ -164,6 +168,7 @@ async fn settled<T, F: Future<Output = Result<T, Error>>>(
             | Kind::Unsupported
             | Kind::Conflict
             | Kind::DirectIo
+            | Kind::LossNotAccepted
             | Kind::NoSpace
             | Kind::Failed => work().await,
         },
@@ -206,10 +211,22 @@ impl Domains for Libvirt {
     async fn change_cache(
         &self,
         uuid: Uuid,
-        disks: &[(DiskId, CacheChoice)],
+        disks: &[(DiskId, CacheRequest)],
         attempt: Attempt,
     ) -> Result<Domain, Error> {
         settled(attempt, || self.change_modes(uuid, disks)).await
+    }
+
+    async fn suppose(&self, disks: &[Supposed]) -> Vec<Result<Decision, Error>> {
+        let mut judged = Vec::with_capacity(disks.len());
+        for disk in disks {
+            judged.push(cache::settle(&self.prober, disk.question()).await);
+        }
+        judged
+    }
+
+    async fn migration(&self, uuid: Uuid) -> Result<Migration, Error> {
+        self.judge_migration(uuid).await
     }
 
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
@@ -268,5 +285,10 @@ impl Storage for Libvirt {
 
     async fn folder(&self, path: &Path) -> Result<Folder, Error> {
         volumes::folder(path).await
+    }
+
+    async fn survey(&self, path: &Path) -> Result<Survey, Error> {
+        check_path(path)?;
+        self.prober.survey(path).await
     }
 }

@@ -246,7 +246,7 @@ impl Registry {
 
 /// A disk as others see it. `open` is how QEMU has it open and who says so; None: the domain is off.
 fn disk(at: &DiskAt, open: Option<(Option<bool>, String)>) -> DiskState {
-    let DiskAt { disk, target, decided, since, readonly: _ } = at;
+    let DiskAt { disk, target, decided, since, readonly, shareable } = at;
     let (cache, live) = match open {
         None => (Effective::of_inactive(decided), Vec::new()),
         Some((direct, evidence)) if *since == Since::default() => {
@@ -261,7 +261,7 @@ fn disk(at: &DiskAt, open: Option<(Option<bool>, String)>) -> DiskState {
             (cache, live)
         }
     };
-    let Disk { id, source, format, bus, cache: _ } = disk;
+    let Disk { id, source, format, bus, cache: _, sector: _ } = disk;
     DiskState {
         id: *id,
         target: target.clone(),
@@ -270,5 +270,7 @@ fn disk(at: &DiskAt, open: Option<(Option<bool>, String)>) -> DiskState {
         bus: *bus,
         cache,
         live,
+        readonly: *readonly,
+        shareable: *shareable,
     }
 }

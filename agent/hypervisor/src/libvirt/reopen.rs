@@ -15,7 +15,7 @@ use crate::cache::live::{Way, way};
 use crate::cache::{self, Decision, Device, Question};
 use crate::domain::{self, Described, DiskAt};
 use crate::error::Error;
-use crate::spec::{CacheChoice, CacheMode, DiskId};
+use crate::spec::{CacheMode, CacheRequest, DiskId};
 use crate::state::{Domain, State};
 
 /// How long file systems have to tell whether a name still means the file that QEMU has open.
@@ -41,7 +41,7 @@ impl Libvirt {
     pub(super) async fn change_modes(
         &self,
         uuid: Uuid,
-        disks: &[(DiskId, CacheChoice)],
+        disks: &[(DiskId, CacheRequest)],
     ) -> Result<Domain, Error> {
         let connection = self.connection().await?;
         let handle = self.ours(&connection, uuid).await?;
@@ -77,7 +77,7 @@ impl Libvirt {
     async fn judged(
         &self,
         target: &Target<'_>,
-        disks: &[(DiskId, CacheChoice)],
+        disks: &[(DiskId, CacheRequest)],
     ) -> Result<(Described, Vec<Flip>), Error> {
         let Target { connection, handle } = target;
         let xml = connection.domain_xml_desc(handle, XmlFlags::empty()).await;

@@ -7,7 +7,7 @@ use super::{Libvirt, refusal};
 use crate::cache::{self, CachePlan, Device, Question};
 use crate::domain::{self, Described, Since};
 use crate::error::Error;
-use crate::spec::{CacheChoice, DiskId};
+use crate::spec::{CacheRequest, DiskId};
 use crate::state::Domain;
 
 impl Libvirt {
@@ -32,7 +32,7 @@ impl Libvirt {
     pub(super) async fn decided(
         &self,
         before: &Described,
-        disks: &[(DiskId, CacheChoice)],
+        disks: &[(DiskId, CacheRequest)],
     ) -> Result<Described, Error> {
         let mut after = before.clone();
         for (id, choice) in disks {

@@ -77,6 +77,16 @@ impl Control {
         self.twin.world().refusing.insert(path.into());
     }
 
+    /// Below this path O_DIRECT takes blocks of 4096 bytes from now on.
+    pub fn large_blocks(&self, path: impl Into<PathBuf>) {
+        self.twin.world().large_blocks.insert(path.into());
+    }
+
+    /// Below this path lies what other hosts have, too.
+    pub fn share(&self, path: impl Into<PathBuf>) {
+        self.twin.world().shared.insert(path.into());
+    }
+
     /// Gives a folder a file system of its own, of this size.
     pub fn capacity(&self, path: impl Into<PathBuf>, bytes: u64) {
         self.twin.world().capacities.insert(path.into(), bytes);

@@ -14,13 +14,14 @@ use super::vm::Vm;
 use super::world::World;
 use crate::accel::Kvm;
 use crate::cache::live::{Way, way};
-use crate::cache::{CachePlan, Decision, Decisions, Device, Question, settle_with};
+use crate::cache::{CachePlan, Decision, Decisions, Device, Question, Supposed, settle_with};
 use crate::check::{check, check_disk, check_path};
 use crate::domain::{self, Surroundings};
 use crate::error::Error;
 use crate::interface::{Attempt, Domains};
 use crate::lifecycle::{Action, Start, Verdict, judge};
-use crate::spec::{Accel, CacheChoice, Disk, DiskBus, DiskId, DomainSpec};
+use crate::migration::{self, Migration, Reach};
+use crate::spec::{Accel, CacheRequest, CdromDrive, Disk, DiskBus, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host, State};
 
 /// How long a guest has to let go of a disk. Nobody waits for it here.
@@ -69,10 +70,24 @@ impl Domains for Simulated {
     async fn change_cache(
         &self,
         uuid: Uuid,
-        disks: &[(DiskId, CacheChoice)],
+        disks: &[(DiskId, CacheRequest)],
         _: Attempt,
     ) -> Result<Domain, Error> {
         self.call(Call::ChangeCache, |world| world.change_cache(uuid, disks)).await
+    }
+
+    async fn suppose(&self, disks: &[Supposed]) -> Vec<Result<Decision, Error>> {
+        let judged = self.call(Call::Suppose, |world| {
+            Ok(disks.iter().map(|disk| world.settle(disk.question())).collect::<Vec<_>>())
+        });
+        match judged.await {
+            Ok(judged) => judged,
+            Err(error) => disks.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn migration(&self, uuid: Uuid) -> Result<Migration, Error> {
+        self.call(Call::Migration, |world| world.migration(uuid)).await
     }
 
     async fn undefine(&self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {
@@ -159,15 +174,17 @@ impl World {
     }
 
     /// How a device is opened here.
-    fn settle(&self, choice: CacheChoice, device: Device<'_>) -> Result<Decision, Error> {
-        settle_with(Question::new(choice, device), |file| self.direct_io(file))
+    fn settle(&self, question: Question<'_>) -> Result<Decision, Error> {
+        settle_with(question, |file| self.direct_io(file))
     }
 
     fn settle_all(&self, spec: &DomainSpec) -> Result<Decisions, Error> {
-        let disks = spec.disks.iter().map(|disk| self.settle(disk.cache, Device::disk(disk)));
+        let disks = spec.disks.iter().map(|disk| self.settle(Question::of_disk(disk)));
         let disks = disks.collect::<Result<_, _>>()?;
         let drives = spec.cdroms.iter();
-        let drives = drives.map(|drive| self.settle(drive.cache, Device::Drive(drive.media.as_deref())));
+        let drives = drives.map(|CdromDrive { cache, media }| {
+            self.settle(Question::new(*cache, Device::Drive(media.as_deref())))
+        });
         Ok(Decisions { disks, drives: drives.collect::<Result<_, _>>()? })
     }
 
@@ -176,18 +193,19 @@ impl World {
         let (mut spec, mut next) = (vm.spec.clone(), vm.next.clone());
         for (disk, decided) in spec.disks.iter_mut().zip(&mut next.disks) {
             if let Some((_, choice)) = plan.disks.iter().find(|(id, _)| *id == disk.id) {
-                *decided = self.settle(*choice, Device::disk(disk))?;
+                *decided = self.settle(Question::again(*choice, Device::disk(disk), decided))?;
                 disk.cache = *choice;
             }
         }
         for (drive, decided) in spec.cdroms.iter_mut().zip(&mut next.drives) {
-            *decided = self.settle(plan.cdroms, Device::Drive(drive.media.as_deref()))?;
+            let device = Device::Drive(drive.media.as_deref());
+            *decided = self.settle(Question::again(plan.cdroms, device, decided))?;
             drive.cache = plan.cdroms;
         }
         self.change(uuid, |vm| (vm.spec, vm.next) = (spec, next))
     }
 
-    fn change_cache(&mut self, uuid: Uuid, plan: &[(DiskId, CacheChoice)]) -> Result<Domain, Error> {
+    fn change_cache(&mut self, uuid: Uuid, plan: &[(DiskId, CacheRequest)]) -> Result<Domain, Error> {
         let vm = self.ours(uuid)?;
         let (name, state, mut spec, next) =
             (vm.spec.name.clone(), vm.state, vm.spec.clone(), vm.next.clone());
@@ -201,7 +219,7 @@ impl World {
                 return Err(Error::NoDisk { name, disk: *id });
             };
             let (target, now, disk) = vm.disk(at);
-            let wanted = self.settle(*choice, Device::disk(&disk))?;
+            let wanted = self.settle(Question::again(*choice, Device::disk(&disk), &now))?;
             let way = way(&now, &wanted);
             if let Way::Restart(obstacle) = way {
                 let (from, to, obstacle) = (now.mode, wanted.mode, obstacle.to_string());
@@ -218,6 +236,15 @@ impl World {
             (vm.spec, vm.next) = (spec, next);
             changed.into_iter().for_each(|(id, wanted, live)| vm.change_mode(id, wanted, live));
         })
+    }
+
+    fn migration(&mut self, uuid: Uuid) -> Result<Migration, Error> {
+        let domain = self.vm(uuid)?.domain();
+        let opened = migration::opened(&domain, |path| {
+            let shared = self.shared.iter().any(|above| path.starts_with(above));
+            if shared { Reach::Shared } else { Reach::Local }
+        });
+        Ok(Migration::of(opened, true))
     }
 
     /// What is to run a domain, if this host can.
@@ -312,7 +339,7 @@ impl World {
         if state.is_active() && disk.bus == DiskBus::Sata {
             return Err(Error::unpluggable(&name, "attached to", state));
         }
-        let decided = self.settle(disk.cache, Device::disk(disk))?;
+        let decided = self.settle(Question::of_disk(disk))?;
         if state.is_active() {
             self.open(&disk.source, decided.mode)?;
         }
@@ -363,7 +390,7 @@ impl World {
             Some(there) => return Err(Error::DriveFull { name, drive, media: there.clone() }),
         }
         // The drive keeps its mode.
-        self.settle(mode.into(), Device::Drive(Some(media)))?;
+        self.settle(Question::new(mode, Device::Drive(Some(media))))?;
         if active {
             self.open(media, mode)?;
         }

@@ -25,6 +25,8 @@ pub enum Call {
     Resume,
     SettleCache,
     ChangeCache,
+    Suppose,
+    Migration,
     Undefine,
     AttachDisk,
     DetachDisk,
@@ -37,6 +39,7 @@ pub enum Call {
     Volume,
     ImportImage,
     Folder,
+    Survey,
 }
 
 impl Call {
@@ -57,9 +60,13 @@ impl Call {
     /// Whether it fails while libvirt is away. Volumes are files; only who has one is libvirt's to know.
     pub(super) const fn needs_libvirt(self) -> bool {
         match self {
-            Self::CreateVolume | Self::ResizeVolume | Self::Volume | Self::ImportImage | Self::Folder => {
-                false
-            }
+            Self::CreateVolume
+            | Self::ResizeVolume
+            | Self::Volume
+            | Self::ImportImage
+            | Self::Folder
+            | Self::Survey
+            | Self::Suppose => false,
             Self::Domains
             | Self::Domain
             | Self::Define
@@ -72,6 +79,7 @@ impl Call {
             | Self::Resume
             | Self::SettleCache
             | Self::ChangeCache
+            | Self::Migration
             | Self::Undefine
             | Self::AttachDisk
             | Self::DetachDisk

@@ -1,6 +1,7 @@
 //! Volumes, as `qemu-img` and the kernel would treat them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -8,11 +9,14 @@ use super::Simulated;
 use super::file::File;
 use super::point::Call;
 use super::world::World;
+use crate::cache::Layer;
+use crate::cache::evidence::Tried;
 use crate::check::{check_path, check_size, check_volume};
 use crate::error::Error;
 use crate::interface::{Attempt, Storage};
 use crate::spec::Format;
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
+use crate::survey::{Flush, Latency, Survey};
 
 #[async_trait]
 impl Storage for Simulated {
@@ -40,6 +44,10 @@ impl Storage for Simulated {
 
     async fn folder(&self, path: &Path) -> Result<Folder, Error> {
         self.call(Call::Folder, |world| world.folder(path)).await
+    }
+
+    async fn survey(&self, path: &Path) -> Result<Survey, Error> {
+        self.call(Call::Survey, |world| world.survey(path)).await
     }
 }
 
@@ -188,6 +196,32 @@ impl World {
         let (capacity_bytes, available_bytes) = self.file_system(path);
         let file_system = "simulated".to_owned();
         Ok(Folder { path: path.to_owned(), file_system, capacity_bytes, available_bytes })
+    }
+}
+
+/// What a flush takes here, each time.
+const FLUSH: Duration = Duration::from_millis(1);
+
+impl World {
+    fn survey(&self, path: &Path) -> Result<Survey, Error> {
+        check_path(path)?;
+        if self.missing_folders.iter().any(|folder| path.starts_with(folder)) {
+            return Err(Error::NoVolume { path: path.to_owned() });
+        }
+        let (capacity_bytes, available_bytes) = self.file_system(path);
+        let latency = Latency { samples: 64, median: FLUSH, percentile_99: FLUSH };
+        let layer = Layer { path: path.to_owned(), folder: path.to_owned(), ..self.layer(path) };
+        Ok(Survey {
+            path: path.to_owned(),
+            layer,
+            capacity_bytes,
+            available_bytes,
+            inodes: 0,
+            free_inodes: 0,
+            flush: Flush::Sampled(latency),
+            hole_punching: Tried::Worked,
+            reflink: Tried::Worked,
+        })
     }
 }
 

@@ -95,6 +95,8 @@ impl Vm {
                     Vec::new()
                 },
                 cache,
+                readonly: false,
+                shareable: false,
             }
         });
         let drives = (0..=u8::MAX).zip(&self.spec.cdroms).zip(self.drives.iter().zip(&cache.drives));

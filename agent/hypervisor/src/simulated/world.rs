@@ -13,7 +13,7 @@ use super::file::{File, GuestKind};
 use super::point::{Call, Gate, Moment};
 use super::vm::Vm;
 use crate::cache::Layer;
-use crate::cache::evidence::{Answer, By, Evidence, Tried};
+use crate::cache::evidence::{Answer, By, Evidence, PAGE_BYTES, Tried};
 use crate::error::Error;
 use crate::spec::{Accel, CacheMode};
 use crate::state::{Change, Domain, Host};
@@ -31,6 +31,10 @@ pub(super) struct World {
     pub(super) missing_folders: BTreeSet<PathBuf>,
     /// Below these O_DIRECT is refused.
     pub(super) refusing: BTreeSet<PathBuf>,
+    /// Below these O_DIRECT takes blocks of 4096 bytes.
+    pub(super) large_blocks: BTreeSet<PathBuf>,
+    /// Below these lies what other hosts have, too.
+    pub(super) shared: BTreeSet<PathBuf>,
     pub(super) capacities: BTreeMap<PathBuf, u64>,
     pub(super) changes: broadcast::Sender<Change>,
     pub(super) unavailable: Option<String>,
@@ -55,6 +59,8 @@ impl World {
             files: BTreeMap::new(),
             missing_folders: BTreeSet::new(),
             refusing: BTreeSet::new(),
+            large_blocks: BTreeSet::new(),
+            shared: BTreeSet::new(),
             capacities: BTreeMap::new(),
             changes,
             unavailable: None,
@@ -141,11 +147,16 @@ impl World {
         Ok(layers)
     }
 
-    fn layer(&self, path: &Path) -> Layer {
+    pub(super) fn layer(&self, path: &Path) -> Layer {
+        let below = |folders: &BTreeSet<PathBuf>| folders.iter().any(|above| path.starts_with(above));
         let refusing = self.refusing.iter().find(|above| path.starts_with(above));
-        let (open, answer) = match refusing {
-            Some(_) => (Tried::Failed(Errno::INVAL), Answer::Refused(Errno::INVAL)),
-            None => (Tried::Worked, Answer::Direct),
+        let failed = Tried::Failed(Errno::INVAL);
+        let (open, sector, answer) = match refusing {
+            Some(_) => (failed, failed, Answer::Refused(Errno::INVAL)),
+            None if below(&self.large_blocks) => {
+                (Tried::Worked, failed, Answer::Larger { bytes: PAGE_BYTES })
+            }
+            None => (Tried::Worked, Tried::Worked, Answer::Direct),
         };
         let evidence = Evidence {
             mount: refusing.map_or_else(|| PathBuf::from("/"), Clone::clone),
@@ -154,7 +165,7 @@ impl World {
             statx: None,
             open,
             by: By::Writing,
-            sector: open,
+            sector,
             page: open,
         };
         let folder = path.parent().unwrap_or(path).to_owned();

@@ -82,9 +82,9 @@ fn a_running_domain_takes_disks() {
         let disks = before.disks.iter().map(|at| at.target.as_str());
         let target = free_target(bus, disks.chain(before.drives.iter().map(|at| at.target.as_str())));
         let (id, decided) = (DiskId(Uuid::from_u128(number)), Decision::explicit(CacheMode::Directsync));
-        let cache = decided.choice;
+        let cache = decided.choice.into();
         let disk = Disk { id, source: source.into(), bus, cache, ..case.spec.disks[0].clone() };
-        let at = DiskAt { disk, target, readonly: false, decided, since: Since::default() };
+        let at = DiskAt { disk, target, readonly: false, shareable: false, decided, since: Since::default() };
         change("attach-device", &disk_xml(&at).unwrap(), &["--live", "--config"]).unwrap();
         attached.push(at);
     }

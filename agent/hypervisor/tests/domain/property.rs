@@ -6,7 +6,7 @@ use agent_hypervisor::check::check;
 use agent_hypervisor::domain::{read, xml};
 use agent_hypervisor::spec::{
     Accel, AccelChoice, BootDevice, CacheChoice, CdromDrive, Disk, DiskBus, DiskId, DomainSpec, Firmware,
-    Format, Guest, Interface, InterfaceModel, Mac, Machine,
+    Format, Guest, Interface, InterfaceModel, Mac, Machine, Sector,
 };
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -29,14 +29,21 @@ fn disk() -> impl Strategy<Value = Disk> {
     (any::<u128>(), path(), select(Format::ALL), select(DiskBus::ALL), cache()).prop_map(
         |(id, source, format, bus, cache)| {
             let source = format!("{source}-{id:x}").into();
-            Disk { id: DiskId(Uuid::from_u128(id)), source, format, bus, cache }
+            Disk {
+                id: DiskId(Uuid::from_u128(id)),
+                source,
+                format,
+                bus,
+                cache: cache.into(),
+                sector: Sector::Fixed(None),
+            }
         },
     )
 }
 
 fn cdrom() -> impl Strategy<Value = CdromDrive> {
     let media = proptest::option::of(path().prop_map(PathBuf::from));
-    (cache(), media).prop_map(|(cache, media)| CdromDrive { cache, media })
+    (cache(), media).prop_map(|(cache, media)| CdromDrive { cache: cache.into(), media })
 }
 
 fn interface() -> impl Strategy<Value = Interface> {

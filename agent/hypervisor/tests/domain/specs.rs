@@ -6,7 +6,7 @@ use agent_hypervisor::cache::{Decision, Decisions};
 use agent_hypervisor::domain::{Described, DiskAt, DriveAt, Mark, Since, Surroundings};
 use agent_hypervisor::spec::{
     Accel, AccelChoice, BootDevice, CacheChoice, CacheMode, CdromDrive, Disk, DiskBus, DiskId, DomainSpec,
-    Firmware, Format, Guest, Interface, InterfaceModel, Machine,
+    Firmware, Format, Guest, Interface, InterfaceModel, Machine, Sector,
 };
 use uuid::Uuid;
 
@@ -37,8 +37,8 @@ fn decisions(spec: &DomainSpec) -> Decisions {
         explicit => Decision::explicit(explicit.as_str().parse().unwrap()),
     };
     Decisions {
-        disks: spec.disks.iter().map(|disk| decided(disk.cache, CacheMode::None)).collect(),
-        drives: spec.cdroms.iter().map(|drive| decided(drive.cache, CacheMode::Writeback)).collect(),
+        disks: spec.disks.iter().map(|disk| decided(disk.cache.choice, CacheMode::None)).collect(),
+        drives: spec.cdroms.iter().map(|drive| decided(drive.cache.choice, CacheMode::Writeback)).collect(),
     }
 }
 
@@ -49,13 +49,14 @@ fn disk(number: u128) -> Disk {
         source: format!("/var/lib/cairn/volumes/{number}.qcow2").into(),
         format: Format::Qcow2,
         bus: DiskBus::Virtio,
-        cache: CacheChoice::None,
+        cache: CacheChoice::None.into(),
+        sector: Sector::Fixed(None),
     }
 }
 
 fn raw(number: u128) -> Disk {
     let source = format!("/var/lib/cairn/volumes/{number}.raw").into();
-    Disk { source, format: Format::Raw, cache: CacheChoice::Writeback, ..disk(number) }
+    Disk { source, format: Format::Raw, cache: CacheChoice::Writeback.into(), ..disk(number) }
 }
 
 fn disk_on(number: u128, bus: DiskBus) -> Disk {
@@ -63,7 +64,7 @@ fn disk_on(number: u128, bus: DiskBus) -> Disk {
 }
 
 fn drive(name: &str, cache: CacheChoice) -> CdromDrive {
-    CdromDrive { cache, media: Some(format!("/var/lib/cairn/images/{name}.iso").into()) }
+    CdromDrive { cache: cache.into(), media: Some(format!("/var/lib/cairn/images/{name}.iso").into()) }
 }
 
 fn card(last: u8, model: InterfaceModel) -> Interface {
@@ -219,7 +220,10 @@ pub fn all() -> Vec<Case> {
         ("cache-auto", CacheChoice::Auto),
     ] {
         let disks = [DiskBus::Virtio, DiskBus::Scsi, DiskBus::Sata];
-        let disks = (1..).zip(disks).map(|(number, bus)| Disk { cache, ..disk_on(number, bus) }).collect();
+        let disks = (1..)
+            .zip(disks)
+            .map(|(number, bus)| Disk { cache: cache.into(), ..disk_on(number, bus) })
+            .collect();
         cases.push((
             name,
             Accel::Tcg,
@@ -243,6 +247,7 @@ pub fn expected(spec: &DomainSpec, host: &Surroundings) -> Described {
             disk: disk.clone(),
             target: names.next(prefix),
             readonly: false,
+            shareable: false,
             decided: decided.clone(),
             since: Since::default(),
         }

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use agent_hypervisor::cache::evidence::{Answer, By, Evidence, Tried};
-use agent_hypervisor::cache::{Decision, Device, Layer, Question, Sector, Source, Verdict, decide};
+use agent_hypervisor::cache::{Decision, Device, Layer, Question, Source, Verdict, decide};
 use agent_hypervisor::domain::{DiskAt, DriveAt, Location, Since, cdrom_xml, disk_xml_at, free_target};
-use agent_hypervisor::spec::{Aio, CacheChoice, Disk, DiskBus, DiskId, Format};
+use agent_hypervisor::spec::{Aio, CacheChoice, CacheRequest, Disk, DiskBus, DiskId, Format, Sector};
 use uuid::Uuid;
 
 /// One row: what it is called, and its description.
@@ -58,24 +58,28 @@ const SOURCES: [Source; 4] = [Source::File, Source::Block, Source::Rbd, Source::
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     let mut taken: Vec<String> = Vec::new();
-    let mut row = |source: Source, format: Format, bus, choice, aio: Option<Aio>, sector, bytes: u32| {
-        let device = Device::Disk { file: Path::new(FILE), format, bus };
-        let question = Question { source, aio, sector, ..Question::new(choice, device) };
-        let decided = decided(&question, bytes);
-        let target = free_target(bus, taken.iter().map(String::as_str));
-        taken.push(target.clone());
-        let id = DiskId(Uuid::from_u128(taken.len() as u128));
-        let disk = Disk { id, source: FILE.into(), format, bus, cache: choice };
-        let at = DiskAt { disk, target, readonly: false, decided, since: Since::default() };
-        let aio = aio.map_or_else(String::new, |aio| format!(" io={aio}"));
-        let seen = match sector {
-            Sector::Free => "blank".to_owned(),
-            Sector::Fixed(seen) => format!("with sectors of {} bytes", seen.unwrap_or(512)),
+    let mut row =
+        |source: Source, format: Format, bus, choice: CacheChoice, aio: Option<Aio>, sector, bytes: u32| {
+            let device = Device::Disk { file: Path::new(FILE), format, bus };
+            let request = CacheRequest::from(choice).accepting_loss();
+            let question = Question { source, aio, sector, ..Question::new(request, device) };
+            let decided = decided(&question, bytes);
+            let target = free_target(bus, taken.iter().map(String::as_str));
+            taken.push(target.clone());
+            let id = DiskId(Uuid::from_u128(taken.len() as u128));
+            let disk = Disk { id, source: FILE.into(), format, bus, cache: request, sector };
+            let at =
+                DiskAt { disk, target, readonly: false, shareable: false, decided, since: Since::default() };
+            let aio = aio.map_or_else(String::new, |aio| format!(" io={aio}"));
+            let seen = match sector {
+                Sector::Free => "blank".to_owned(),
+                Sector::Fixed(seen) => format!("with sectors of {} bytes", seen.unwrap_or(512)),
+            };
+            let sector =
+                if bytes > 512 { format!(" {seen} on blocks of {bytes} bytes") } else { String::new() };
+            let name = format!("{source:?} {format} {bus} {choice}{aio}{sector}").to_lowercase();
+            rows.push(Row { name, bus, xml: disk_xml_at(location(source), &at).unwrap() });
         };
-        let sector = if bytes > 512 { format!(" {seen} on blocks of {bytes} bytes") } else { String::new() };
-        let name = format!("{source:?} {format} {bus} {choice}{aio}{sector}").to_lowercase();
-        rows.push(Row { name, bus, xml: disk_xml_at(location(source), &at).unwrap() });
-    };
     let known = Sector::Fixed(None);
     for source in SOURCES {
         // Formats lie in files and on block devices; over a network it is sectors.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use agent_hypervisor::cache::CachePlan;
 use agent_hypervisor::lifecycle::{Action, Start};
-use agent_hypervisor::spec::{CacheChoice, CacheMode, CdromDrive};
+use agent_hypervisor::spec::{CacheChoice, CacheMode, CacheRequest, CdromDrive};
 use agent_hypervisor::state::{Domain, Effective};
 use agent_hypervisor::{Attempt, Domains, Error, Kind as ErrorKind};
 use xtask_testbed::Mount;
@@ -171,7 +171,10 @@ fn what_was_asked_for_outlives_agent_and_libvirt() {
         virsh(["desc", "vm", "--config", "mine, all mine"]);
         virsh(["blkdeviotune", "vm", "vdb", "--total-iops-sec", "500", "--config"]);
         let kept = virsh(["dumpxml", "vm", "--inactive"]);
-        let plan = |choice| CachePlan { disks: vec![(vm.disks[0].id, choice)], cdroms: CacheChoice::Auto };
+        let plan = |choice| CachePlan {
+            disks: vec![(vm.disks[0].id, CacheRequest::from(choice))],
+            cdroms: CacheChoice::Auto.into(),
+        };
         libvirt.settle_cache(vm.uuid, &plan(CacheChoice::Directsync), Attempt::First).await.unwrap();
         let settled = virsh(["dumpxml", "vm", "--inactive"]);
         let without = |xml: &str| -> Vec<String> {
@@ -248,7 +251,7 @@ fn every_way_to_a_disk_carries_its_mode() {
         for mode in CacheMode::ALL.iter().copied() {
             let mut vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), mode));
             vm.disks.push(disk(&guest(DIRECT, "data", Kind::Answering), mode));
-            vm.cdroms = vec![CdromDrive::with(mode.into(), guest(DIRECT, "cd", Kind::Answering))];
+            vm.cdroms = vec![CdromDrive::with(mode, guest(DIRECT, "cd", Kind::Answering))];
             let mut now = start(&libvirt, &vm).await.unwrap();
             let hot = disk(&guest(DIRECT, "hot", Kind::Answering), mode);
             let check = |now: &Domain, disks: usize| {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use agent_hypervisor::libvirt::Libvirt;
 use agent_hypervisor::lifecycle::{Action, Start};
-use agent_hypervisor::spec::{CacheChoice, CacheMode, Disk, DiskId, Format};
+use agent_hypervisor::spec::{CacheChoice, CacheMode, CacheRequest, Disk, DiskId, Format};
 use agent_hypervisor::{Attempt, Domains, Error};
 use agent_libvirt::{Direction, Procedure, SeenFrame};
 use uuid::Uuid;
@@ -18,6 +18,11 @@ use xtask_testbed::sequence;
 
 use super::direct_io::{holds, tell};
 use super::room::{self, DIRECT, disk, guest, said, spec, start, virsh};
+
+/// What is asked for, whatever it costs.
+fn asked(choice: CacheChoice) -> CacheRequest {
+    CacheRequest::from(choice).accepting_loss()
+}
 
 fn run(program: &str, words: &[&str]) {
     let output = Command::new(program).args(words).output().unwrap();
@@ -43,7 +48,10 @@ fn what_qemu_refuses_leaves_the_old_mode_in_force() {
         // QEMU may not write there any more. It has the file open still.
         run("mount", &["--bind", "/srv/other", "/srv/other"]);
         run("mount", &["-o", "remount,bind,ro", "/srv/other"]);
-        let both = [(vm.disks[0].id, CacheChoice::Writeback), (vm.disks[1].id, CacheChoice::Writeback)];
+        let both = [
+            (vm.disks[0].id, asked(CacheChoice::Writeback)),
+            (vm.disks[1].id, asked(CacheChoice::Writeback)),
+        ];
         let error = libvirt.change_cache(vm.uuid, &both, Attempt::First).await.unwrap_err();
         let sentence = error.to_string();
         assert!(sentence.contains("`vdb` of `vm` from `none` to `writeback`"), "{sentence}");
@@ -66,7 +74,7 @@ fn what_qemu_refuses_leaves_the_old_mode_in_force() {
         let before = libvirt.domain(vm.uuid).await.unwrap();
         let copy = guest(DIRECT, "copy", Kind::Answering);
         run("mount", &["--bind", copy.to_str().unwrap(), other.to_str().unwrap()]);
-        let back = [(vm.disks[1].id, CacheChoice::Unsafe)];
+        let back = [(vm.disks[1].id, asked(CacheChoice::Unsafe))];
         let error = libvirt.change_cache(vm.uuid, &back, Attempt::First).await.unwrap_err();
         assert!(error.to_string().contains("is another file than the one that process"), "{error}");
         assert_eq!(libvirt.domain(vm.uuid).await.unwrap(), before);
@@ -91,13 +99,13 @@ fn how_qemu_waits_is_not_changed_while_it_runs() {
         let started = libvirt.act(vm.uuid, Action::Start(Start::Running), Attempt::First).await.unwrap();
         assert_eq!(started.disks[0].live, []);
         assert_eq!(started.disks[1].live, [CacheMode::Writeback, CacheMode::Unsafe]);
-        let change = [(vm.disks[0].id, CacheChoice::Writeback)];
+        let change = [(vm.disks[0].id, asked(CacheChoice::Writeback))];
         let error = libvirt.change_cache(vm.uuid, &change, Attempt::First).await.unwrap_err();
         let Error::NeedsRestart { obstacle, .. } = &error else { panic!("{error}") };
         assert!(obstacle.contains("`io='native'`"), "{obstacle}");
         assert_eq!(libvirt.domain(vm.uuid).await.unwrap(), started);
         for choice in [CacheChoice::Unsafe, CacheChoice::None] {
-            let change = [(vm.disks[1].id, choice)];
+            let change = [(vm.disks[1].id, asked(choice))];
             let now = libvirt.change_cache(vm.uuid, &change, Attempt::First).await.unwrap();
             holds(&now.disks[1].cache, choice, choice.as_str().parse().unwrap(), &vm.disks[1].source);
         }
@@ -124,7 +132,7 @@ const ENDS: [(Procedure, usize, bool); 7] = [
 
 /// A hypervisor that is dropped in the middle of a change, as one is whose process is killed: what it knew is gone, its
 /// connection is closed, and what it has asked is done all the same.
-async fn cut_short(after: Procedure, count: usize, uuid: Uuid, change: &[(DiskId, CacheChoice)]) {
+async fn cut_short(after: Procedure, count: usize, uuid: Uuid, change: &[(DiskId, CacheRequest)]) {
     let answers = Arc::new(AtomicUsize::new(0));
     let (sender, mut end) = tokio::sync::mpsc::unbounded_channel();
     let mut options = room::options();
@@ -225,7 +233,8 @@ async fn flipped(libvirt: &Libvirt, root: Disk, flips: usize) -> usize {
     let modes = [CacheMode::Writeback, CacheMode::Unsafe, CacheMode::None];
     let begin = std::time::Instant::now();
     for mode in modes.iter().copied().cycle().take(flips) {
-        let changed = libvirt.change_cache(vm.uuid, &[(vm.disks[0].id, mode.into())], Attempt::First).await;
+        let changed =
+            libvirt.change_cache(vm.uuid, &[(vm.disks[0].id, asked(mode.into()))], Attempt::First).await;
         let cache = changed.unwrap().disks.remove(0).cache;
         assert_eq!((cache.mode, cache.direct), (mode, Some(mode.is_direct())), "{}", cache.reason);
     }

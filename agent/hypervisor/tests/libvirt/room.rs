@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use agent_hypervisor::libvirt::{Libvirt, Options};
 use agent_hypervisor::spec::{
-    AccelChoice, BootDevice, CacheChoice, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format, Guest, Machine,
+    AccelChoice, BootDevice, CacheRequest, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format, Guest,
+    Machine, Sector,
 };
 use agent_hypervisor::{Attempt, Domains, Error};
 use tokio::sync::broadcast;
@@ -53,9 +54,16 @@ pub fn guest(folder: &str, name: &str, kind: Kind) -> PathBuf {
 }
 
 /// A disk on a raw file.
-pub fn disk(source: &Path, cache: impl Into<CacheChoice>) -> Disk {
-    let (id, cache) = (DiskId(Uuid::new_v4()), cache.into());
-    Disk { id, source: source.to_owned(), format: Format::Raw, bus: DiskBus::Virtio, cache }
+pub fn disk(source: &Path, cache: impl Into<CacheRequest>) -> Disk {
+    let (id, cache) = (DiskId(Uuid::new_v4()), cache.into().accepting_loss());
+    Disk {
+        id,
+        source: source.to_owned(),
+        format: Format::Raw,
+        bus: DiskBus::Virtio,
+        cache,
+        sector: Sector::Fixed(None),
+    }
 }
 
 /// A domain with one disk, run by TCG.

@@ -48,7 +48,6 @@ fn shown(question: Question<'_>, layers: Option<&[Layer]>) -> String {
             let choice = question.choice;
             assert_eq!(decision.choice, choice);
             assert!(decision.why.starts_with(&format!("asked for `{choice}`")), "{}", decision.why);
-            assert_eq!(decision.is_explicit(), choice != CacheChoice::Auto);
             format!("{}{}", decision.mode, if warnings.is_empty() { "" } else { "!" })
         }
         Ok(Verdict::Ask) => "asks".to_owned(),
@@ -76,7 +75,8 @@ fn everything_that_can_be_asked_has_one_answer() {
     let mut table = String::new();
     for choice in CacheChoice::ALL.iter().copied() {
         for device in devices {
-            let row = known.iter().map(|layers| shown(Question::new(choice, device), *layers));
+            let request = CacheRequest::from(choice).accepting_loss();
+            let row = known.iter().map(|layers| shown(Question::new(request, device), *layers));
             let row = row.collect::<Vec<_>>().join(" ");
             let device = match device {
                 Device::Disk { .. } => "disk",
@@ -187,6 +187,34 @@ fn large_blocks_are_shown_to_a_guest_that_knows_no_others() {
     assert_eq!(auto(DiskBus::Sata, Sector::Free), (writeback, None));
     assert_eq!(auto(DiskBus::Virtio, Sector::Fixed(None)), (writeback, None));
     assert_eq!(auto(DiskBus::Virtio, Sector::Fixed(Some(4096))), (none, Some(4096)));
+    // Few guests take more than a page, and `none` in as many words shows the blocks, too.
+    let large = [layer(FILE, "xfs", Answer::Larger { bytes: 16384 })];
+    let free = Question { sector: Sector::Free, ..Question::new(CacheChoice::Auto, disk(DiskBus::Virtio)) };
+    assert_eq!(ruling(free, &large).decision.mode, writeback);
+    let Ruling { decision, warnings } = ruling(Question { choice: CacheChoice::None, ..free }, &xfs);
+    assert_eq!((decision.sector_bytes, warnings), (Some(4096), vec![]));
+}
+
+#[test]
+fn a_mode_that_may_lose_the_disk_is_taken_from_who_accepts_it() {
+    let set = |origin| CacheRequest { origin, ..CacheChoice::Unsafe.into() };
+    let refused = |origin| {
+        let question = Question::new(set(origin), disk(DiskBus::Virtio));
+        let error = decide(&question, None).unwrap_err();
+        assert_eq!(error.kind(), Kind::LossNotAccepted);
+        error.to_string()
+    };
+    assert_eq!(
+        refused(Some(Origin::Storage)),
+        "`/srv/pool/a.raw` is to be opened with cache mode `unsafe`, as set for the storage, with which a crash of the host \
+         loses what is on the disk, and nobody accepted that; set the mode there once more and accept the loss, or ask for \
+         `auto` or `writeback`"
+    );
+    for origin in Origin::ALL {
+        assert!(refused(Some(*origin)).contains(", as set for "));
+    }
+    let accepted = Question::new(set(None).accepting_loss(), disk(DiskBus::Virtio));
+    assert_eq!(ruling(accepted, &[]).decision.mode, CacheMode::Unsafe);
 }
 
 #[test]
@@ -259,9 +287,11 @@ fn questions() -> impl Strategy<Value = Question<'static>> {
     let sector =
         prop_oneof![Just(Sector::Free), select(&[None, Some(512), Some(4096)][..]).prop_map(Sector::Fixed),];
     let aio = proptest::option::of(select(Aio::ALL));
-    (select(CacheChoice::ALL), device, source, aio, sector, any::<bool>()).prop_map(
-        |(choice, device, source, aio, sector, io_uring)| Question {
+    (select(CacheChoice::ALL), device, source, aio, sector, any::<bool>(), any::<bool>()).prop_map(
+        |(choice, device, source, aio, sector, io_uring, accepts_loss)| Question {
             choice,
+            origin: Some(Origin::Storage),
+            accepts_loss,
             device,
             source,
             aio,
@@ -284,7 +314,10 @@ proptest! {
             Ok(Verdict::Decided(ruling)) => {
                 let Ruling { decision, .. } = &ruling;
                 prop_assert_eq!(objection(&question, &layers, decision), None);
-                prop_assert_eq!(decision.choice, question.choice);
+                prop_assert_eq!((decision.choice, decision.origin), (question.choice, question.origin));
+                let disk = matches!(question.device, Device::Disk { .. });
+                prop_assert!(decision.mode != CacheMode::Unsafe || question.accepts_loss || !disk);
+                prop_assert!(decision.weakest.is_none_or(|at| at < decision.layers.len()));
                 match explicit {
                     true => prop_assert_eq!(CacheChoice::from(decision.mode), question.choice),
                     // Neither a flush for each write nor the loss of all of them is anybody's idea but the operator's.
@@ -298,6 +331,11 @@ proptest! {
             }
             Err(error) => {
                 prop_assert!(explicit, "`auto` was refused: {}", error);
+                if let Error::LossNotAccepted { origin, .. } = &error {
+                    prop_assert_eq!(*origin, Some(Origin::Storage));
+                    prop_assert!(question.choice == CacheChoice::Unsafe && !question.accepts_loss);
+                    return Ok(());
+                }
                 prop_assert!(layers.iter().any(|layer| matches!(layer.answer, Answer::Refused(_))));
                 prop_assert!(error.to_string().contains("; ask for `auto` or `writeback`"));
             }

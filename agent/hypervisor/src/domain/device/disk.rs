@@ -69,8 +69,8 @@ pub(in crate::domain) fn element(at: &DiskAt) -> Element {
 
 /// A disk that lies elsewhere than in its file.
 pub(in crate::domain) fn element_at(location: Location<'_>, at: &DiskAt) -> Element {
-    let DiskAt { disk, target, readonly: _, decided, since: _ } = at;
-    let Disk { id: DiskId(id), source: _, format, bus, cache: _ } = disk;
+    let DiskAt { disk, target, readonly: _, shareable: _, decided, since: _ } = at;
+    let Disk { id: DiskId(id), source: _, format, bus, cache: _, sector: _ } = disk;
     // The cache mode is always said, so that no default decides. `io` is what an operator said, if anything: `native` works
     // with O_DIRECT alone, and a running disk could then not be taken through the page cache. No `backingStore` either:
     // libvirt looks what is under an image, whose format stands in the image above it.

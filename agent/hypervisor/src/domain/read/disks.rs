@@ -10,7 +10,7 @@ use super::node::{attribute, child, children, word};
 use crate::cache::Decision;
 use crate::domain::described::{DiskAt, DriveAt, Since};
 use crate::domain::device;
-use crate::spec::{CacheMode, Disk, DiskBus, DiskId, Format};
+use crate::spec::{CacheMode, CacheRequest, Disk, DiskBus, DiskId, Format, Sector};
 
 /// Disks and drives, each with the element that it was read from.
 pub(super) type Found<'a, 'input> = (Vec<(DiskAt, Node<'a, 'input>)>, Vec<(DriveAt, Node<'a, 'input>)>);
@@ -43,14 +43,15 @@ fn disk(domain: Uuid, node: Node<'_, '_>, records: &Records) -> Option<DiskAt> {
         source: source(node).unwrap_or_default(),
         format: driver.and_then(|driver| word(driver, "type")).unwrap_or(Format::Raw),
         bus: bus.parse().unwrap_or(DiskBus::Sata),
-        cache: decided.choice,
+        cache: CacheRequest { origin: decided.origin, ..decided.choice.into() },
+        sector: Sector::Fixed(decided.sector_bytes),
     };
-    let readonly = child(node, "readonly").is_some();
+    let (readonly, shareable) = (child(node, "readonly").is_some(), child(node, "shareable").is_some());
     let since = Since {
         done: told_since(&decided, records.changed.get(&id)),
         asked: told_since(&decided, records.changing.get(&id)),
     };
-    Some(DiskAt { disk, target: target.to_owned(), readonly, decided, since })
+    Some(DiskAt { disk, target: target.to_owned(), readonly, shareable, decided, since })
 }
 
 /// What QEMU was told of a disk since it was started as `decided`.

@@ -29,7 +29,7 @@ use roxmltree::{Document, Node};
 use uuid::Uuid;
 
 use super::described::{Described, DiskAt, DriveAt, Mark};
-use super::head;
+use super::{head, kept};
 use crate::cache::Decision;
 use crate::error::Error;
 use crate::spec::{Accel, BootDevice, CacheMode, Firmware, Guest, Interface, InterfaceModel, Mac, Machine};
@@ -122,7 +122,20 @@ impl Records {
         for node in mark_node(domain).iter().flat_map(Node::children) {
             let decided = || {
                 let (choice, mode) = (word(node, "cache")?, word(node, "mode")?);
-                Some(Decision::new(choice, mode, attribute(node, "why")?))
+                let ours = |name: &'static str| {
+                    node.children().filter(move |inner| inner.has_tag_name((head::NAMESPACE, name)))
+                };
+                let layers: Vec<_> = ours(head::LAYER)
+                    .filter_map(|inner| Some((kept::layer(inner)?, attribute(inner, "weakest").is_some())))
+                    .collect();
+                let warnings = ours(head::WARNING).filter_map(|inner| attribute(inner, "text"));
+                Some(Decision {
+                    origin: word(node, "origin"),
+                    warnings: warnings.map(str::to_owned).collect(),
+                    weakest: layers.iter().position(|(_, weakest)| *weakest),
+                    layers: layers.into_iter().map(|(layer, _)| layer).collect(),
+                    ..Decision::new(choice, mode, attribute(node, "why")?)
+                })
             };
             if node.has_tag_name((head::NAMESPACE, head::DISK)) {
                 records.disks.extend(word(node, "volume").zip(decided()));

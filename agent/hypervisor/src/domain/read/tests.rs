@@ -59,7 +59,7 @@ fn a_running_domain_shows_its_socket_and_chains() {
     );
     assert_eq!(read.vnc_socket, Some("/run/a/vnc.sock".into()));
     let disk = &read.disks[0].disk;
-    assert_eq!((disk.id.0.as_u128(), disk.cache), (1, CacheChoice::None));
+    assert_eq!((disk.id.0.as_u128(), disk.cache.choice), (1, CacheChoice::None));
     assert_eq!(disk.source.to_str(), Some("/v/top.qcow2"));
     assert_eq!(read.drives[0].media, None);
     assert_eq!(devices("<graphics type='vnc' port='-1'/>").vnc_socket, None);
