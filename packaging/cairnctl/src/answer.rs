@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::exit::{Code, code_of};
+use crate::packages::Plan;
 use crate::say;
 
 /// What came of a verb.
@@ -21,6 +22,9 @@ pub struct Answer {
     pub to: Option<String>,
     /// What was done, or would be, in order.
     pub steps: Vec<String>,
+    /// What is done, or would be, to the packages of the operating system, where anything is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Plan>,
     /// What stays.
     pub kept: Vec<String>,
     /// The password that was made, by a verb that was asked for one.

@@ -1,6 +1,7 @@
 //! The command line: verbs, and the options of each.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -131,6 +132,33 @@ pub struct HostArgs {
     /// Neither enable nor start any service.
     #[arg(long, env = "CAIRN_NO_START", value_parser = BoolishValueParser::new())]
     pub no_start: bool,
+    /// What becomes of carried packages.
+    #[command(flatten)]
+    pub carried: CarriedArgs,
+}
+
+/// What becomes of the packages of the operating system that a .run file carries.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct CarriedArgs {
+    /// Install none of the operating system's packages that the file carries, and do without QEMU and libvirt until they
+    /// come from elsewhere.
+    #[arg(long, env = "CAIRN_NO_PACKAGES", value_parser = BoolishValueParser::new())]
+    pub no_packages: bool,
+}
+
+/// How long others are waited for.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct WaitArgs {
+    /// Wait so long for others who work on the packages of this host.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, env = "CAIRN_WAIT")]
+    pub wait: u32,
+}
+
+impl WaitArgs {
+    /// The same as a duration.
+    pub fn patience(self) -> Duration {
+        Duration::from_secs(self.wait.into())
+    }
 }
 
 /// Whose signature a .run file has to carry.
@@ -213,6 +241,9 @@ pub struct InstallArgs {
     /// What becomes of a run that was interrupted.
     #[command(flatten)]
     pub recovery: RecoveryArgs,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: WaitArgs,
     /// Take the administrator's password from the first line of this file instead of making one.
     #[arg(long, value_name = "FILE", env = "CAIRN_ADMIN_PASSWORD_FILE")]
     pub admin_password_file: Option<PathBuf>,
@@ -239,9 +270,9 @@ pub struct PackagesArgs {
     /// The plan as one JSON object.
     #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
-    /// Wait so long for others who work on the packages of this host.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, env = "CAIRN_WAIT")]
-    pub wait: u32,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: WaitArgs,
     /// Install from this folder, into which a .run file was extracted.
     #[arg(long, value_name = "DIR", env = "CAIRN_FROM")]
     pub from: Option<PathBuf>,
@@ -279,6 +310,12 @@ pub struct UpgradeArgs {
     /// What a delta starts from.
     #[command(flatten)]
     pub base: BaseArgs,
+    /// What becomes of carried packages.
+    #[command(flatten)]
+    pub carried: CarriedArgs,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 /// Options of `rollback`.
@@ -296,27 +333,22 @@ pub struct RollbackArgs {
 /// Options of `uninstall`.
 #[derive(Debug, Args)]
 pub struct UninstallArgs {
-    /// The root that was given to `install`.
-    #[arg(long, visible_alias = "prefix", value_name = "DIR", default_value = "/", env = "CAIRN_ROOT")]
-    pub root: PathBuf,
-    /// Do not ask.
-    #[arg(long, short, env = "CAIRN_YES", value_parser = BoolishValueParser::new())]
-    pub yes: bool,
-    /// Print what would be removed and what would stay, and stop.
-    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
-    pub dry_run: bool,
-    /// One JSON object instead of words.
-    #[arg(long, env = "CAIRN_JSON", value_parser = BoolishValueParser::new())]
-    pub json: bool,
-    /// What becomes of a run that was interrupted.
+    /// What every change takes.
     #[command(flatten)]
-    pub recovery: RecoveryArgs,
+    pub change: ChangeArgs,
     /// Turn off virtual machines that run, as by cutting their power. Without it a removal is refused while there are any.
     #[arg(long, env = "CAIRN_STOP_VMS", value_parser = BoolishValueParser::new())]
     pub stop_vms: bool,
     /// Remove data, certificates and changed files too.
     #[arg(long, env = "CAIRN_PURGE", value_parser = BoolishValueParser::new())]
     pub purge: bool,
+    /// Remove those packages of the operating system that were installed out of a .run file and that nothing else needs, with
+    /// --purge also their configuration. Refused while libvirt has virtual machines that are not this product's.
+    #[arg(long, env = "CAIRN_REMOVE_PACKAGES", value_parser = BoolishValueParser::new())]
+    pub remove_packages: bool,
+    /// How long others are waited for.
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 /// Options of `verify`.

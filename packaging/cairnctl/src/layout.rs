@@ -74,6 +74,11 @@ impl Layout {
         self.state().join("backups")
     }
 
+    /// Where images lie unless a storage says otherwise.
+    pub fn images(&self) -> PathBuf {
+        self.state().join("images")
+    }
+
     /// Where volumes lie unless a storage says otherwise.
     pub fn volumes(&self) -> PathBuf {
         self.state().join("volumes")

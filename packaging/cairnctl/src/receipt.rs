@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::{Code, Exit};
 use crate::layout::Layout;
+use crate::packages::Added;
 use crate::role::Role;
 
 /// The generation of the record.
@@ -43,6 +44,9 @@ pub struct Receipt {
     /// Keys that an operator said to trust: where they lie. They are the operator's, and stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted: Vec<PathBuf>,
+    /// Packages of the operating system that came with this product.
+    #[serde(default, skip_serializing_if = "Added::is_empty")]
+    pub packages: Added,
 }
 
 /// A version that was there before. Its programs lie where they lay.
@@ -81,6 +85,7 @@ impl Receipt {
             archive: None,
             previous: None,
             trusted: Vec::new(),
+            packages: Added::default(),
         }
     }
 

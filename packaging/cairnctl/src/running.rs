@@ -1,6 +1,7 @@
 //! Virtual machines of Cairn's that run on this host, found without server, agent and libvirt: libvirt keeps the state of
 //! each that runs in a file, and Cairn's carry its mark in their description.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -50,6 +51,20 @@ fn of(state: &Path) -> Option<Vm> {
     line.windows(guest.len()).any(|part| part == guest.as_bytes()).then_some(Vm { name, pid })
 }
 
+/// Names of virtual machines and containers that libvirt knows here and that are not Cairn's, whether they run or not.
+pub fn others(layout: &Layout) -> BTreeSet<String> {
+    let folders = ["etc/libvirt", "run/libvirt"]
+        .into_iter()
+        .flat_map(|folder| ["qemu", "lxc", "libxl"].map(|driver| layout.root().join(folder).join(driver)));
+    let files = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    files
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "xml"))
+        .filter(|path| !fs::read_to_string(path).is_ok_and(|text| text.contains(MARK)))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect()
+}
+
 /// Their names, for people.
 pub fn names(all: &[Vm]) -> String {
     all.iter().map(|vm| format!("`{}`", vm.name)).collect::<Vec<_>>().join(", ")
@@ -84,6 +99,26 @@ mod tests {
     use std::process::{Child, Command};
 
     use super::*;
+
+    #[test]
+    fn machines_of_others_are_known_by_what_libvirt_keeps() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        assert!(others(&layout).is_empty());
+        for (path, text) in [
+            ("etc/libvirt/qemu/web.xml", format!("<domain><x xmlns='{MARK}'/></domain>")),
+            ("etc/libvirt/qemu/desktop.xml", "<domain/>".to_owned()),
+            ("etc/libvirt/qemu/networks/default.xml", "<network/>".to_owned()),
+            ("etc/libvirt/lxc/box.xml", "<domain/>".to_owned()),
+            ("run/libvirt/qemu/passing.xml", "<domstatus/>".to_owned()),
+            ("run/libvirt/qemu/passing.pid", "1".to_owned()),
+        ] {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        assert_eq!(others(&layout).into_iter().collect::<Vec<_>>(), ["box", "desktop", "passing"]);
+    }
 
     #[test]
     fn those_of_cairn_that_run_are_found_and_turned_off() {

@@ -1,5 +1,6 @@
 //! `uninstall`: the reverse of `install`, from the receipt. Data, certificates, logs and files that the operator changed
-//! stay and are named, unless `--purge`. What is gone already is no error.
+//! stay and are named, unless `--purge`. What is gone already is no error. Packages of the operating system stay and are named, too;
+//! with `--remove-packages` they go last, when nothing of Cairn's needs them any more.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -10,9 +11,10 @@ use anyhow::Result;
 use crate::answer::Answer;
 use crate::args::UninstallArgs;
 use crate::exit::{Code, Exit};
-use crate::host::{is_empty_folder, sha256_of};
+use crate::host::{self, is_empty_folder, sha256_of};
 use crate::install;
 use crate::layout::Layout;
+use crate::packages::{Added, Removal};
 use crate::receipt::{Receipt, below_root};
 use crate::role::Role;
 use crate::root::Root;
@@ -29,24 +31,24 @@ use crate::transaction::{
 /// With the exit code that belongs to the failure; everything has been put back then, or a second run goes on.
 pub fn command(args: &UninstallArgs, quiet: bool) -> Result<Code> {
     let mut answer = Answer::of("uninstall");
-    let done = uninstalled(args, quiet || args.json, &mut answer);
-    answer.give(args.json, done)
+    let done = uninstalled(args, quiet || args.change.json, &mut answer);
+    answer.give(args.change.json, done)
 }
 
 fn uninstalled(args: &UninstallArgs, quiet: bool, answer: &mut Answer) -> Result<&'static str> {
     let interrupt = Interrupt::new()?;
-    let root = Root::find(&args.root)?;
+    let root = Root::find(&args.change.root)?;
     if let Some(root) = &root {
         let wanted = Wanted {
             verb: "uninstall",
             to: None,
             source: None,
-            ask: !args.yes,
-            dry_run: args.dry_run,
+            ask: !args.change.yes,
+            dry_run: args.change.dry_run,
             password: None,
         };
-        may_change(root.layout(), args.dry_run)?;
-        match settle(root.layout(), &args.recovery, &wanted, &interrupt, quiet)? {
+        may_change(root.layout(), args.change.dry_run)?;
+        match settle(root.layout(), &args.change.recovery, &wanted, &interrupt, quiet)? {
             Settled::Clear => (),
             Settled::Resumed => {
                 if !quiet {
@@ -58,16 +60,18 @@ fn uninstalled(args: &UninstallArgs, quiet: bool, answer: &mut Answer) -> Result
             Settled::Shown => return Ok("planned"),
         }
     }
-    let plan = root.as_ref().map(|root| Plan::new(root.layout(), args.purge)).transpose()?.flatten();
+    let plan = root.as_ref().map(|root| Plan::new(root.layout(), args.purge, args.remove_packages));
+    let plan = plan.transpose()?.flatten();
     let (Some(root), Some(plan)) = (root, plan) else {
         if !quiet {
-            say!("nothing of this product is installed below {}; nothing to do", args.root.display());
+            say!("nothing of this product is installed below {}; nothing to do", args.change.root.display());
         }
         return Ok("nothing-to-do");
     };
-    if let Plan { only_data: true, .. } = plan {
+    let removes_packages = args.remove_packages && !plan.packages.is_empty() && root.layout().is_host();
+    if plan.only_data && !removes_packages {
         if !quiet {
-            say!("nothing is installed below {}; nothing to do", args.root.display());
+            say!("nothing is installed below {}; nothing to do", args.change.root.display());
             plan.print_kept();
         }
         return Ok("nothing-to-do");
@@ -85,27 +89,70 @@ fn uninstalled(args: &UninstallArgs, quiet: bool, answer: &mut Answer) -> Result
         return Err(Exit::error(Code::Refused, sentence));
     }
     answer.steps.splice(0..0, vms.iter().map(|vm| format!("turn off {}", vm.name)));
-    let ask = !args.dry_run && !args.yes;
+    let removal = if removes_packages {
+        Some(removal(root.layout(), &plan.packages, args)?)
+    } else {
+        answer.kept.extend(plan.packages.lines());
+        None
+    };
+    answer.steps.extend(removal.iter().map(Removal::to_string));
+    let ask = !args.change.dry_run && !args.change.yes;
     if ask && !std::io::stdin().is_terminal() {
         return Err(install::no_terminal(false));
     }
-    if !quiet || (args.dry_run && !args.json) {
-        say!("{}", if args.dry_run || ask { "plan:" } else { "uninstalling:" });
+    if !quiet || (args.change.dry_run && !args.change.json) {
+        say!("{}", if args.change.dry_run || ask { "plan:" } else { "uninstalling:" });
         vms.iter().for_each(|vm| say!("  turn off virtual machine {}", vm.name));
-        plan.print();
+        plan.print(removal.as_ref());
     }
-    if args.dry_run {
+    if args.change.dry_run {
         return Ok("planned");
     }
     if ask && !install::confirmed("Uninstall?")? {
         return Err(Exit::error(Code::Interrupted, "nothing was changed"));
     }
     vms.iter().try_for_each(running::turn_off)?;
-    plan.perform(root.layout(), &interrupt)?;
+    if !plan.only_data {
+        plan.perform(root.layout(), &interrupt)?;
+    }
+    if let Some(removal) = removal {
+        removal.perform()?;
+        forget(root.layout(), &removal, args.purge, &interrupt)?;
+    }
     if !quiet {
         say!("uninstalled");
     }
     Ok("done")
+}
+
+/// What becomes of the packages.
+fn removal(layout: &Layout, packages: &Added, args: &UninstallArgs) -> Result<Removal> {
+    let others = running::others(layout);
+    if !others.is_empty() {
+        let names: Vec<String> = others.iter().map(|name| format!("`{name}`")).collect();
+        let sentence = format!(
+            "libvirt has virtual machines here that are not Cairn's: {}; leave out --remove-packages, or delete them first",
+            names.join(", ")
+        );
+        return Err(Exit::error(Code::Refused, sentence));
+    }
+    may_change(layout, false)?;
+    Removal::prepare(packages, args.purge, args.wait.patience())
+}
+
+/// The record loses what is removed, and goes when there is nothing else to remember.
+fn forget(layout: &Layout, removal: &Removal, purge: bool, interrupt: &Interrupt) -> Result<()> {
+    if let Some(mut receipt) = Receipt::read(layout)? {
+        receipt.packages.installed.retain(|name, _| !purge && !removal.names.contains(name));
+        if receipt.packages.installed.is_empty() {
+            receipt.packages.upgraded.clear();
+        }
+        host::write_whole(&layout.receipt(), &receipt.json()?, 0o644)?;
+    }
+    match Plan::new(layout, purge, false)? {
+        Some(plan) if !plan.only_data => plan.perform(layout, interrupt),
+        _ => Ok(()),
+    }
 }
 
 /// What a removal consists of.
@@ -130,11 +177,13 @@ struct Plan {
     installed: Option<(String, String, Role)>,
     /// Whether all but data was removed before, and data is not to be.
     only_data: bool,
+    /// Packages of the operating system that came with it.
+    packages: Added,
 }
 
 impl Plan {
     /// `None` if nothing of this product is there.
-    fn new(layout: &Layout, purge: bool) -> Result<Option<Self>> {
+    fn new(layout: &Layout, purge: bool, remove_packages: bool) -> Result<Option<Self>> {
         let receipt = Receipt::read(layout)?;
         let mut plan = Self { receipt: layout.receipt(), ..Self::default() };
         plan.folders.extend([layout.configuration(), layout.state(), layout.logs()]);
@@ -142,6 +191,7 @@ impl Plan {
         if let Some(receipt) = &receipt {
             plan.installed = Some((receipt.product.clone(), receipt.version.clone(), receipt.role));
             plan.programs(layout, receipt, purge);
+            plan.packages = receipt.packages.clone();
         }
         if purge {
             plan.everything(layout);
@@ -151,11 +201,15 @@ impl Plan {
         if receipt.is_none() && plan.trees.is_empty() && plan.files.is_empty() && plan.data.is_empty() {
             return Ok(None);
         }
-        plan.only_data = !purge
-            && !plan.kept.is_empty()
+        // What was removed with everything is named once more, and forgotten, unless it goes after this.
+        let remembers_packages = !plan.packages.is_empty() && (remove_packages || !purge);
+        let stays = !plan.kept.is_empty() || remembers_packages;
+        plan.only_data = (!purge || remembers_packages)
+            && stays
             && receipt.as_ref().is_none_or(|receipt| receipt.removed)
-            && plan.files.is_empty();
-        if let (Some(receipt), false) = (receipt, plan.kept.is_empty()) {
+            && plan.files.is_empty()
+            && plan.data.is_empty();
+        if let (Some(receipt), true) = (receipt, stays) {
             plan.kept.push((layout.receipt(), "what a later removal has to know"));
             plan.reminder = Some(Receipt { removed: true, ..receipt });
         }
@@ -212,7 +266,7 @@ impl Plan {
             (layout.first_password(), "the administrator's first password"),
             (layout.state().join("server"), "the server's data"),
             (layout.state().join("agent"), "the agent's data"),
-            (layout.state().join("images"), "images"),
+            (layout.images(), "images"),
             (layout.volumes(), "volumes"),
             (layout.logs(), "logs"),
         ];
@@ -241,17 +295,32 @@ impl Plan {
         }
     }
 
-    fn print(&self) {
+    fn print(&self, removal: Option<&Removal>) {
         for service in &self.services {
             say!("  stop and disable {service}");
         }
         for path in self.files.iter().chain(&self.trees).chain(&self.data) {
             say!("  remove {}", path.display());
         }
-        self.print_kept();
+        match removal {
+            Some(removal) => {
+                say!("  {removal}");
+                self.print_kept_data();
+            }
+            None => self.print_kept(),
+        }
     }
 
     fn print_kept(&self) {
+        self.print_kept_data();
+        let lines = self.packages.lines();
+        lines.iter().for_each(|line| say!("  keep {line}"));
+        if !lines.is_empty() {
+            say!("  (to remove what nothing else needs of them: --remove-packages)");
+        }
+    }
+
+    fn print_kept_data(&self) {
         for (path, why) in &self.kept {
             say!("  keep {}: {why}", path.display());
         }

@@ -17,6 +17,7 @@ use packaging_archive::Archive;
 use crate::answer::Answer;
 use crate::args::InstallArgs;
 use crate::exit::{Code, Exit};
+use crate::packages::Packages;
 use crate::preflight;
 use crate::receipt::Receipt;
 use crate::root::Root;
@@ -94,19 +95,23 @@ fn installed(
     keep(args, &source, quiet)?;
     let trusted = trust.new_keys();
     let new = plan::New { context: &context, source: &source, trust: &trusted, root_is_new: root.is_new() };
-    let steps = plan::plan(&new, left.as_ref())?;
+    let mut steps = plan::plan(&new, left.as_ref())?;
     answer.to = Some(manifest.version.clone());
     answer.steps = steps.iter().map(ToString::to_string).collect();
     answer.kept = plan::foreign_configuration(&new).iter().map(|path| path.display().to_string()).collect();
-    if steps.is_empty() {
+    let nothing_to_do = || {
         if !quiet {
             say!("{} {} is already installed; nothing to do", manifest.product, manifest.version);
             tell_foreign_configuration(&new);
         }
-        return Ok("nothing-to-do");
+        Ok("nothing-to-do")
+    };
+    if steps.is_empty() && !preflight::brings(&args.host, manifest) {
+        return nothing_to_do();
     }
     let ask = !args.dry_run && (!args.yes || args.confirm);
-    if ask && !interactive {
+    let is_silent = ask && !interactive;
+    if is_silent && !steps.is_empty() {
         return Err(no_terminal(args.confirm));
     }
 
@@ -116,9 +121,19 @@ fn installed(
         let sentence = "this host is not ready; mend what is marked FAIL above and try again";
         return Err(Exit::error(code, sentence));
     }
+    let leave_out = args.host.carried.no_packages;
+    let packages = Packages::with(&source, layout, args.host.role, leave_out, args.wait.patience())?;
+    answer.packages = packages.as_ref().map(|packages| packages.plan.clone());
+    if steps.is_empty() && packages.is_none() {
+        return nothing_to_do();
+    }
+    if is_silent {
+        return Err(no_terminal(args.confirm));
+    }
     if (args.dry_run && !args.json) || (ask && !quiet) {
         say!("plan for {} {}:", manifest.product, manifest.version);
         standing.tell("  ");
+        packages.iter().for_each(Packages::tell);
         for step in &steps {
             say!("  {step}");
         }
@@ -134,6 +149,15 @@ fn installed(
         say!("installing {} {}:", manifest.product, manifest.version);
         standing.tell("  ");
         tell_foreign_configuration(&new);
+    }
+    if let Some(packages) = &packages {
+        packages.install_aloud(layout, quiet)?;
+        // The record is another one now, and its folder is there.
+        steps = plan::plan(&new, Receipt::read(layout)?.as_ref())?;
+        if steps.is_empty() {
+            summary::tell(&context, manifest, show_password, quiet)?;
+            return Ok("done");
+        }
     }
     let head = Head {
         to: Some(manifest.version.clone()),

@@ -119,6 +119,7 @@ fn all(new: &New<'_>, left: Option<&Receipt>, before: Option<&Receipt>) -> Resul
         None => before.and_then(|before| before.archive.clone()),
     };
     receipt.previous = before.and_then(|before| before.previous.clone());
+    receipt.packages = left.map(|left| left.packages.clone()).unwrap_or_default();
     let mut keys = Vec::new();
     receipt.trusted = left.map(|left| left.trusted.clone()).unwrap_or_default();
     for key in new.trust {

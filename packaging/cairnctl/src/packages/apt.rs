@@ -1,6 +1,7 @@
 //! The host's own apt and dpkg, with carried packages as the only source. The host's sources and lists, its preferences and the
 //! cache of its packages are neither read nor written: they have nothing to say about what is carried.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::judge::{is_unfinished, unmet};
+use super::judge::{installed_names, is_unfinished, unmet};
 use super::lock;
 use crate::exit::{Code, Exit};
 use crate::host;
@@ -25,13 +26,14 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Prepares apt to install from the packages in `packages`, with `folder`, which must be there and be empty, as its own.
+    /// Prepares apt to install from the packages in `packages`, or to know of none, with `folder`, which must be there and be
+    /// empty, as its own.
     ///
     /// # Errors
     /// Exit code 3 where there is no apt.
-    pub fn new(folder: &Path, packages: &Path, patience: Duration) -> Result<Self> {
+    pub fn new(folder: &Path, packages: Option<&Path>, patience: Duration) -> Result<Self> {
         let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is not text");
-        let (own, packages) = (text(folder)?, text(packages)?);
+        let own = text(folder)?;
         for name in ["lists", "lists/partial", "archives", "archives/partial"] {
             host::make_folder(&folder.join(name), 0o755)?;
         }
@@ -45,12 +47,17 @@ impl Apt {
              DPkg::Options {{ \"--force-confdef\"; \"--force-confold\"; }};\nDPkg::Lock::Timeout \"{LOCK_SECONDS}\";\n"
         );
         // The archive was checked as a whole, and this is a folder of it: a signature of Debian's is not what speaks for it.
-        let sources = format!("deb [trusted=yes] file:{packages} ./\n");
+        let sources = match packages {
+            Some(packages) => format!("deb [trusted=yes] file:{} ./\n", text(packages)?),
+            None => String::new(),
+        };
         for (name, text) in [("apt.conf", settings), ("sources.list", sources)] {
             host::write_whole(&folder.join(name), text.as_bytes(), 0o644)?;
         }
         let apt = Self { folder: folder.to_owned(), patience };
-        apt.checked("read the list of carried packages", apt.apt_get(&["update"]))?;
+        if packages.is_some() {
+            apt.checked("read the list of carried packages", apt.apt_get(&["update"]))?;
+        }
         Ok(apt)
     }
 
@@ -73,16 +80,63 @@ impl Apt {
         Err(Exit::error(Code::Unsupported, sentence))
     }
 
+    /// Waits until nobody else works on the host's packages.
+    ///
+    /// # Errors
+    /// Exit code 5 if somebody goes on doing so.
+    pub fn wait(&self) -> Result<()> {
+        lock::wait(Path::new("/"), self.patience)
+    }
+
     /// Installs `names` with all that they need, and waits for whoever works on the host's packages.
     ///
     /// # Errors
     /// Exit code 5 if somebody goes on doing so, 7 if it fails: the next run finishes what this one began.
     pub fn install(&self, names: &[&str]) -> Result<()> {
-        lock::wait(Path::new("/"), self.patience)?;
+        self.wait()?;
         self.checked(
             "install packages",
             self.apt_get(&[&["--yes", "--no-remove"][..], &INSTALL, names].concat()),
         )
+    }
+
+    /// What would be removed if nobody had asked for the packages in `states` (apt's own list of those that are there for others'
+    /// sake) and all others had been asked for.
+    ///
+    /// # Errors
+    /// Exit code 7 if it cannot be found out.
+    pub fn simulate_autoremove(&self, states: &str) -> Result<String> {
+        let file = self.folder.join("extended_states");
+        host::write_whole(&file, states.as_bytes(), 0o644)?;
+        // What is only suggested by something else is not needed by it.
+        let settings = [
+            format!("Dir::State::extended_states={}", file.display()),
+            "APT::AutoRemove::SuggestsImportant=false".to_owned(),
+        ];
+        let mut command = self.apt_get(&["--simulate", "autoremove"]);
+        for setting in settings {
+            command.arg("--option").arg(setting);
+        }
+        self.said("find out which packages nothing needs", command)
+    }
+
+    /// What removing `names` would do.
+    ///
+    /// # Errors
+    /// Exit code 7 if it cannot be found out.
+    pub fn simulate_remove(&self, names: &[&str]) -> Result<String> {
+        let words = [&["--simulate", "remove"][..], names].concat();
+        self.said("find out what a removal would do", self.apt_get(&words))
+    }
+
+    /// Removes `names`, with `purge` also their configuration.
+    ///
+    /// # Errors
+    /// Exit code 5 as [`Apt::install`], 7 if it fails.
+    pub fn remove(&self, names: &[&str], purge: bool) -> Result<()> {
+        self.wait()?;
+        let verb = if purge { "purge" } else { "remove" };
+        self.checked("remove packages", self.apt_get(&[&["--yes", verb][..], names].concat()))
     }
 
     /// Finishes what an earlier run of the package manager was interrupted in.
@@ -90,7 +144,7 @@ impl Apt {
     /// # Errors
     /// Exit code 5 as [`Apt::install`].
     pub fn finish(&self) -> Result<()> {
-        lock::wait(Path::new("/"), self.patience)?;
+        self.wait()?;
         let mut command = Command::new("dpkg");
         command.args(["--force-confdef", "--force-confold", "--configure", "--pending"]);
         // What lacks something still is mended by the installation that follows, which may bring it; that one has to succeed.
@@ -98,9 +152,13 @@ impl Apt {
     }
 
     fn checked(&self, what: &str, command: Command) -> Result<()> {
+        self.said(what, command).map(drop)
+    }
+
+    fn said(&self, what: &str, command: Command) -> Result<String> {
         let output = run(command)?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = faults(&output);
         if said.contains("Could not get lock")
@@ -158,20 +216,45 @@ fn faults(output: &Output) -> String {
     last[last.len().saturating_sub(3)..].join(" ")
 }
 
+/// dpkg's own folder.
+const DPKG: &str = "/var/lib/dpkg";
+
+fn status() -> Result<String> {
+    let file = Path::new(DPKG).join("status");
+    fs::read_to_string(&file).map_err(|error| {
+        let sentence = format!(
+            "cannot read `{}` ({error}); carried packages are for hosts that have dpkg",
+            file.display()
+        );
+        Exit::error(Code::Unsupported, sentence)
+    })
+}
+
+/// Names of all packages that are installed.
+///
+/// # Errors
+/// Exit code 3 if the host has no database of packages.
+pub fn installed() -> Result<BTreeSet<String>> {
+    Ok(installed_names(&status()?))
+}
+
+/// The architecture that the host's packages are for, in dpkg's words.
+///
+/// # Errors
+/// If dpkg cannot be asked.
+pub fn architecture() -> Result<String> {
+    let mut command = Command::new("dpkg");
+    command.arg("--print-architecture");
+    Ok(String::from_utf8_lossy(&run(plain(command))?.stdout).trim().to_owned())
+}
+
 /// Whether an earlier run of the package manager did not come to its end on this host.
 ///
 /// # Errors
 /// Exit code 3 if the host has no database of packages.
 pub fn unfinished() -> Result<bool> {
-    let folder = Path::new("/var/lib/dpkg");
-    let status = fs::read_to_string(folder.join("status")).map_err(|error| {
-        let sentence = format!(
-            "cannot read `{}/status` ({error}); carried packages are for hosts that have dpkg",
-            folder.display()
-        );
-        Exit::error(Code::Unsupported, sentence)
-    })?;
-    let entries = fs::read_dir(folder.join("updates")).into_iter().flatten().flatten();
+    let status = status()?;
+    let entries = fs::read_dir(Path::new(DPKG).join("updates")).into_iter().flatten().flatten();
     let updates: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     Ok(is_unfinished(&status, &updates))
 }

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 use packaging_archive::Archive;
@@ -11,6 +10,7 @@ use super::Packages;
 use crate::args::PackagesArgs;
 use crate::exit::{Code, Exit};
 use crate::install;
+use crate::layout::Layout;
 use crate::preflight;
 use crate::say::{self, say};
 use crate::source::Source;
@@ -25,8 +25,7 @@ pub fn command(args: &PackagesArgs, archive: Option<Archive>, quiet: bool) -> Re
         None => Source::Archive(Box::new(crate::show::required(archive)?)),
     };
     let os = preflight::id_and_version(Path::new("/"));
-    let patience = Duration::from_secs(args.wait.into());
-    let Some(packages) = Packages::prepare(&source, &os, args.role, patience)? else {
+    let Some(packages) = Packages::prepare(&source, &os, args.role, args.wait.patience())? else {
         let carried: Vec<&str> =
             source.manifest().sections.iter().filter_map(|section| section.os()).collect();
         if carried.contains(&os.as_str()) {
@@ -60,7 +59,7 @@ pub fn command(args: &PackagesArgs, archive: Option<Archive>, quiet: bool) -> Re
             return Err(Exit::error(Code::Interrupted, "nothing was done"));
         }
     }
-    packages.install()?;
+    packages.install(&Layout::new("/"))?;
     say_unless(quiet, &format!("the packages of {os} are installed"));
     Ok(Code::Ok)
 }

@@ -2,7 +2,7 @@
 //! host has. Pure, so that it can be tried on every host there is not.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use anyhow::Result;
@@ -29,6 +29,22 @@ impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         !self.unfinished && self.install.is_empty() && self.upgrade.is_empty()
+    }
+
+    /// What it comes to, in a few words.
+    pub fn summary(&self) -> String {
+        let (install, upgrade) = (self.install.len(), self.upgrade.len());
+        let mut parts = Vec::new();
+        if self.unfinished {
+            parts.push("finish what the package manager was interrupted in".to_owned());
+        }
+        if install > 0 {
+            parts.push(format!("install {install} packages of the operating system"));
+        }
+        if upgrade > 0 {
+            parts.push(format!("upgrade {upgrade} packages of the operating system"));
+        }
+        parts.join(", ")
     }
 }
 
@@ -144,6 +160,18 @@ pub fn is_unfinished(status: &str, updates: &[String]) -> bool {
     updates.iter().any(is_number) || states.into_iter().any(is_begun)
 }
 
+/// The packages that a host's package database calls installed, by name.
+pub fn installed_names(status: &str) -> BTreeSet<String> {
+    let paragraphs = status.split("\n\n").filter(|paragraph| {
+        let mut states = paragraph.lines().filter_map(|line| line.strip_prefix("Status: "));
+        states.any(|state| state.ends_with(" ok installed"))
+    });
+    paragraphs
+        .filter_map(|paragraph| paragraph.lines().find_map(|line| line.strip_prefix("Package: ")))
+        .map(str::to_owned)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::carried::Package;
@@ -217,6 +245,13 @@ mod tests {
             Some("qemu-utils : Breaks: qemu-system-common (< 1:8.0), x : Depends: y")
         );
         assert_eq!(unmet("E: Unable to locate package x\n"), None);
+    }
+
+    #[test]
+    fn what_is_installed_is_read_from_the_database() {
+        let status = "Package: a\nStatus: install ok installed\n\nPackage: b\nStatus: deinstall ok config-files\n\n\
+                      Package: c\nStatus: hold ok installed\nDescription: x\n y\n\nPackage: d\nStatus: install ok unpacked\n";
+        assert_eq!(installed_names(status).into_iter().collect::<Vec<_>>(), ["a", "c"]);
     }
 
     #[test]

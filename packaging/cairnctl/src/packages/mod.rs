@@ -2,14 +2,17 @@
 //! from a local folder, without a network.
 //!
 //! `carried` finds them in the archive, `apt` asks the package manager what installing them would do and lets it do so, `judge`
-//! refuses what would remove anything or make it older, `lock` waits for others who work on the host's packages. There is no undo:
-//! packages only go forward, and a run that was interrupted is finished by the next.
+//! refuses what would remove anything or make it older, `lock` waits for others who work on the host's packages, `added` keeps
+//! what came. There is no undo: packages only go forward, and a run that was interrupted is finished by the next. They go on
+//! demand alone, by `removal`.
 
+mod added;
 mod apt;
 mod carried;
 mod command;
 mod judge;
 mod lock;
+mod removal;
 mod version;
 
 use std::fs::File;
@@ -20,16 +23,22 @@ use anyhow::{Context as _, Result};
 
 use crate::exit::{Code, Exit};
 use crate::host;
+use crate::layout::Layout;
+use crate::preflight;
 use crate::role::Role;
+use crate::say::{self, say};
 use crate::source::Source;
+use crate::transaction::fault;
 use apt::Apt;
 use carried::Carried;
 
+pub use added::Added;
 pub use command::command;
 pub use judge::Plan;
+pub use removal::Removal;
 
 /// Where packages are put for the time of their installation: on a disk, where apt keeps its own.
-const FOLDER: &str = "/var/cache/cairn-packages";
+pub const FOLDER: &str = "/var/cache/cairn-packages";
 
 /// What is carried for this host and its role, unpacked, with what installing it would do. All of it goes away when this does.
 pub struct Packages {
@@ -38,10 +47,35 @@ pub struct Packages {
     /// What will be done.
     pub plan: Plan,
     record: carried::Record,
+    /// What they come with, and for whom.
+    product: (String, String, Role),
     _folder: Folder,
 }
 
 impl Packages {
+    /// Those that go to the host with an installation below `layout`, as [`Packages::prepare`]. `None` also for another root, which
+    /// is no host, and where nothing is left to do.
+    ///
+    /// # Errors
+    /// As [`Packages::prepare`], and exit code 4 if there is no room for them.
+    pub fn with(
+        source: &Source,
+        layout: &Layout,
+        role: Role,
+        leave_out: bool,
+        patience: Duration,
+    ) -> Result<Option<Self>> {
+        if leave_out || !layout.is_host() {
+            return Ok(None);
+        }
+        let prepared = Self::prepare(source, &preflight::id_and_version(Path::new("/")), role, patience)?;
+        let prepared = prepared.filter(|packages| !packages.plan.is_empty());
+        if let Some(packages) = &prepared {
+            packages.refuse_without_room()?;
+        }
+        Ok(prepared)
+    }
+
     /// Looks what installing the packages for `os` (ID and VERSION_ID of os-release(5)) and `role` would do. `None` if the archive
     /// carries nothing for them. Somebody else may work on the host's packages for `patience`.
     ///
@@ -57,9 +91,16 @@ impl Packages {
         let packages = carried.unpack(&folder.path.join("carried"))?;
         let own = folder.path.join("apt");
         host::make_folder(&own, 0o755)?;
-        let apt = Apt::new(&own, &packages, patience)?;
-        let mut prepared =
-            Self { apt, named, plan: Plan::default(), record: carried.record, _folder: folder };
+        let apt = Apt::new(&own, Some(&packages), patience)?;
+        let manifest = source.manifest();
+        let mut prepared = Self {
+            apt,
+            named,
+            plan: Plan::default(),
+            record: carried.record,
+            product: (manifest.product.clone(), manifest.version.clone(), role),
+            _folder: folder,
+        };
         prepared.plan = prepared.look()?;
         Ok(Some(prepared))
     }
@@ -72,13 +113,39 @@ impl Packages {
         self.named.iter().map(String::as_str).collect()
     }
 
-    /// Does what was planned. It is done when the host's package manager finds nothing wrong and nothing left to do.
+    /// Shows what will be done, for a plan that is shown.
+    pub fn tell(&self) {
+        self.plan.to_string().lines().for_each(|line| say!("  {line}"));
+    }
+
+    /// Says what is done, and how it ended, around [`Packages::install`].
+    ///
+    /// # Errors
+    /// As that.
+    pub fn install_aloud(&self, layout: &Layout, quiet: bool) -> Result<()> {
+        if !quiet {
+            say::begin(format_args!("  {} ... ", self.plan.summary()));
+        }
+        let done = self.install(layout);
+        if !quiet {
+            say!("{}", if done.is_ok() { "ok" } else { "failed" });
+        }
+        done
+    }
+
+    /// Does what was planned, and writes into the receipt what comes. It is done when the host's package manager finds nothing
+    /// wrong and nothing left to do.
     ///
     /// # Errors
     /// Exit code 4 if there is no room, 5 if somebody else works on the host's packages, 7 if the package manager fails. Running it
     /// again goes on where it ended.
-    pub fn install(&self) -> Result<()> {
+    pub fn install(&self, layout: &Layout) -> Result<()> {
         self.refuse_without_room()?;
+        self.apt.wait()?;
+        fault::point()?;
+        let (product, version, role) = &self.product;
+        added::note(layout, &self.plan, product, version, *role)?;
+        fault::point()?;
         if self.plan.unfinished {
             self.apt.finish()?;
         }
@@ -91,7 +158,7 @@ impl Packages {
             );
             return Err(Exit::error(Code::Failed, sentence));
         }
-        Ok(())
+        fault::point()
     }
 
     fn refuse_without_room(&self) -> Result<()> {

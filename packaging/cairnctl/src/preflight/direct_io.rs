@@ -1,12 +1,11 @@
-//! What the volume folder does with direct I/O. There are four answers, not two, because a file system can accept it and
-//! buffer all the same, or want a larger alignment than a guest's sector. What that means depends on the cache mode of the
-//! virtual machines, which this program does not know; so it says what works, warns, and never fails: storages may lie
-//! elsewhere.
+//! What the data folders do with direct I/O. There are four answers, not two, because a file system can accept it and buffer all
+//! the same, or want a larger alignment than a guest's sector. From that follows what the cache mode `auto` becomes there, by the
+//! agent's rule. It warns and never fails: storages may lie elsewhere.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
@@ -36,38 +35,84 @@ enum Answer {
     Coarse(usize),
 }
 
-/// Probes the folder of volumes.
-pub(super) fn check(subject: &Subject) -> Vec<Finding> {
-    let folder = nearest(&subject.layout.volumes());
-    vec![finding(&mounts::described(&folder), ask(&folder))]
+/// What the cache mode `auto` of a disk becomes there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Auto {
+    None,
+    Writeback,
 }
 
-fn finding(place: &str, answer: io::Result<Answer>) -> Finding {
-    let warn = |seen: String, works: &str| {
-        Finding::warn(
-            format!("{place}: {seen}; cache mode {works}"),
-            "add storages on another file system, unless the release that is installed can set the cache mode to `writeback`",
-        )
+impl Auto {
+    fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Writeback => "writeback",
+        }
+    }
+}
+
+/// File systems that keep checksums of what they write: a guest that changes that meanwhile leaves a wrong one.
+const CHECKSUMS: [&str; 3] = ["btrfs", "zfs", "bcachefs"];
+
+/// Probes the folders of images and volumes, each file system once.
+pub(super) fn check(subject: &Subject) -> Vec<Finding> {
+    let mut folders: Vec<(Option<u64>, PathBuf)> = Vec::new();
+    for folder in [subject.layout.volumes(), subject.layout.images()] {
+        let at = nearest(&folder);
+        let device = at.metadata().ok().map(|metadata| metadata.dev());
+        if folders.iter().all(|(known, _)| *known != device) {
+            folders.push((device, at));
+        }
+    }
+    let look = |(_, at): (_, PathBuf)| {
+        let kind = mounts::of(&at).map(|mount| mount.kind).unwrap_or_default();
+        let answer = ask(&at).map(|answer| known(answer, &kind));
+        finding(&mounts::described(&at), &kind, answer)
     };
+    folders.into_iter().map(look).collect()
+}
+
+/// What some file systems do not tell: they take direct I/O, and have nothing to go past the page cache with.
+fn known(answer: Answer, kind: &str) -> Answer {
+    let buffers = ["tmpfs", "zfs", "fuse", "fuseblk"].contains(&kind) || kind.starts_with("fuse.");
     match answer {
-        Ok(Answer::Direct(alignment)) => {
+        Answer::Direct(None) if buffers => Answer::Buffered,
+        other => other,
+    }
+}
+
+fn finding(place: &str, kind: &str, answer: io::Result<Answer>) -> Finding {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            return Finding::warn(
+                format!("{place}: could not be tried, {}", errno(&error)),
+                "see to it that a file can be made there, then run `preflight` again",
+            );
+        }
+    };
+    let checksums = CHECKSUMS.contains(&kind);
+    let auto = match answer {
+        Answer::Direct(_) if !checksums => Auto::None,
+        Answer::Direct(_) | Answer::Buffered | Answer::Refused { .. } | Answer::Coarse(_) => Auto::Writeback,
+    };
+    let seen = match &answer {
+        Answer::Direct(alignment) => {
             let alignment = alignment.map_or("not reported".into(), |bytes| format!("{bytes} bytes"));
-            Finding::pass(format!("{place}: direct (alignment {alignment}); cache mode `none` works"))
+            let but = if checksums { ", but checksums are kept of what is written" } else { "" };
+            format!("direct (alignment {alignment}){but}")
         }
-        Ok(Answer::Buffered) => warn(
-            "accepted but buffered (`statx` reports alignment 0)".into(),
-            "`none` works, and goes through the page cache",
-        ),
-        Ok(Answer::Refused { at, error }) => {
-            warn(format!("refused ({} at {at})", errno(&error)), "`none` does not work")
-        }
-        Ok(Answer::Coarse(bytes)) => warn(
-            format!("direct, but only by {bytes} bytes, and a guest's sector has {SECTOR}"),
-            "`none` is for disks with larger sectors",
-        ),
-        Err(error) => Finding::warn(
-            format!("{place}: could not be tried, {}", errno(&error)),
-            "see to it that a file can be made there, then run `preflight` again",
+        Answer::Buffered => "accepted but buffered".to_owned(),
+        Answer::Refused { at, error } => format!("refused ({} at {at})", errno(error)),
+        Answer::Coarse(bytes) => format!("alignment {bytes} bytes, larger than a guest's sector of {SECTOR}"),
+    };
+    let seen = format!("{place}: {seen}; cache mode `auto` becomes `{}`", auto.word());
+    match auto {
+        Auto::None => Finding::pass(seen),
+        Auto::Writeback => Finding::warn(
+            seen,
+            "know that disks there go through the host's page cache, or add a storage on another file system; a release without \
+             the setting `vm.cacheMode` needs one",
         ),
     }
 }
@@ -137,27 +182,62 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_says_what_works() {
-        let evidence = |answer| {
-            let finding = finding("`/v` (x)", Ok(answer));
-            assert_ne!(finding.state, State::Fail);
-            assert_eq!(finding.state == State::Pass, finding.remedy.is_none());
-            finding.evidence
-        };
-        assert_eq!(
-            evidence(Answer::Direct(Some(512))),
-            "`/v` (x): direct (alignment 512 bytes); cache mode `none` works"
-        );
-        assert!(evidence(Answer::Direct(None)).contains("not reported"));
-        assert!(
-            evidence(Answer::Buffered).ends_with("cache mode `none` works, and goes through the page cache")
-        );
-        let error = io::Error::from_raw_os_error(Errno::INVAL.raw_os_error());
-        assert_eq!(
-            evidence(Answer::Refused { at: "open", error }),
-            "`/v` (x): refused (EINVAL at open); cache mode `none` does not work"
-        );
-        assert!(evidence(Answer::Coarse(4096)).contains("by 4096 bytes"));
-        assert_eq!(finding("`/v`", Err(io::ErrorKind::StorageFull.into())).state, State::Warn);
+    fn every_answer_says_what_auto_becomes() {
+        let error = || io::Error::from_raw_os_error(Errno::INVAL.raw_os_error());
+        for (answer, kind, state, words) in [
+            (
+                Answer::Direct(Some(512)),
+                "ext4",
+                State::Pass,
+                "direct (alignment 512 bytes); cache mode `auto` becomes `none`",
+            ),
+            (
+                Answer::Direct(None),
+                "xfs",
+                State::Pass,
+                "direct (alignment not reported); cache mode `auto` becomes `none`",
+            ),
+            (
+                Answer::Direct(None),
+                "tmpfs",
+                State::Warn,
+                "accepted but buffered; cache mode `auto` becomes `writeback`",
+            ),
+            (
+                Answer::Direct(None),
+                "fuse.x",
+                State::Warn,
+                "accepted but buffered; cache mode `auto` becomes `writeback`",
+            ),
+            (
+                Answer::Direct(Some(512)),
+                "btrfs",
+                State::Warn,
+                "but checksums are kept of what is written; cache mode `auto` becomes `writeback`",
+            ),
+            (
+                Answer::Buffered,
+                "ext4",
+                State::Warn,
+                "accepted but buffered; cache mode `auto` becomes `writeback`",
+            ),
+            (
+                Answer::Refused { at: "open", error: error() },
+                "ramfs",
+                State::Warn,
+                "refused (EINVAL at open); cache mode `auto` becomes `writeback`",
+            ),
+            (
+                Answer::Coarse(4096),
+                "xfs",
+                State::Warn,
+                "alignment 4096 bytes, larger than a guest's sector of 512; cache mode `auto` becomes `writeback`",
+            ),
+        ] {
+            let finding = finding("`/v` (x)", kind, Ok(known(answer, kind)));
+            assert!(finding.evidence.ends_with(words), "{}", finding.evidence);
+            assert_eq!((finding.state, finding.remedy.is_some()), (state, state == State::Warn), "{words}");
+        }
+        assert_eq!(finding("`/v`", "ext4", Err(io::ErrorKind::StorageFull.into())).state, State::Warn);
     }
 }

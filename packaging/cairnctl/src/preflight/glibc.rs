@@ -23,11 +23,11 @@ enum Library {
 
 /// A version, compared number by number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(Vec<u32>);
+pub(super) struct Version(Vec<u32>);
 
 impl Version {
     /// Reads the numbers that `text` starts with. Without a dot it is no version.
-    fn starting(text: &str) -> Option<Self> {
+    pub(super) fn starting(text: &str) -> Option<Self> {
         let end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
         let numbers: Result<Vec<u32>, _> =
             text[..end].trim_end_matches('.').split('.').map(str::parse).collect();

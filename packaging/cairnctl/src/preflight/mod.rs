@@ -9,9 +9,11 @@
 //! is already there (`doctor`, `verify`). Nothing here asks the C library for a host, a user or a group.
 
 mod command;
+mod conflicts;
 mod direct_io;
 mod executable;
 mod glibc;
+mod host_name;
 mod mounts;
 mod os;
 mod ports;
@@ -34,7 +36,7 @@ use packaging_archive::{HELPER, Manifest, Needs};
 
 use crate::layout::Layout;
 use crate::role::Role;
-pub use command::{command, of};
+pub use command::{brings, command, of};
 pub use os::id_and_version;
 use ports::Port;
 pub use report::Report;
@@ -42,6 +44,17 @@ use report::{Check, Finding, Group};
 
 /// How long a check may take.
 const BOUND: Duration = Duration::from_secs(8);
+
+/// Where QEMU and libvirt come from, if they are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hypervisor {
+    /// From the file.
+    Brought,
+    /// From elsewhere, some time.
+    Later,
+    /// From nowhere: they have to be there.
+    Needed,
+}
 
 /// What is asked: would this archive run on this host, for this purpose?
 pub struct Host<'a> {
@@ -55,6 +68,8 @@ pub struct Host<'a> {
     pub manifest: &'a Manifest,
     /// Whether an installation of Cairn is already there. Its own programs may then hold the ports.
     pub installed: bool,
+    /// Where QEMU and libvirt come from, if they are not there.
+    pub hypervisor: Hypervisor,
     /// The TCP ports that the services will listen on; see [`Port::all`].
     pub ports: Vec<Port>,
 }
@@ -65,6 +80,7 @@ struct Subject {
     role: Role,
     start: bool,
     installed: bool,
+    hypervisor: Hypervisor,
     ports: Vec<Port>,
     /// The target triple of the binaries.
     target: String,
@@ -74,6 +90,8 @@ struct Subject {
     created: u64,
     /// Room for the sections of this role, unpacked.
     unpacked: Needs,
+    /// Room for packages of the operating system while they are installed, where there are any.
+    packages: Option<Needs>,
     /// Bytes of the archive itself.
     archive_bytes: u64,
     /// Bytes of the helper, unpacked.
@@ -95,11 +113,13 @@ impl Subject {
             role: host.role,
             start: host.start,
             installed: host.installed,
+            hypervisor: host.hypervisor,
             ports: host.ports.clone(),
             target: manifest.build.target.clone(),
             glibc: manifest.build.glibc.clone(),
             created: manifest.created,
             unpacked,
+            packages: (host.hypervisor == Hypervisor::Brought).then(|| packages_of(manifest)),
             archive_bytes: manifest
                 .members
                 .iter()
@@ -108,6 +128,13 @@ impl Subject {
             scratch: executable::scratch_folders(),
         }
     }
+}
+
+/// Room for what the archive carries for this host.
+fn packages_of(manifest: &Manifest) -> Needs {
+    let os = id_and_version(std::path::Path::new("/"));
+    let section = manifest.sections.iter().find(|section| section.os() == Some(os.as_str()));
+    section.map_or_else(Needs::default, |section| section.needs)
 }
 
 /// One row of the table of checks.
@@ -143,6 +170,8 @@ const CHECKS: &[Row] = &[
     row(Group::System, "memory", everybody, system::memory),
     row(Group::System, "clock", everybody, system::clock),
     row(Group::System, "security-module", everybody, system::security_module),
+    row(Group::System, "host-name", everybody, host_name::check),
+    row(Group::System, "conflicts", everybody, conflicts::check),
     row(Group::Storage, "writable", everybody, writable::check),
     row(Group::Storage, "space", everybody, storage::space),
     row(Group::Storage, "inodes", everybody, storage::inodes),

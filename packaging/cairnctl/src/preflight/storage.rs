@@ -14,6 +14,7 @@ use super::mounts;
 use super::probe::{Probe, errno, nearest};
 use super::report::Finding;
 use super::writable::remedy_for;
+use crate::packages;
 
 const MIB: u64 = 1 << 20;
 
@@ -48,6 +49,10 @@ fn wants(subject: &Subject) -> Vec<Want> {
         want(layout.state(), subject.archive_bytes.saturating_add(64 * MIB), 256),
         want(layout.logs(), 16 * MIB, 64),
     ];
+    if let Some(needs) = subject.packages {
+        // The packages themselves; what they unpack to is known when they are looked at.
+        wants.push(want(PathBuf::from(packages::FOLDER), needs.bytes.saturating_add(MIB), needs.inodes + 16));
+    }
     if let Some(folder) = roomiest(&subject.scratch) {
         wants.push(want(folder.clone(), subject.helper_bytes.saturating_add(MIB), 8));
     }
@@ -210,6 +215,10 @@ mod tests {
         assert!(
             rooms[0].needs.bytes >= 2 * subject.unpacked.bytes + subject.archive_bytes + subject.helper_bytes
         );
+        subject.packages = Some(Needs { bytes: u64::MAX, inodes: 1 });
+        let packages = wants(&subject).into_iter().find(|want| want.folder == Path::new(packages::FOLDER));
+        assert!(packages.is_some_and(|want| want.needs.bytes == u64::MAX));
+        subject.packages = None;
         subject.unpacked.bytes = u64::MAX;
         assert_eq!(space(&subject)[0].state, State::Fail);
         assert_eq!(inodes(&subject)[0].state, State::Pass);

@@ -14,6 +14,9 @@ use super::report::Finding;
 /// The clock may be this many seconds behind the newest commit in the archive: build machines are not exact either.
 const CLOCK_TOLERANCE_S: u64 = 300;
 
+/// Nobody installs an archive that is older than this many years of 365 days.
+const CLOCK_YEARS: u64 = 15;
+
 /// Memory in MiB that a server should have.
 const SERVER_MIB: u64 = 1024;
 
@@ -117,7 +120,7 @@ fn total_mib(meminfo: &str) -> Option<u64> {
     Some(kib / 1024)
 }
 
-/// Whether the clock is behind the archive. Certificates made under such a clock would not be valid elsewhere.
+/// Whether the clock is behind the archive, or far ahead of it. Certificates made under such a clock would not be valid elsewhere.
 pub(super) fn clock(subject: &Subject) -> Vec<Finding> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     vec![clock_finding(now, subject.created)]
@@ -128,6 +131,15 @@ fn clock_finding(now: u64, created: u64) -> Finding {
         Finding::fail(
             format!("{}, before the archive was made ({})", utc(now), utc(created)),
             "set the clock, for example with `timedatectl set-time`",
+        )
+    } else if now > created.saturating_add(CLOCK_YEARS * 365 * 86400) && created > 0 {
+        Finding::warn(
+            format!(
+                "{}, more than {CLOCK_YEARS} years after the archive was made ({})",
+                utc(now),
+                utc(created)
+            ),
+            "set the clock, for example with `timedatectl set-time`, if that is not today",
         )
     } else {
         Finding::pass(utc(now))
@@ -209,7 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_the_archive_fails() {
+    fn a_clock_behind_the_archive_fails_and_one_far_ahead_is_told() {
+        let years = CLOCK_YEARS * 365 * 86400;
+        assert_eq!(clock_finding(0, 1_700_000_000).state, State::Fail, "a clock that was never set");
+        assert_eq!(clock_finding(1_700_000_000 + years, 1_700_000_000).state, State::Pass);
+        assert_eq!(clock_finding(1_700_000_001 + years, 1_700_000_000).state, State::Warn);
+        assert_eq!(clock_finding(1_700_000_000, 0).state, State::Pass, "the archive does not say");
         assert_eq!(clock_finding(1_000_000, 1_000_000 + CLOCK_TOLERANCE_S).state, State::Pass);
         assert_eq!(clock_finding(1_000_000, 1_000_001 + CLOCK_TOLERANCE_S).state, State::Fail);
     }

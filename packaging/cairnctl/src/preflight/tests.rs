@@ -12,11 +12,13 @@ pub(super) fn subject(root: &Path) -> Subject {
         role: Role::All,
         start: true,
         installed: false,
+        hypervisor: Hypervisor::Later,
         ports: Vec::new(),
         target: "x86_64-unknown-linux-gnu".into(),
         glibc: None,
         created: 0,
         unpacked: Needs { bytes: 4096, inodes: 4 },
+        packages: None,
         archive_bytes: 1024,
         helper_bytes: 512,
         scratch: Vec::new(),
@@ -39,7 +41,15 @@ fn manifest() -> Manifest {
 }
 
 fn host<'a>(layout: &'a Layout, manifest: &'a Manifest, role: Role) -> Host<'a> {
-    Host { layout, role, start: false, manifest, installed: false, ports: Vec::new() }
+    Host {
+        layout,
+        role,
+        start: false,
+        manifest,
+        installed: false,
+        hypervisor: Hypervisor::Later,
+        ports: Vec::new(),
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 pub mod backup;
 mod deed;
-mod fault;
+pub mod fault;
 mod interrupt;
 mod journal;
 mod peek;

@@ -14,6 +14,7 @@ use crate::args::{ChangeArgs, HostArgs, RollbackArgs, UpgradeArgs};
 use crate::exit::{Code, Exit};
 use crate::install::{confirmed, no_terminal};
 use crate::layout::Layout;
+use crate::packages::Packages;
 use crate::preflight;
 use crate::receipt::{Previous, Receipt, below_root};
 use crate::root::Root;
@@ -85,13 +86,21 @@ fn upgraded(
         }
         return Ok("nothing-to-do");
     }
-    let host = HostArgs { root: args.change.root.clone(), role: receipt.role, no_start: !layout.is_host() };
+    let host = HostArgs {
+        root: args.change.root.clone(),
+        role: receipt.role,
+        no_start: !(layout.is_host() && is_booted()),
+        carried: args.carried,
+    };
     let report = preflight::of(&host, manifest, true);
     report.show(quiet, args.change.json);
     if let Some(code) = report.code() {
         let sentence = "this host is not ready; mend what is marked FAIL above and try again";
         return Err(Exit::error(code, sentence));
     }
+    let leave_out = args.carried.no_packages;
+    let packages = Packages::with(&source, layout, receipt.role, leave_out, args.wait.patience())?;
+    answer.packages = packages.as_ref().map(|packages| packages.plan.clone());
     let change = Change {
         verb: "upgrade",
         source: &source,
@@ -99,7 +108,7 @@ fn upgraded(
         receipt: &receipt,
         restore: None,
     };
-    carry_out(layout, &args.change, &change, standing, &[], &interrupt, quiet, answer)
+    carry_out(layout, &args.change, &change, packages.as_ref(), standing, &[], &interrupt, quiet, answer)
 }
 
 /// Runs `rollback`.
@@ -145,7 +154,7 @@ fn rolled_back(args: &RollbackArgs, quiet: bool, answer: &mut Answer) -> Result<
         (None, Vec::new())
     };
     let change = Change { verb: "rollback", source: &source, trust: &[], receipt: &receipt, restore };
-    carry_out(layout, &args.change, &change, None, &lost, &interrupt, quiet, answer)
+    carry_out(layout, &args.change, &change, None, None, &lost, &interrupt, quiet, answer)
 }
 
 /// The root, where something is installed.
@@ -231,6 +240,7 @@ fn carry_out(
     layout: &Layout,
     args: &ChangeArgs,
     change: &Change<'_>,
+    packages: Option<&Packages>,
     standing: Option<Standing>,
     lost: &[String],
     interrupt: &Interrupt,
@@ -247,7 +257,7 @@ fn carry_out(
         password: None,
         secrets: std::cell::RefCell::new(None),
     };
-    let plan = plan::plan(&context, change)?;
+    let mut plan = plan::plan(&context, change)?;
     answer.steps = plan.steps.iter().map(ToString::to_string).collect();
     answer.kept.clone_from(&plan.kept);
     let ask = !args.dry_run && !args.yes;
@@ -261,6 +271,7 @@ fn carry_out(
         }
         lost.iter().chain(&plan.kept).for_each(|line| say!("  {line}"));
         if args.dry_run || ask {
+            packages.into_iter().for_each(Packages::tell);
             plan.steps.iter().for_each(|step| say!("  {step}"));
         }
     }
@@ -269,6 +280,13 @@ fn carry_out(
     }
     if ask && !confirmed("Go on?")? {
         return Err(Exit::error(Code::Interrupted, "nothing was changed"));
+    }
+    if let Some(packages) = packages {
+        packages.install_aloud(layout, quiet)?;
+        // The record is another one now.
+        let receipt = installed(layout)?;
+        let change = Change { receipt: &receipt, restore: change.restore.clone(), ..*change };
+        plan = plan::plan(&context, &change)?;
     }
     let head = Head {
         from: Some(receipt.version.clone()),

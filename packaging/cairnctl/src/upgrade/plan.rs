@@ -56,6 +56,7 @@ pub fn plan(context: &Context<'_>, change: &Change<'_>) -> Result<Plan> {
         folders.push((layout.trusted(), 0o755));
     }
     receipt.folders.clone_from(&old.folders);
+    receipt.packages.clone_from(&old.packages);
     for folder in new_folders(layout, folders.iter().map(|(path, _)| path.as_path())) {
         if !receipt.folders.contains(&folder) {
             receipt.folders.push(folder);

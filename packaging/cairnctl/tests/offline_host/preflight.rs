@@ -3,7 +3,7 @@
 use crate::host::{FILE, Host, expect};
 
 /// The checks that scripts may rely on.
-const CHECKS: [&str; 21] = [
+const CHECKS: [&str; 23] = [
     "root",
     "systemd",
     "architecture",
@@ -13,6 +13,8 @@ const CHECKS: [&str; 21] = [
     "memory",
     "clock",
     "security-module",
+    "host-name",
+    "conflicts",
     "writable",
     "space",
     "inodes",
@@ -46,7 +48,7 @@ pub fn tells_everything(host: &Host) {
         "Debian GNU/Linux 12 (bookworm)",
         "8443 (server) is free",
         "7070 (agent) is free",
-        "; cache mode `none` ",
+        "; cache mode `auto` becomes `none`",
         "there is no `qemu-system-x86_64`",
         "holds neither `virtqemud-sock` nor `libvirt-sock`",
         "/dev/kvm",
@@ -55,6 +57,9 @@ pub fn tells_everything(host: &Host) {
     ] {
         assert!(text.contains(evidence), "no `{evidence}` in:\n{text}");
     }
+    let needed = host.run(["sh", FILE, "preflight"]);
+    let needed = expect(&needed, 3, "FAIL  qemu ");
+    assert!(needed.contains("or add `--no-packages` to do without for now"), "{needed}");
     let json = host.cairn(["preflight", "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     let checks = json["checks"].as_array().unwrap();

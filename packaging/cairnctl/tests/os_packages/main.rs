@@ -4,6 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod distribution;
+#[path = "../support/pair.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod pair;
+#[path = "../support/product.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod product;
+mod with_cairn;
 
 use std::path::PathBuf;
 
@@ -153,16 +160,21 @@ fn newer_ones_stay_and_nothing_is_removed() {
     expect(&packages(&host.room(), &[]), 3, sentence);
 }
 
-#[test]
-fn somebody_elses_lock_is_waited_for_and_then_named() {
-    let host = Host::new(&CARRIED, &[]);
-    let room = host.room();
+/// Has a process hold the lock of the package manager until something is written to /root/go.
+fn hold_the_lock(room: &Room<'_>) {
     // perl is part of every Debian; the lock is one of fcntl's, as dpkg's are.
     let hold = "perl -e 'use Fcntl qw(:DEFAULT :flock); use POSIX; open(F, \"+>\", \"/var/lib/dpkg/lock-frontend\") or die; \
                 $l = pack(\"s s x4 l! l! i x4\", F_WRLCK, 0, 0, 0, 0); fcntl(F, F_SETLK, $l) or die; open(R, \">\", \"/root/held\"); close(R); \
                 open(P, \"<\", \"/root/go\"); ' </dev/null >/dev/null 2>&1 & \
                 until [ -e /root/held ]; do sleep 0.1; done";
     room.run(Invocation::sh(&format!("mkfifo /root/go; {hold}"))).unwrap().checked().unwrap();
+}
+
+#[test]
+fn somebody_elses_lock_is_waited_for_and_then_named() {
+    let host = Host::new(&CARRIED, &[]);
+    let room = host.room();
+    hold_the_lock(&room);
     let said = expect(&packages(&room, &["--wait", "0"]), 5, "holds `/var/lib/dpkg/lock-frontend`");
     assert!(said.contains("(`perl`)"), "{said}");
     // Who waits goes on when the other one has ended.

@@ -153,7 +153,7 @@ fn a_volume_folder_without_direct_io_is_told() {
     let clone = clone();
     let room = room(&clone, &[below("/var/lib/cairn/volumes", Mount::ramfs)]);
     let preflight = run(&room, &["preflight", "--root", "/r", "--no-start"]);
-    expect(&preflight, 0, "(ramfs): refused (EINVAL at open); cache mode `none` does not work");
+    expect(&preflight, 0, "(ramfs): refused (EINVAL at open); cache mode `auto` becomes `writeback`");
     expect(&install(&room), 0, "WARN  direct-io");
     // Volumes on a file system of their own are emptied by a purge, and their mount stays.
     room.run(Invocation::sh("echo x > /r/var/lib/cairn/volumes/disk")).unwrap();

@@ -47,17 +47,23 @@ fn pack(file: &Path, product: &str, version: &str, helper: &[u8]) {
     pack_entries(file, product, version, entries.into());
 }
 
+/// Where packages of an operating system lie, for agents.
+const PACKAGES: (&str, &str) = ("share/os/debian-12/", "os-debian-12");
+
 /// A packed file with these entries.
 pub fn pack_entries(file: &Path, product: &str, version: &str, entries: Vec<(&str, Mode, Vec<u8>)>) {
+    let mut sections = vec![("core".to_owned(), Vec::new())];
+    if entries.iter().any(|(path, ..)| path.starts_with(PACKAGES.0)) {
+        sections.push((PACKAGES.1.to_owned(), vec!["agent".to_owned()]));
+    }
     let input = |(path, mode, content): (&str, Mode, Vec<u8>)| Input {
         path: EntryPath::new(path).unwrap(),
-        section: "core".into(),
+        section: if path.starts_with(PACKAGES.0) { PACKAGES.1 } else { "core" }.into(),
         mode,
         mtime: 1,
         content: Content::Bytes(content),
     };
     let inputs = entries.into_iter().map(input).collect();
-    let sections = [("core".to_owned(), Vec::new())];
     let members = tempfile::tempdir().unwrap();
     let packed = compress(inputs, &sections, members.path(), 1, &|_| ()).unwrap();
     let description = Description {

@@ -13,6 +13,11 @@ pub const VERSIONS: [&str; 4] = ["1.0", "1.1", "2.0", "broken"];
 
 /// Packs a version into a folder.
 pub fn pack(folder: &Path, version: &str) -> PathBuf {
+    pack_with(folder, version, Vec::new())
+}
+
+/// The same, with more entries.
+pub fn pack_with(folder: &Path, version: &str, more: Vec<(&str, Mode, Vec<u8>)>) -> PathBuf {
     let file = folder.join(format!("{version}.run"));
     let known = if version == "2.0" { "3" } else { "2" };
     let later = match version {
@@ -43,6 +48,7 @@ pub fn pack(folder: &Path, version: &str) -> PathBuf {
         entries.push(("etc/old.toml", Mode::File, text("# only in 1.0\n")));
         entries.push(("systemd/old.service", Mode::File, text("[Service]\n")));
     }
+    entries.extend(more);
     pack_entries(&file, "cairn", version, entries);
     file
 }
