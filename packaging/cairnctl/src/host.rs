@@ -149,6 +149,13 @@ pub fn tree(folder: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
+/// Whether the file system that `path` lies on has no bytes or no inodes left for anybody.
+pub fn is_full(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|disk| {
+        (disk.f_blocks > 0 && disk.f_bavail == 0) || (disk.f_files > 0 && disk.f_favail == 0)
+    })
+}
+
 /// SHA-256 of a file's content, as hexadecimal digits.
 pub fn sha256_of(path: &Path) -> Result<String> {
     let read = || -> io::Result<String> {

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::journal::now;
@@ -17,6 +19,9 @@ const FORMAT: u32 = 1;
 
 /// Written last and removed first: what has it is whole.
 const RECORD: &str = "backup.json";
+
+/// Room beside a backup for the one copy that restoring it takes at a time, so that it is also done on a disk that became full.
+const SPARE: &str = ".spare";
 
 const DATABASE: &str = "cairn.db";
 
@@ -88,6 +93,30 @@ pub fn take(from: &Path, folder: &Path, version: &str, migration: Option<i64>) -
     host::write_whole(&record(folder), &serde_json::to_vec_pretty(&backup)?, 0o600)
 }
 
+/// The file that [`reserve`] makes in a backup.
+pub fn spare(folder: &Path) -> PathBuf {
+    folder.join(SPARE)
+}
+
+/// Takes the room that restoring this backup needs. It is free again when the file is removed.
+///
+/// # Errors
+/// If there is none.
+pub fn reserve(folder: &Path) -> Result<()> {
+    let sizes = host::tree(folder).into_iter().filter_map(|path| path.symlink_metadata().ok());
+    let largest = sizes.filter(fs::Metadata::is_file).map(|metadata| metadata.len()).max();
+    let file = spare(folder);
+    let take = || -> io::Result<()> {
+        let spare = File::create(&file)?;
+        match fallocate(&spare, FallocateFlags::empty(), 0, largest.unwrap_or(0).max(1)) {
+            // Not every file system can.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            taken => Ok(taken?),
+        }
+    };
+    take().with_context(|| format!("cannot reserve room in `{}`", folder.display()))
+}
+
 /// Puts the data of a backup back to where it was. What is no whole backup is left alone: it was never needed, or has
 /// been removed after it was.
 ///
@@ -113,6 +142,10 @@ pub fn restore(folder: &Path, to: &Path) -> Result<()> {
     // In the order of their names, so that the log comes behind the database.
     for kept in &backup.files {
         let (from, place) = (folder.join(&kept.path), to.join(&kept.path));
+        if host::sha256_of(&place).is_ok_and(|sha256| sha256 == kept.sha256) {
+            File::open(&place)?.sync_all()?;
+            continue;
+        }
         let beside = host::beside(&place);
         let copy = || -> io::Result<()> {
             fs::copy(&from, &beside)?;

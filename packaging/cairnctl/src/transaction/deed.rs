@@ -91,6 +91,7 @@ impl Deed {
     pub fn left_over(&self) -> Option<Self> {
         match self {
             Self::PutBack { from, .. } => Some(Self::RemoveTree(from.clone())),
+            Self::Restore { backup, .. } => Some(Self::Remove(backup::spare(backup))),
             _ => None,
         }
     }

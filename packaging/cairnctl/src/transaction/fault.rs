@@ -1,6 +1,7 @@
 //! Places at which a test can have this program fail or die. Nothing happens at them unless the variable `CAIRN_FAULT` says
-//! so: `kill:N` is a SIGKILL at the N-th place that a run comes by, counted from 0, `error:N` an error there; a comma
-//! stands between several. So a test finds every place by counting up until nothing happens.
+//! so: `kill:N` is a SIGKILL at the N-th place that a run comes by, counted from 0, `error:N` an error there, `stop:N` a SIGSTOP,
+//! so that a test can do something to the host; a comma stands between several. So a test finds every place by counting up until
+//! nothing happens.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,6 +23,7 @@ pub fn point() -> Result<()> {
         if at.parse() == Ok(number) {
             match kind {
                 "kill" => kill_process(getpid(), Signal::KILL)?,
+                "stop" => kill_process(getpid(), Signal::STOP)?,
                 "error" => bail!("a test wants an error at place {number}"),
                 _ => (),
             }

@@ -61,7 +61,8 @@ pub fn perform(
     fault::point()?;
     journal::sweep(context.layout)?;
     context.layout.written().iter().try_for_each(|folder| host::sweep(folder))?;
-    let journal = Journal::begin(context.layout, head, going)?;
+    let journal = Journal::begin(context.layout, head, going)
+        .map_err(|error| Exit::error(code_of(&error), format!("{error:#}{}", remedy(code_of(&error)))))?;
     if let Err(error) = fault::point() {
         return Err(roll_back(&error, journal));
     }
@@ -144,7 +145,12 @@ fn roll_back(error: &anyhow::Error, journal: Journal) -> anyhow::Error {
         code @ (Code::NoSpace | Code::Damaged | Code::Interrupted | Code::Refused | Code::Locked) => code,
         _ => Code::RolledBack,
     };
-    Exit::error(code, format!("{error:#}\neverything was put back as it was"))
+    Exit::error(code, format!("{error:#}{}\neverything was put back as it was", remedy(code)))
+}
+
+/// What to do about a failure, where its code says that.
+fn remedy(code: Code) -> &'static str {
+    if code == Code::NoSpace { "; make room there, and run it again" } else { "" }
 }
 
 /// Clears away what is left over once all steps hold.

@@ -242,7 +242,7 @@ impl Program {
         };
         let output = run().with_context(|| format!("cannot run `{line}`"))?;
         if !output.status.success() {
-            anyhow::bail!("`{line}` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+            return Err(failed(layout, &line, String::from_utf8_lossy(&output.stderr).trim()));
         }
         for warning in String::from_utf8_lossy(&output.stderr).lines() {
             complain(format_args!("{warning}"));
@@ -270,6 +270,18 @@ pub fn renew(context: &Context<'_>, addresses: &[String]) -> Result<()> {
     Program::Server.check_contract(secrets.contract)?;
     *context.secrets.borrow_mut() = Some(secrets);
     Ok(())
+}
+
+/// What a failure of a program comes to. What it says of a full disk depends on its version; the disk itself can be asked as well.
+fn failed(layout: &Layout, line: &str, said: &str) -> anyhow::Error {
+    let folders = [layout.state(), layout.configuration()];
+    let full = folders.iter().find(|folder| host::is_full(folder));
+    let tells = ["No space left on device", "disk is full", "Disk quota exceeded"];
+    if full.is_none() && !tells.iter().any(|words| said.contains(words)) {
+        return anyhow::anyhow!("`{line}` failed: {said}");
+    }
+    let folder = full.unwrap_or(&folders[0]).display();
+    Exit::error(Code::NoSpace, format!("`{line}` failed: {said}; no room is left where `{folder}` lies"))
 }
 
 /// What a server says of the data here. Fields that are of no interest here are left out.

@@ -210,10 +210,13 @@ impl Step {
                     Err(_) => bail!("`{}` is no symbolic link; move it out of the way", link.display()),
                 });
                 deeds.push(Deed::Remove(host::beside(link)));
+                // First, since the others need that room.
+                deeds.extend(backup.as_ref().map(|backup| Deed::Remove(backup::spare(backup))));
                 deeds
             }
             Self::RestoreBackup { present, .. } => {
-                vec![Deed::Restore { backup: present.clone(), to: server }]
+                let spare = Deed::Remove(backup::spare(present));
+                vec![Deed::Restore { backup: present.clone(), to: server }, spare]
             }
             Self::Bootstrap { program } => program.undo_bootstrap(context.layout),
             Self::Renew { files, .. } => {
@@ -281,7 +284,8 @@ impl Step {
             Self::BackUp { folder, version } => {
                 let migration = super::program::inspect(layout, &layout.current())?;
                 let migration = migration.and_then(|found| found.applied);
-                backup::take(&layout.state().join("server"), folder, version, migration)
+                backup::take(&layout.state().join("server"), folder, version, migration)?;
+                backup::reserve(folder)
             }
             Self::WriteConfiguration { entry, to } | Self::WriteUnit { entry, to } => {
                 replace(to, &context.source()?.read(entry)?)

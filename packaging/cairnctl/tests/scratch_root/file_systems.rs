@@ -92,7 +92,12 @@ fn programs_that_may_not_run_are_3() {
 #[test]
 fn another_scratch_folder_is_found() {
     let clone = clone();
-    let room = room(&clone, &[Mount::tmpfs("/no").noexec(), Mount::tmpfs("/var/tmp").noexec()]);
+    let mounts = [
+        Mount::tmpfs("/no").noexec(),
+        Mount::tmpfs("/var/tmp").read_only(),
+        Mount::tmpfs("/tmp").size_bytes(4 << 20),
+    ];
+    let room = room(&clone, &mounts);
     room.run(["mkdir", "/r"]).unwrap();
     let words =
         Invocation::new("sh").arg(FILE).args(["--root", "/r", "--no-start", "--yes"]).env("TMPDIR", "/no");

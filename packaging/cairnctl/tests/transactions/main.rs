@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod enumerated;
+#[cfg(feature = "real-parts")]
+mod full_disk;
 mod operated;
 #[path = "../support/pair.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use xtask_testbed::Listing;
 
@@ -21,10 +21,9 @@ pub struct Done {
 }
 
 impl Done {
-    fn of(mut command: Command) -> Self {
-        let output = command.output().unwrap();
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-        Self { code: output.status.code(), said }
+    pub fn of(output: &Output) -> Self {
+        let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap();
+        Self { code: output.status.code(), said: text(&output.stdout) + &text(&output.stderr) }
     }
 
     #[track_caller]
@@ -105,13 +104,19 @@ impl Stage {
         self.finish(command, verb, &[], "")
     }
 
-    fn finish(&self, mut command: Command, verb: Verb, more: &[&str], fault: &str) -> Done {
+    fn finish(&self, command: Command, verb: Verb, more: &[&str], fault: &str) -> Done {
+        let mut command = self.command(command, verb, more, fault);
+        Done::of(&command.output().unwrap())
+    }
+
+    /// The tool's command line, behind what `command` has already.
+    pub fn command(&self, mut command: Command, verb: Verb, more: &[&str], fault: &str) -> Command {
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("CAIRN_FAULT", fault);
         if let Some(version) = verb.version {
             command.arg("--archive").arg(self.file(version));
         }
         command.args(verb.words).arg("--root").arg(self.root()).arg("--yes").args(more);
-        Done::of(command)
+        command
     }
 
     /// Runs a verb that asks nothing: `WORDS --root ROOT`.
@@ -126,7 +131,7 @@ impl Stage {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairnctl"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.args(words).arg("--root").arg(self.root()).stdin(fs::File::open(file).unwrap());
-        Done::of(command)
+        Done::of(&command.output().unwrap())
     }
 
     /// The same with a fault.
@@ -134,7 +139,7 @@ impl Stage {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cairnctl"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("CAIRN_FAULT", fault);
         command.args(words).arg("--root").arg(self.root());
-        Done::of(command)
+        Done::of(&command.output().unwrap())
     }
 
     /// The same with `--json`, and what was answered.
