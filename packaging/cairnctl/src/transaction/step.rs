@@ -300,8 +300,8 @@ impl Step {
                 }
                 backup::restore(from, &layout.state().join("server"))
             }
-            Self::Migrate => super::program::migrate(layout),
-            Self::Bootstrap { program } => program.bootstrap(context),
+            Self::Migrate => super::program::migrate(layout).and_then(|()| flush(layout)),
+            Self::Bootstrap { program } => program.bootstrap(context).and_then(|()| flush(layout)),
             Self::Renew { files, addresses } => {
                 for file in files {
                     host::put_aside(file)?;
@@ -309,7 +309,7 @@ impl Step {
                     host::remove(file)?;
                     fault::point()?;
                 }
-                super::program::renew(context, addresses)
+                super::program::renew(context, addresses).and_then(|()| flush(layout))
             }
             Self::Reload => systemd::reload(),
             Self::Enable { unit } => systemd::enable(unit),
@@ -324,6 +324,13 @@ impl Step {
         }?;
         if matches!(self, Self::WriteUnit { .. }) && context.start { systemd::reload() } else { Ok(()) }
     }
+}
+
+/// Sees that what programs have written is on the disk before the journal says that they have done it.
+fn flush(layout: &Layout) -> Result<()> {
+    let state = layout.state();
+    let folders = [layout.configuration(), state.join("server"), state.join("agent")];
+    folders.iter().filter(|folder| folder.is_dir()).try_for_each(|folder| host::sync_tree(folder))
 }
 
 /// Relative, so that the link is right below any root.

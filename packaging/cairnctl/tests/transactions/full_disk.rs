@@ -3,16 +3,13 @@
 //! is one of memory, in a mount namespace of the test's own, and both of its ends are tried: bytes and inodes.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rustix::fs::statvfs;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
+use crate::own_mounts::{mount, with_own_mounts};
 use crate::stage::{Done, INSTALL, ROLLBACK, Stage, UNINSTALL, UPGRADE, Verb};
-
-/// Set where the namespace is.
-const INSIDE: &str = "CAIRN_TEST_OWN_MOUNTS";
 
 /// What preflight finds enough.
 const PLENTY: &str = "size=192m,nr_inodes=20000";
@@ -85,28 +82,6 @@ impl Drop for Disk {
     }
 }
 
-fn mount(words: &[&str], at: &PathBuf) {
-    let output = Command::new("mount").args(words).arg(at).output().unwrap();
-    assert!(output.status.success(), "mount {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Runs a test, called by the name of its function, in a mount namespace of its own.
-fn with_own_mounts(name: &str, test: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return test();
-    }
-    let output = Command::new("unshare")
-        .args(["--mount", "--propagation", "private"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("full_disk::{name}"), "--nocapture"])
-        .env(INSIDE, "yes")
-        .output()
-        .unwrap();
-    let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat();
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-    println!("{said}");
-}
-
 /// The verb on a disk that is full, a little less full, and so on.
 fn at_every_write(before: &[Verb], verb: Verb, end: End) {
     let disk = Disk::after(before);
@@ -140,7 +115,7 @@ fn at_every_write(before: &[Verb], verb: Verb, end: End) {
 
 #[test]
 fn an_installation_without_room() {
-    with_own_mounts("an_installation_without_room", || {
+    with_own_mounts("full_disk::an_installation_without_room", || {
         at_every_write(&[], INSTALL, End::Bytes);
         at_every_write(&[], INSTALL, End::Inodes);
     });
@@ -148,7 +123,7 @@ fn an_installation_without_room() {
 
 #[test]
 fn an_upgrade_without_room() {
-    with_own_mounts("an_upgrade_without_room", || {
+    with_own_mounts("full_disk::an_upgrade_without_room", || {
         at_every_write(&[INSTALL], UPGRADE, End::Bytes);
         at_every_write(&[INSTALL], UPGRADE, End::Inodes);
     });
@@ -156,7 +131,7 @@ fn an_upgrade_without_room() {
 
 #[test]
 fn a_way_back_without_room() {
-    with_own_mounts("a_way_back_without_room", || {
+    with_own_mounts("full_disk::a_way_back_without_room", || {
         at_every_write(&[INSTALL, UPGRADE], ROLLBACK, End::Bytes);
         at_every_write(&[INSTALL, UPGRADE], ROLLBACK, End::Inodes);
     });
@@ -164,7 +139,7 @@ fn a_way_back_without_room() {
 
 #[test]
 fn a_removal_without_room() {
-    with_own_mounts("a_removal_without_room", || {
+    with_own_mounts("full_disk::a_removal_without_room", || {
         at_every_write(&[INSTALL], UNINSTALL, End::Inodes);
         at_every_write(&[INSTALL], UNINSTALL, End::Bytes);
     });

@@ -8,6 +8,9 @@ mod enumerated;
 #[cfg(feature = "real-parts")]
 mod full_disk;
 mod operated;
+#[cfg(feature = "real-parts")]
+#[path = "../support/own_mounts.rs"]
+mod own_mounts;
 #[path = "../support/pair.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]
 mod pair;
