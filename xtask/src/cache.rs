@@ -176,9 +176,14 @@ impl Cache {
     }
 }
 
-/// Notes, as the time of a file or folder, that a build has used it. Without it, it is made anew some day.
+/// Notes, as the time of a file or folder, that a build has used it. Without it, it is made anew some day. Noted once a day: what
+/// is kept by its digest stays the file that it was, which need not be read again to be packed.
 pub fn used(path: PathBuf) -> PathBuf {
-    let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+    let _ = File::open(&path).and_then(|file| {
+        let (noted, now) = (file.metadata()?.modified()?, SystemTime::now());
+        let is_noted = now.duration_since(noted).is_ok_and(|passed| passed < DAY);
+        if is_noted { Ok(()) } else { file.set_modified(now) }
+    });
     path
 }
 

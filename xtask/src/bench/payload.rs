@@ -150,7 +150,8 @@ fn binary(release: &Archive) -> Result<(EntryPath, String)> {
     Ok((nearest.path.clone(), nearest.section.clone()))
 }
 
-/// The tree after a commit in one component: its binary is another in every part, and its files have another time.
+/// The tree after a commit in one component: its binary is another in every part, and its files have another time. As
+/// `all-in-one` has it, packages are the same files as before, and all else is copied anew.
 fn change(spec: &Spec, (binary, section): &(EntryPath, String), folder: &Path) -> Result<Spec> {
     let mut changed = spec.clone();
     for file in &mut changed.files {
@@ -164,8 +165,12 @@ fn change(spec: &Spec, (binary, section): &(EntryPath, String), folder: &Path) -
             }
             fs::write(&to, bytes)?;
             fs::set_permissions(&to, fs::Permissions::from_mode(file.mode.bits()))?;
-        } else {
+        } else if file.section == PACKAGES {
+            // makeself wants them in the tree.
             fs::hard_link(&file.from, &to)?;
+            continue;
+        } else {
+            fs::copy(&file.from, &to)?;
         }
         file.from = to;
         file.mtime += u64::from(file.section == *section);

@@ -39,9 +39,10 @@ pub fn prepare(
 ) -> Result<()> {
     let made = Made(room);
     let wanted = |operation| selected.contains(&operation);
-    let ours = cases::pack(&specs.whole, &made.cache(), &made.archive(Subject::Cairn))?;
-    let mut commands = vec![ours];
-    commands.extend(Subject::PEERS.map(|peer| peers::pack(peer, &room.tree(), &made.archive(peer))));
+    // The peers first: what was made a moment ago, ours would not remember, and the files of an earlier build are older.
+    let mut commands: Vec<_> =
+        Subject::PEERS.map(|peer| peers::pack(peer, &room.tree(), &made.archive(peer))).into();
+    commands.push(cases::pack(&specs.whole, &made.cache(), &made.archive(Subject::Cairn))?);
     if wanted(Operation::Delta) || wanted(Operation::Overhead) {
         commands.push(cases::pack(&specs.changed, &room.cache(), &made.changed(Subject::Cairn))?);
         commands.push(peers::pack(Subject::Gzip, &room.changed(), &made.changed(Subject::Gzip)));

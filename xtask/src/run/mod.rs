@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use packaging_archive::{
-    Build, Component, Compressed, Content, Description, Digest, Input, PrivateKey, Toolchain,
+    Build, Component, Compressed, Content, Description, Digest, EntryPath, Input, PrivateKey, Toolchain,
 };
 use serde::Serialize;
 
 use crate::cache::Cache;
+use crate::digest::hex_of_file;
 use crate::elf;
 use crate::environment::Surroundings;
 use crate::failure::Failure;
@@ -130,6 +131,8 @@ pub struct Outcome {
 struct Work {
     stage: PathBuf,
     inputs: Vec<Input>,
+    /// SHA-256 of what each input holds, where something asks for it.
+    digests: BTreeMap<EntryPath, String>,
     glibc: Option<String>,
     tools: Option<Tools>,
     linked: Option<Linked>,
@@ -150,6 +153,7 @@ impl Runner<'_> {
         let mut work = Work {
             stage: self.cache.stage()?,
             inputs: Vec::new(),
+            digests: BTreeMap::new(),
             glibc: None,
             tools: None,
             linked: None,
@@ -278,8 +282,19 @@ impl Runner<'_> {
         };
         for file in files {
             let source = if file.from.is_empty() { origin.clone() } else { origin.join(&file.from) };
-            let to = file.to.below(&work.stage);
-            copy(&source, &to)?;
+            let (to, sha256) = match from {
+                // What lies under its digest stays as it is.
+                Origin::Bundle { sha256 } => (source, sha256.clone()),
+                Origin::Packages => (source, file.from.trim_end_matches(".deb").to_owned()),
+                // Another commit of the same source comes there next.
+                Origin::Checkout(_) | Origin::Built { .. } => {
+                    let to = file.to.below(&work.stage);
+                    copy(&source, &to)?;
+                    let sha256 = hex_of_file(&to)?;
+                    (to, sha256)
+                }
+            };
+            work.digests.insert(file.to.clone(), sha256);
             if matches!(from, Origin::Built { .. }) {
                 work.glibc = elf::later(work.glibc.take(), elf::glibc(&to)?);
             }

@@ -1,7 +1,5 @@
 //! Packages of operating systems: brought, and told about where they are staged.
 
-use std::fs;
-
 use anyhow::{Context as _, Result};
 use packaging_archive::EntryPath;
 
@@ -27,10 +25,7 @@ impl Runner<'_> {
         work: &mut Work,
     ) -> Result<()> {
         let (told, listed) = os::described(self.planned(os)?, self.cache)?;
-        // Staged as files, too: the list of parts is made of digests of what lies there.
         for (path, bytes) in [(index, listed.into_bytes()), (record, told.json()?)] {
-            let to = path.below(&work.stage);
-            fs::write(&to, &bytes).with_context(|| format!("cannot write `{}`", to.display()))?;
             supply::stage(work, path, section, BUNDLE_TIME, bytes);
         }
         work.records.push(told);
@@ -40,9 +35,6 @@ impl Runner<'_> {
     /// Makes the guest image of the packages of `set`, and stages it.
     pub(super) fn guest(&self, set: &str, section: &str, image: &EntryPath, work: &mut Work) -> Result<()> {
         let (record, bytes) = os::guest_image(self.planned(set)?, self.cache, &work.stage)?;
-        let to = image.below(&work.stage);
-        to.parent().map_or(Ok(()), fs::create_dir_all)?;
-        fs::write(&to, &bytes).with_context(|| format!("cannot write `{}`", to.display()))?;
         supply::stage(work, image, section, BUNDLE_TIME, bytes);
         work.records.push(record);
         Ok(())

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Did, Runner, Work, cargo};
 use crate::cache::used;
-use crate::digest::{hex_of, hex_of_file};
+use crate::digest::hex_of;
 use crate::environment::Surroundings;
 use crate::plan::{self, BUNDLE_TIME, Libc, Origin, Step};
 use crate::supply::{self, Compiler, Crate, From, Inventory};
@@ -75,8 +75,8 @@ impl Runner<'_> {
         stage(work, licenses, section, BUNDLE_TIME, texts.into_bytes());
         let mut files: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for (component, to) in self.staged() {
-            let sha256 = hex_of_file(&to.below(&work.stage))?;
-            files.entry(component.to_owned()).or_default().insert(to.to_string(), sha256);
+            let sha256 = work.digests.get(to).with_context(|| format!("`{to}` was not staged"))?;
+            files.entry(component.to_owned()).or_default().insert(to.to_string(), sha256.clone());
         }
         let sbom_bytes = supply::sbom(&supply::Described {
             plan: self.plan,
@@ -139,6 +139,7 @@ impl Runner<'_> {
 }
 
 pub(super) fn stage(work: &mut Work, path: &EntryPath, section: &str, mtime: u64, bytes: Vec<u8>) {
+    work.digests.insert(path.clone(), hex_of(&bytes));
     let (path, section, content) = (path.clone(), section.to_owned(), Content::Bytes(bytes));
     work.inputs.push(Input { path, section, mode: Mode::File, mtime, content });
 }

@@ -1,7 +1,7 @@
 //! Stub, manifest, members and trailer to one executable file, which appears by rename.
 
 use std::fs;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -49,14 +49,13 @@ pub(super) fn write(
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let temporary = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write to", folder))?;
     let mut sink = Hashed { inner: BufWriter::with_capacity(1 << 20, temporary), hash: Sha256::new() };
-    let mut write =
-        |bytes: &mut dyn Read| io::copy(bytes, &mut sink).map(|_| ()).map_err(Error::io("write", out));
-    write(&mut &stub[..])?;
-    write(&mut &head[..])?;
+    let mut write = |bytes: &[u8]| sink.write_all(bytes).map_err(Error::io("write", out));
+    write(&stub)?;
+    write(&head)?;
     let mut buffer = Vec::new();
     for packed in &compressed.packed {
         packed.load(&compressed.sources, &mut buffer)?;
-        write(&mut &buffer[..])?;
+        write(&buffer)?;
     }
     let mut trailer = Trailer {
         stub_bytes: stub.len() as u64,
