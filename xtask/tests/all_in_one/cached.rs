@@ -37,17 +37,22 @@ fn build(world: &World, arguments: &[&str]) -> Ran {
     world.all_in_one(arguments.iter().copied()).arguments(["--format=json"]).run().succeeded()
 }
 
+/// What was never built on this machine, whose cache is shared: what was is not compressed again.
+fn never_before() -> u128 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()
+}
+
 #[test]
 fn another_name_or_version_of_the_same_refs_compiles_and_compresses_nothing() {
     let world = World::new();
     let arguments = ["--version=0.9fix", "--component=dashboard=0.9"];
     build(&world, &arguments);
-    world.manifest(
-        "\n[release.\"1.0-final\"]\nserver = \"0.9fix\"\nagent = \"0.9fix\"\ndashboard = \"0.9\"\n",
-    );
-    for arguments in
-        [&["--version=0.9fix", "--component=dashboard=0.9", "--name=qa"][..], &["--version=1.0-final"]]
-    {
+    let now = never_before();
+    world.manifest(&format!(
+        "\n[release.\"1.0-{now}\"]\nserver = \"0.9fix\"\nagent = \"0.9fix\"\ndashboard = \"0.9\"\n"
+    ));
+    let (name, version) = (format!("--name=qa{now}"), format!("--version=1.0-{now}"));
+    for arguments in [&["--version=0.9fix", "--component=dashboard=0.9", &name][..], &[&version]] {
         let again = build(&world, arguments);
         let nothing = |name: &str| (name.to_owned(), 0);
         assert_eq!(compiled(&again), [nothing("toolchain"), nothing("agent"), nothing("server")]);
@@ -61,13 +66,12 @@ fn another_name_or_version_of_the_same_refs_compiles_and_compresses_nothing() {
 fn a_change_in_one_component_redoes_that_component_alone() {
     let world = World::new();
     build(&world, &["--version=0.9fix"]);
-    // Never built before on this machine, whose cache is shared: what was is not compressed again.
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-    project::program(&world.agent, "agent", &format!("changed at {now}"));
+    project::program(&world.agent, "agent", &format!("changed at {}", never_before()));
     world.agent.release("changed");
     let again = build(&world, &["--version=0.9fix", "--component=agent=changed"]);
-    // The agent is one program, in one member, and its newer time stands in another; the third one holds the list of parts.
-    assert_eq!(compressed(&again), 3, "{}", again.stdout);
+    // The agent is one program, in one member, and another one holds the list of parts. The agent's newer time stands in a third
+    // one, which is the same whenever this runs.
+    assert!((2..=3).contains(&compressed(&again)), "{}", again.stdout);
     let cached = |name: &str, cached: bool| (name.to_owned(), cached);
     assert_eq!(listed(&again), [cached("toolchain", true), cached("agent", false), cached("server", true)]);
     let units = |name: &str, units: u64| (name.to_owned(), units);
