@@ -18,5 +18,6 @@ pub mod join;
 pub mod link;
 pub mod operations;
 pub mod refusal;
+pub mod renewal;
 pub mod run;
 pub mod watch;

@@ -14,10 +14,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use packaging_service::layout::Layout;
+use packaging_service::tls::shown::Shown;
 use packaging_service::tls::{self, TlsError};
+use packaging_service::together::Together;
 use rustls::ServerConfig;
-
-use crate::join::place::Locked;
 
 /// Base name of the agent's certificate and key.
 pub const IDENTITY: &str = "agent";
@@ -52,14 +52,14 @@ pub fn is_joined(layout: &Layout) -> bool {
         .all(|name| layout.tls(name).exists())
 }
 
-/// Loads the certificates, or says how the link stands without them.
+/// Loads the certificates, with what shows them, or says how the link stands without them.
 ///
 /// # Errors
 /// [`State::Waiting`] or [`State::Broken`].
-pub fn certificates(layout: &Layout) -> Result<Arc<ServerConfig>, State> {
+pub fn certificates(layout: &Layout) -> Result<(Arc<Shown>, Arc<ServerConfig>), State> {
     let changing = || State::Waiting { why: "the certificates are being written".to_owned() };
     // Held until they are loaded. A folder that is not there yet is no reason to complain.
-    let _locked = match Locked::now(layout) {
+    let _locked = match Together::now(&layout.tls_folder()) {
         Ok(locked) => Some(locked.ok_or_else(changing)?),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => {
@@ -75,7 +75,8 @@ pub fn certificates(layout: &Layout) -> Result<Arc<ServerConfig>, State> {
     load(layout).map_err(|error| State::Broken { why: error.to_string() })
 }
 
-fn load(layout: &Layout) -> Result<Arc<ServerConfig>, TlsError> {
-    let (identity, authority) = (tls::identity(layout, IDENTITY)?, tls::authority(layout)?);
-    tls::private_server(identity, authority, agent_protocol::SERVER_NAME)
+fn load(layout: &Layout) -> Result<(Arc<Shown>, Arc<ServerConfig>), TlsError> {
+    let (shown, authority) = (tls::identity(layout, IDENTITY)?.shown()?, tls::authority(layout)?);
+    let config = tls::private_server(layout, shown.clone(), authority, agent_protocol::SERVER_NAME)?;
+    Ok((shown, config))
 }

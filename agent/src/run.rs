@@ -25,6 +25,7 @@ use crate::http;
 use crate::link::{self, State};
 use crate::operations::Operations;
 use crate::refusal::Refusal;
+use crate::renewal::Renewal;
 use crate::watch::History;
 
 /// How often an agent looks whether it has been joined.
@@ -47,6 +48,8 @@ pub struct Agent {
     pub operations: Arc<Operations>,
     /// What runs virtual machines.
     pub hypervisor: Arc<dyn Hypervisor>,
+    /// Its next certificate.
+    pub renewal: Renewal,
     history: Arc<History>,
     config: Config,
     sources: Sources,
@@ -72,6 +75,7 @@ impl Agent {
             layout,
             operations,
             hypervisor,
+            renewal: Renewal::default(),
             history,
             config,
             sources,
@@ -130,9 +134,9 @@ impl Agent {
 
     /// Waits for certificates, then serves the server.
     async fn serve_server(self: Arc<Self>, mut stop: Stop) -> Result<(), Error> {
-        let certificates = loop {
+        let (shown, certificates) = loop {
             match link::certificates(&self.layout) {
-                Ok(certificates) => break certificates,
+                Ok(loaded) => break loaded,
                 Err(state) => self.stay_closed(&state),
             }
             tokio::select! {
@@ -140,6 +144,7 @@ impl Agent {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         };
+        self.renewal.shows(shown);
         let operations = self.operations.clone();
         // Fails only if the look back panicked, which has been logged.
         let _ = tokio::task::spawn_blocking(move || operations.look_back()).await;

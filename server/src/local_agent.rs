@@ -25,8 +25,13 @@ impl LocalAgent {
     /// # Errors
     /// If the certificates cannot be used. Whether there is an agent is found out with each call.
     pub fn new(layout: &Layout, address: SocketAddr, limit: Duration) -> Result<Self, TlsError> {
-        let agent = Agents::new(layout)?.at(address, LOCAL_NAME);
-        Ok(Self { agent, limit, layout: layout.clone() })
+        Ok(Self::of(&Agents::new(layout)?, layout, address, limit))
+    }
+
+    /// As [`LocalAgent::new`], with the certificates of `agents`, which may be renewed.
+    #[must_use]
+    pub fn of(agents: &Agents, layout: &Layout, address: SocketAddr, limit: Duration) -> Self {
+        Self { agent: agents.at(address, LOCAL_NAME), limit, layout: layout.clone() }
     }
 
     /// Makes one call, as an operation of its own.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use packaging_service::exit::Exit;
 use packaging_service::layout::Layout;
@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 
 use crate::about::Origin;
+use crate::bootstrap::plan::Identity;
 use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::dashboard::Dashboard;
@@ -21,9 +22,7 @@ use crate::http;
 use crate::local_agent::LocalAgent;
 use crate::login::Login;
 use crate::login::credential::Credential;
-
-/// Base name of the certificate and key that browsers see.
-const IDENTITY: &str = "server";
+use crate::renewal::{self, Renewal};
 
 /// Longest time for one call to the agent of this host.
 const AGENT_LIMIT: Duration = Duration::from_secs(5);
@@ -39,6 +38,8 @@ pub struct Server {
     pub login: Login,
     /// The agent of this host.
     pub local_agent: LocalAgent,
+    /// Its own certificates.
+    pub renewal: Arc<Renewal>,
     /// The cloud.
     pub cloud: Arc<Cloud>,
 }
@@ -56,17 +57,21 @@ impl Server {
         executable: &Path,
         stop: Stop,
     ) -> Result<(Self, Arc<ServerConfig>), Error> {
-        let identity = tls::identity(layout, IDENTITY)?;
-        // Shown with its authority: a host that joins knows nothing but the digest of that.
-        let authority = tls::certificates(&layout.tls("ca.pem"))?;
-        let tls = tls::public_server(identity.with_authority(authority))?;
+        // What ended while no server ran is renewed before anybody sees it. Without its authority's key a server runs on.
+        if let Err(error) = renewal::renew(layout, SystemTime::now()) {
+            tracing::warn!("cannot look after the certificates: {error}");
+        }
+        let page = renewal::load(layout, Identity::Server)?.shown()?;
+        let tls = tls::public_server(page.clone());
+        let cloud = Cloud::open(layout, config, stop).await?;
         let session = Duration::from_secs(u64::from(config.session_hours.get()) * 60 * 60);
         let server = Self {
             origin: Origin::read(stamp, executable),
             dashboard: Dashboard::locate(&config.dashboard, executable),
             login: Login::new(Credential::load(&layout.admin())?, session),
-            local_agent: LocalAgent::new(layout, config.local_agent, AGENT_LIMIT)?,
-            cloud: Cloud::open(layout, config, stop).await?,
+            local_agent: LocalAgent::of(&cloud.agents, layout, config.local_agent, AGENT_LIMIT),
+            renewal: Arc::new(Renewal::new(layout, page, cloud.agents.shown())),
+            cloud,
         };
         Ok((server, tls))
     }
@@ -78,6 +83,7 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, tls: Arc<ServerConfig>) -> Result<(), Error> {
         let (cloud, stop) = (self.cloud.clone(), self.cloud.stop.clone());
         cloud.run().await?;
+        tokio::spawn(self.renewal.clone().keep(stop.clone()));
         serve::tls(listener, tls, http::router(Arc::new(self)), stop).await;
         cloud.store.close().await;
         Ok(())

@@ -67,6 +67,10 @@ macro_rules! calls {
 calls! {
     /// What this host is and can do.
     HostFacts: "host-facts", "/v3/host/facts", Anew, crate::host::FactsRequest => crate::host::Facts;
+    /// What a new certificate is made of. A new key is behind it each time.
+    HostSigningRequest: "host-signing-request", "/v3/host/signing-request", Anew, crate::host::SigningRequest => crate::host::SigningReply;
+    /// Take the certificate that was made of the last one.
+    HostRenew: "host-renew", "/v3/host/renew", Remembered, crate::host::RenewRequest => vm::Done;
 
     /// All virtual machines.
     VmList: "vm-list", "/v3/vm/list", Anew, vm::ListRequest => vm::ListReply;

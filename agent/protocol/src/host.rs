@@ -1,4 +1,5 @@
-//! What an agent says of its host. Every fact is read when asked for; what cannot be read is absent, never zero.
+//! What an agent says of its host. Every fact is read when asked for; what cannot be read is absent, never zero. And how its
+//! certificate is renewed before it ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -77,4 +78,25 @@ pub struct Accel {
     pub auto: vm::Accel,
     /// Why.
     pub reason: String,
+}
+
+/// Asks for what a new certificate is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningRequest {}
+
+/// What a new certificate is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningReply {
+    /// A certificate signing request, PEM. Only its key counts.
+    pub signing_request: String,
+}
+
+/// Brings a new certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// The certificate for the key of the last signing request, PEM, for the names of the present one.
+    pub certificate: String,
 }

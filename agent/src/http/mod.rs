@@ -10,7 +10,7 @@ mod volume;
 use std::sync::Arc;
 
 use agent_protocol::call::{
-    CacheJudge, FolderShow, FolderSurvey, HostFacts, ImageImport, VmAttachDisk, VmConsole, VmDefine,
+    CacheJudge, FolderShow, FolderSurvey, HostFacts, HostRenew, HostSigningRequest, ImageImport, VmAttachDisk, VmConsole, VmDefine,
     VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList, VmMigration, VmReboot, VmReset, VmResume,
     VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine, VmWatch, VolumeCreate, VolumeDelete, VolumeResize,
     VolumeShow,
@@ -32,6 +32,8 @@ const REQUEST_LIMIT: usize = 1 << 20;
 pub fn calls(agent: Arc<Agent>) -> Router {
     Router::new()
         .merge(looks::<HostFacts, _>(host::facts))
+        .merge(looks::<HostSigningRequest, _>(host::signing_request))
+        .merge(changes::<HostRenew, _>(host::renew))
         .merge(looks::<VmList, _>(vm::list))
         .merge(looks::<VmShow, _>(vm::show))
         .merge(looks::<VmWatch, _>(vm::watch))

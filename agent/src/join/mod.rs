@@ -1,7 +1,7 @@
 //! `cairn-agent join`: from a token to certificates. The token comes from a file, standard input or a variable, never from
 //! an argument, which others on the host can see.
 //!
-//! Nothing is written before the server's answer is verified, and then all of it or nothing: see [`place`].
+//! Nothing is written before the server's answer is verified, and then all of it or nothing.
 
 mod ask;
 pub mod error;
@@ -14,6 +14,7 @@ use agent_protocol::join::{JoinReply, JoinRequest, JoinToken};
 use packaging_service::exit::Exit;
 use packaging_service::layout::Layout;
 use packaging_service::tls::pinned::PinnedAuthority;
+use packaging_service::together::Together;
 use packaging_service::{command, config, tls};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use uuid::Uuid;
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::link;
 use error::JoinError;
-use place::{Given, Locked};
+use place::Given;
 
 /// The variable that may hold the token.
 pub const TOKEN_VARIABLE: &str = "CAIRN_JOIN_TOKEN";
@@ -56,7 +57,7 @@ pub fn run(layout: &Layout, args: &JoinArgs) -> Result<Exit, Error> {
 pub async fn join(layout: &Layout, token: &JoinToken, port: u16, replace: bool) -> Result<Uuid, Error> {
     bootstrap(layout)?;
     // Looked at before the token is spent, and once more before anything is written.
-    may_join(&Locked::wait(layout)?, layout, replace)?;
+    may_join(&place::wait(layout)?, layout, replace)?;
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(JoinError::Key)?;
     let request = JoinRequest {
         token: token.id,
@@ -70,13 +71,13 @@ pub async fn join(layout: &Layout, token: &JoinToken, port: u16, replace: bool) 
     PinnedAuthority::new(token.authority)
         .vouches_for(&authority, &certificate, &key, &host.to_string())
         .map_err(|cause| JoinError::Unusable { server: token.server(), cause })?;
-    let locked = Locked::wait(layout)?;
-    may_join(&locked, layout, replace)?;
-    locked.put(Given { authority, key, certificate })?;
+    let folder = place::wait(layout)?;
+    may_join(&folder, layout, replace)?;
+    place::put(&folder, layout, Given { authority, key, certificate })?;
     Ok(host)
 }
 
-fn may_join(_: &Locked<'_>, layout: &Layout, replace: bool) -> Result<(), JoinError> {
+fn may_join(_: &Together, layout: &Layout, replace: bool) -> Result<(), JoinError> {
     for own in [layout.tls("ca.key"), layout.tls("server.key")] {
         if own.exists() {
             return Err(JoinError::Server(own));
@@ -85,8 +86,11 @@ fn may_join(_: &Locked<'_>, layout: &Layout, replace: bool) -> Result<(), JoinEr
     if link::is_joined(layout) && !replace { Err(JoinError::Joined) } else { Ok(()) }
 }
 
-/// The server looks at the key alone.
-fn signing_request(key: &KeyPair) -> Result<String, rcgen::Error> {
+/// A signing request for `key`, PEM. The server looks at the key alone.
+///
+/// # Errors
+/// The library's.
+pub fn signing_request(key: &KeyPair) -> Result<String, rcgen::Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "cairn-agent");

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, Weak};
 
-use agent_protocol::{vm, volume};
+use agent_protocol::{host, vm, volume};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -76,6 +76,8 @@ macro_rules! about {
 }
 
 about! {
+    // The folder of certificates has a lock of its own.
+    host::RenewRequest: |_it| BTreeSet::new();
     vm::VmRequest: |it| vm(it.vm);
     vm::StartRequest: |it| vm(it.vm);
     vm::ButtonRequest: |it| vm(it.vm);

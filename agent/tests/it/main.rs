@@ -16,6 +16,7 @@ mod process;
 #[cfg(feature = "real-parts")]
 mod real;
 mod refusal;
+mod renewal;
 mod support;
 mod token;
 mod watching;

@@ -56,7 +56,8 @@ async fn only_the_server_gets_in() {
     let running = host.start();
     let address = running.address().await;
     let roots = || tls::authority(&host.layout).unwrap();
-    let named = |file| tls::named_client(tls::identity(&host.layout, file).unwrap(), roots()).unwrap();
+    let named =
+        |file| tls::named_client(tls::identity(&host.layout, file).unwrap().shown().unwrap(), roots());
 
     let nobody = ask(address, tls::anonymous_client(roots()), HostFacts::PATH, facts()).await;
     assert!(refused(nobody, "CertificateRequired"));
@@ -89,7 +90,7 @@ async fn the_server_is_told_what_is_wrong_with_its_request() {
     let running = host.start();
     let address = running.address().await;
     let identity = tls::identity(&host.layout, "server-client").unwrap();
-    let server = tls::named_client(identity, tls::authority(&host.layout).unwrap()).unwrap();
+    let server = tls::named_client(identity.shown().unwrap(), tls::authority(&host.layout).unwrap());
     let failure = async |path, body: &str| {
         let (status, body) = ask(address, server.clone(), path, body.into()).await.unwrap();
         let failure: Failure = serde_json::from_slice(&body).unwrap();

@@ -17,7 +17,10 @@ use packaging_service::layout::Layout;
 use packaging_service::stop::{self, Stopper};
 use packaging_service::tls;
 use packaging_stamp::Stamp;
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair,
+};
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -44,6 +47,14 @@ impl Authority {
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
         let made = params.self_signed(&key).unwrap();
         Self { issuer: Issuer::new(params, key), certificate: made.der().clone(), pem: made.pem() }
+    }
+
+    /// A certificate for servers for the key of a signing request.
+    pub fn sign(&self, request: &str, name: &str) -> String {
+        let key = CertificateSigningRequestParams::from_pem(request).unwrap().public_key;
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.signed_by(&key, &self.issuer).unwrap().pem()
     }
 }
 
@@ -78,6 +89,11 @@ impl Host {
     /// A certificate of this host's authority for somebody else.
     pub fn issue_ours(&self, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
         self.issue(&self.authority, file, name, usage);
+    }
+
+    /// What [`Authority::sign`] of this host's authority gives.
+    pub fn sign(&self, request: &str, name: &str) -> String {
+        self.authority.sign(request, name)
     }
 
     pub fn issue(&self, by: &Authority, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {

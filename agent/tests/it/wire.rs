@@ -38,7 +38,7 @@ impl Wire {
 
     pub fn at(host: &Host, address: SocketAddr) -> Self {
         let identity = tls::identity(&host.layout, "server-client").unwrap();
-        let tls = tls::named_client(identity, tls::authority(&host.layout).unwrap()).unwrap();
+        let tls = tls::named_client(identity.shown().unwrap(), tls::authority(&host.layout).unwrap());
         Self { address, tls }
     }
 

@@ -37,6 +37,12 @@ pub struct CreateError {
 }
 
 impl CreateError {
+    /// A failure to make what lies at `path`.
+    #[must_use]
+    pub fn new(path: &Path, cause: io::Error) -> Self {
+        Self { path: path.to_owned(), cause }
+    }
+
     /// What the system said.
     #[must_use]
     pub fn cause(&self) -> &io::Error {

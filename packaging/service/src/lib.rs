@@ -17,3 +17,4 @@ pub mod report;
 pub mod serve;
 pub mod stop;
 pub mod tls;
+pub mod together;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use agent_protocol::call::{HostFacts, VmWatch};
 use agent_protocol::host::{Facts, FactsRequest};
@@ -15,7 +15,7 @@ use tokio::sync::watch::Sender;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::{Agent, AgentError};
+use super::{Agent, AgentError, renewal};
 use crate::cloud::Cloud;
 use crate::store::host::Host;
 use crate::store::{self, Id, StoreError};
@@ -167,6 +167,7 @@ async fn converse(cloud: &Cloud, id: Id, looks: &Looks, answered: &mut bool) -> 
     *answered = true;
     tracing::info!("host `{}` answers", host.name);
     look_at_storages(cloud, id).await?;
+    look_at_certificate(cloud, &host, &agent).await;
     loop {
         let changes = watch(&agent, Some(reply.cursor));
         reply = tokio::select! {
@@ -190,6 +191,7 @@ async fn converse(cloud: &Cloud, id: Id, looks: &Looks, answered: &mut bool) -> 
                 store::host::connected(&mut db, id, &now).await?;
                 db.commit().await?;
                 (facts, asked) = (now, Instant::now());
+                look_at_certificate(cloud, &host, &agent).await;
             }
         }
     }
@@ -227,6 +229,13 @@ async fn write_down(db: &mut store::Write, host: &Host, reply: &WatchReply) -> R
         }
     }
     Ok(())
+}
+
+/// An agent whose certificate is not renewed is as good as before, for now.
+async fn look_at_certificate(cloud: &Cloud, host: &Host, agent: &Agent) {
+    if let Err(error) = renewal::look(cloud, host, agent, SystemTime::now()).await {
+        tracing::warn!("cannot renew the certificate of host `{}`: {error}", host.name);
+    }
 }
 
 async fn look_at_storages(cloud: &Cloud, host: Id) -> Result<(), StoreError> {

@@ -1,8 +1,9 @@
 //! The agents of all hosts: called over mutual TLS ([`Agent`]), and followed so that the server knows what they do
-//! ([`link`]). Which words of theirs are which of ours is in [`words`].
+//! ([`link`]); their certificates are renewed ([`renewal`]). Which words of theirs are which of ours is in [`words`].
 
 mod error;
 pub mod link;
+pub mod renewal;
 pub mod words;
 
 use std::net::SocketAddr;
@@ -15,8 +16,10 @@ use agent_protocol::envelope::{Failure, OperationId, Reply, Request};
 use hyper::StatusCode;
 use packaging_service::client::{self, ClientError};
 use packaging_service::layout::Layout;
+use packaging_service::tls::shown::Shown;
 use packaging_service::tls::{self, TlsError};
 use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use uuid::Uuid;
 
 use crate::store::host::Host;
@@ -31,6 +34,7 @@ pub const LOCAL_NAME: &str = "localhost";
 /// What the server shows to agents, and whom it trusts.
 #[derive(Debug, Clone)]
 pub struct Agents {
+    shown: Arc<Shown>,
     tls: Arc<ClientConfig>,
 }
 
@@ -48,8 +52,15 @@ impl Agents {
     /// # Errors
     /// If they cannot be used.
     pub fn new(layout: &Layout) -> Result<Self, TlsError> {
-        let tls = tls::named_client(tls::identity(layout, IDENTITY)?, tls::authority(layout)?)?;
-        Ok(Self { tls })
+        let shown = tls::identity(layout, IDENTITY)?.shown()?;
+        let tls = tls::named_client(shown.clone(), tls::authority(layout)?);
+        Ok(Self { shown, tls })
+    }
+
+    /// What agents see of this server.
+    #[must_use]
+    pub fn shown(&self) -> Arc<Shown> {
+        self.shown.clone()
     }
 
     /// The agent that listens on `address` and whose certificate is for `name`.
@@ -104,6 +115,25 @@ impl Agent {
             return Err(strange("it belongs to another operation".to_owned()));
         }
         Ok(reply.result)
+    }
+
+    /// The certificate that it shows now.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or does not prove who it is.
+    pub async fn certificate(&self, limit: Duration) -> Result<CertificateDer<'static>, AgentError> {
+        let address = self.address;
+        let stream = tokio::time::timeout(limit, client::connect_tls(address, &self.name, self.tls.clone()));
+        let stream = stream
+            .await
+            .map_err(|_| AgentError::Slow { address, limit })?
+            .map_err(|cause| AgentError::Unreachable { address, cause })?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+        shown.ok_or_else(|| AgentError::Strange {
+            address,
+            call: "the handshake",
+            cause: "it shows no certificate".to_owned(),
+        })
     }
 
     async fn post(

@@ -2,16 +2,16 @@
 //! half set up is refused with the names of the files: a new authority in place of a lost one would lock out everything
 //! that trusts the old one.
 //!
-//! First all is looked at ([`plan`]), then all is made in memory, then all is written.
+//! First all is looked at ([`plan`]), then all is made in memory, then all is written: certificates and keys together or not
+//! at all, whenever it is killed.
 
 mod answer;
 mod error;
 pub mod issue;
 pub mod names;
 pub mod password;
-mod plan;
+pub(crate) mod plan;
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -22,6 +22,7 @@ use packaging_service::files::{Access, NewFile, create_files, create_folder};
 use packaging_service::layout::Layout;
 use packaging_service::report::CONTRACT;
 use packaging_service::tls;
+use packaging_service::together::Together;
 
 use crate::cli::{BootstrapArgs, Role};
 use crate::config::Config;
@@ -57,6 +58,10 @@ pub fn bootstrap(layout: &Layout, wish: Wish) -> Result<Bootstrap, Error> {
     let url = shown.unwrap_or(Address::Name("localhost".to_owned())).url(config.listen.port());
 
     let (mut created, mut kept) = (Vec::new(), Vec::new());
+    // What a killed run began is finished, not judged.
+    if layout.tls_folder().is_dir() {
+        Together::wait(&layout.tls_folder())?;
+    }
     // A complaint must come before the first folder; the lock lies in a folder. So it is planned twice.
     Plan::make(layout, wish.role)?;
     for (folder, access) in [
@@ -66,11 +71,12 @@ pub fn bootstrap(layout: &Layout, wish: Wish) -> Result<Bootstrap, Error> {
     ] {
         if create_folder(&folder, access)? { created.push(folder) } else { kept.push(folder) }
     }
-    let lock = File::open(layout.tls_folder())?;
-    lock.lock()?;
+    let folder = Together::wait(&layout.tls_folder())?;
 
     let plan = Plan::make(layout, wish.role)?;
-    let mut files = certificates(layout, &plan, host, &wish.addresses)?;
+    let files = certificates(layout, &plan, host, &wish.addresses)?;
+    created.extend(files.iter().map(|file| file.path.clone()));
+    folder.put(files)?;
     warn_of_missing_names(layout, &plan, &wish.addresses);
     let admin = if layout.admin().exists() {
         kept.push(layout.admin());
@@ -79,12 +85,11 @@ pub fn bootstrap(layout: &Layout, wish: Wish) -> Result<Bootstrap, Error> {
         let made = if wish.password.is_none() { Some(password::generate()?) } else { None };
         let credential = Credential::new(ADMIN, wish.password.or(made.clone()).unwrap_or_default().as_str())?;
         let content = serde_json::to_string(&credential).map_err(io::Error::from)? + "\n";
-        files.push(NewFile { path: layout.admin(), content, access: Access::Private });
+        create_files(&[NewFile { path: layout.admin(), content, access: Access::Private }])?;
+        created.push(layout.admin());
         Admin { user: ADMIN.to_owned(), state: AdminState::Created, password: made }
     };
-    create_files(&files)?;
     kept.extend(plan.kept.iter().flat_map(|identity| identity.files(layout)));
-    created.extend(files.into_iter().map(|file| file.path));
     Ok(Bootstrap { contract: CONTRACT, created, kept, admin, url })
 }
 
@@ -103,23 +108,18 @@ fn certificates(
     let authority = if plan.missing.contains(&Identity::Authority) {
         issue::authority()?
     } else {
-        let read = |path: PathBuf| {
-            std::fs::read_to_string(&path).map_err(|cause| BootstrapError::Authority { path, cause })
-        };
-        let [key, certificate] = Identity::Authority.files(layout);
-        issue::Pair { certificate: read(certificate)?, key: read(key)? }
+        self::authority(layout)?
     };
     let mut files = Vec::new();
     for identity in &plan.missing {
-        let made = match identity {
-            Identity::Authority => None,
-            Identity::Server => {
-                Some(issue::leaf(&authority, "cairn-server", issue::Purpose::Server, &everywhere)?)
-            }
-            Identity::ServerClient => {
-                Some(issue::leaf(&authority, agent_protocol::SERVER_NAME, issue::Purpose::Client, &[])?)
-            }
-            Identity::Agent => Some(issue::leaf(&authority, "cairn-agent", issue::Purpose::Server, &local)?),
+        let names: &[Address] = match identity {
+            Identity::Authority | Identity::ServerClient => &[],
+            Identity::Server => &everywhere,
+            Identity::Agent => &local,
+        };
+        let made = match identity.subject() {
+            None => None,
+            Some((common_name, purpose)) => Some(issue::leaf(&authority, common_name, purpose, names)?),
         };
         let pair = made.as_ref().unwrap_or(&authority);
         let [key, certificate] = identity.files(layout);
@@ -127,6 +127,18 @@ fn certificates(
         files.push(NewFile { path: certificate, content: pair.certificate.clone(), access: Access::Public });
     }
     Ok(files)
+}
+
+/// The authority of this host, with its key.
+///
+/// # Errors
+/// [`BootstrapError::Authority`].
+pub(crate) fn authority(layout: &Layout) -> Result<issue::Pair, BootstrapError> {
+    let read = |path: PathBuf| {
+        std::fs::read_to_string(&path).map_err(|cause| BootstrapError::Authority { path, cause })
+    };
+    let [key, certificate] = Identity::Authority.files(layout);
+    Ok(issue::Pair { certificate: read(certificate)?, key: read(key)? })
 }
 
 /// A certificate that is kept may not know an address that is asked for now. Silence would look like success.

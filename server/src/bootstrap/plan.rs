@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use packaging_service::layout::Layout;
 
 use super::BootstrapError;
+use super::issue::Purpose;
 use crate::cli::Role;
 
 /// A certificate with its key, as two files of one name.
@@ -32,14 +33,29 @@ pub struct Plan {
 impl Identity {
     const ALL: [Self; 4] = [Self::Authority, Self::Server, Self::ServerClient, Self::Agent];
 
-    /// Key and certificate.
-    pub fn files(self, layout: &Layout) -> [PathBuf; 2] {
-        let name = match self {
+    /// The base name of its files.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Authority => "ca",
             Self::Server => "server",
             Self::ServerClient => crate::agents::IDENTITY,
             Self::Agent => "agent",
-        };
+        }
+    }
+
+    /// Its common name, and what it is for; none for the authority, which nobody signs.
+    pub fn subject(self) -> Option<(&'static str, Purpose)> {
+        match self {
+            Self::Authority => None,
+            Self::Server => Some(("cairn-server", Purpose::Server)),
+            Self::ServerClient => Some((agent_protocol::SERVER_NAME, Purpose::Client)),
+            Self::Agent => Some(("cairn-agent", Purpose::Server)),
+        }
+    }
+
+    /// Key and certificate.
+    pub fn files(self, layout: &Layout) -> [PathBuf; 2] {
+        let name = self.name();
         [layout.tls(&format!("{name}.key")), layout.tls(&format!("{name}.pem"))]
     }
 

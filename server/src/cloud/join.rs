@@ -2,7 +2,6 @@
 //! It gets a certificate for the identity that it is given, whatever it asked for.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,8 +11,8 @@ use server_api::host::{JoinTokenReply, JoinTokenRequest};
 use sha2::{Digest, Sha256};
 
 use super::{Cloud, CloudError, Order, host, to_its_end};
-use crate::bootstrap::issue;
 use crate::bootstrap::names::Address;
+use crate::bootstrap::{self, issue};
 use crate::secret;
 use crate::store::{self, Connection, Id, join_token, now_ms};
 
@@ -123,7 +122,8 @@ impl Cloud {
         let mut db = self.store.write().await?;
         let token = good(&mut db, request).await?;
         let id = token.host_id.unwrap_or_else(Id::new);
-        let authority = self.authority()?;
+        let authority =
+            bootstrap::authority(&self.layout).map_err(|error| Refusal::Broken(error.to_string()))?;
         let names = [Address::Name(id.to_string())];
         let certificate = issue::sign(&authority, &request.signing_request, &id.to_string(), &names);
         let certificate = certificate.map_err(|error| {
@@ -157,15 +157,6 @@ impl Cloud {
         })
         .await?;
         Ok(JoinReply { host: id.0, certificate, authority: authority.certificate })
-    }
-
-    fn authority(&self) -> Result<issue::Pair, Refusal> {
-        let read = |path: PathBuf| {
-            std::fs::read_to_string(&path)
-                .map_err(|error| Refusal::Broken(format!("cannot read `{}`: {error}", path.display())))
-        };
-        let (certificate, key) = (self.layout.tls("ca.pem"), self.layout.tls("ca.key"));
-        Ok(issue::Pair { certificate: read(certificate)?, key: read(key)? })
     }
 }
 

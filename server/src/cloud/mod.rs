@@ -104,6 +104,12 @@ impl Cloud {
         Ok(Arc::new(cloud))
     }
 
+    /// Where the server's files lie.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Follows all hosts, goes on with tasks that have not ended, and forgets what is old from time to time.
     ///
     /// # Errors

@@ -86,7 +86,9 @@ impl Agent {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (identity, roots) = (tls::identity(layout, "agent").unwrap(), tls::authority(layout).unwrap());
-        let config = tls::private_server(identity, roots, agent_protocol::SERVER_NAME).unwrap();
+        let config =
+            tls::private_server(layout, identity.shown().unwrap(), roots, agent_protocol::SERVER_NAME)
+                .unwrap();
         let (stopper, stop) = stop::channel();
         tokio::spawn(serve::tls(listener, config, router(&world), stop));
         Self { address, world, _stopper: stopper }

@@ -88,7 +88,8 @@ fn a_server_alone_has_no_agent_until_it_is_asked_for() {
     assert_eq!(done.created, [host.layout.tls("agent.key"), host.layout.tls("agent.pem")]);
     assert_eq!(std::fs::read(host.layout.tls("ca.pem")).unwrap(), authority);
     let roots = tls::authority(&host.layout).unwrap();
-    tls::private_server(tls::identity(&host.layout, "agent").unwrap(), roots, "cairn-server").unwrap();
+    let shown = tls::identity(&host.layout, "agent").unwrap().shown().unwrap();
+    tls::private_server(&host.layout, shown, roots, "cairn-server").unwrap();
 }
 
 #[test]
@@ -119,4 +120,24 @@ fn a_lost_authority_is_refused_and_not_replaced() {
     let error = host.bootstrap(Role::Server).unwrap_err();
     assert!(error.contains("server.pem` is there and its authority"), "{error}");
     assert!(!host.layout.tls("ca.pem").exists());
+}
+
+/// Between any two of its files: the next run finishes what was begun, and makes nothing anew.
+#[test]
+fn a_kill_between_two_files_is_mended_by_the_next_run() {
+    let names = ["ca.key", "ca.pem", "server.key", "server.pem", "server-client.key", "server-client.pem"];
+    for placed in 0..=names.len() {
+        let host = Host::bare();
+        host.bootstrap(Role::Server).unwrap();
+        let before = files(&host.layout.tls_folder());
+        std::fs::remove_file(host.layout.admin()).unwrap();
+        let ready = host.layout.tls(".joined");
+        std::fs::create_dir(&ready).unwrap();
+        for name in &names[placed..] {
+            std::fs::rename(host.layout.tls(name), ready.join(name)).unwrap();
+        }
+        let done = host.bootstrap(Role::Server).unwrap();
+        assert_eq!(files(&host.layout.tls_folder()), before, "{placed} were in their place");
+        assert_eq!((done.created, done.admin.state), (vec![host.layout.admin()], AdminState::Created));
+    }
 }

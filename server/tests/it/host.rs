@@ -34,7 +34,8 @@ pub async fn twin(layout: &Layout) -> (SocketAddr, Stopper) {
 
 async fn serve_agent(layout: &Layout, router: Router) -> (SocketAddr, Stopper) {
     let (identity, roots) = (tls::identity(layout, "agent").unwrap(), tls::authority(layout).unwrap());
-    let config = tls::private_server(identity, roots, agent_protocol::SERVER_NAME).unwrap();
+    let config =
+        tls::private_server(layout, identity.shown().unwrap(), roots, agent_protocol::SERVER_NAME).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stopper, stop) = stop::channel();

@@ -15,6 +15,7 @@ mod machine;
 mod openapi;
 mod pages;
 mod process;
+mod renewal;
 mod resources;
 mod settings;
 mod support;

@@ -19,6 +19,7 @@ use server::cli::Role;
 use server::cloud::Cloud;
 use server::config::Config;
 use server::login::credential::Credential;
+use server::renewal::Renewal;
 use server::run::Server;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -73,9 +74,9 @@ impl Host {
         let (server, tls) = loaded.unwrap();
         let listener = TcpListener::bind(self.config.listen).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let cloud = server.cloud.clone();
+        let (cloud, renewal) = (server.cloud.clone(), server.renewal.clone());
         let served = tokio::spawn(server.serve(listener, tls));
-        Running { remote: Remote::new(address, &self.layout), cloud, stopper, served }
+        Running { remote: Remote::new(address, &self.layout), cloud, renewal, stopper, served }
     }
 }
 
@@ -96,6 +97,7 @@ fn copy(from: &Path, to: &Path) {
 pub struct Running {
     remote: Remote,
     pub cloud: Arc<Cloud>,
+    pub renewal: Arc<Renewal>,
     stopper: Stopper,
     served: JoinHandle<Result<(), server::error::Error>>,
 }

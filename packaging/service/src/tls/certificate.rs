@@ -18,6 +18,29 @@ pub struct Facts {
     pub names: Vec<String>,
     /// Whole days until it ends; negative once it has.
     pub days_left: i64,
+    /// When it begins and ends, in seconds since 1970.
+    pub lasts: (i64, i64),
+}
+
+/// Below so much of its life a certificate wants to be renewed: a third of it.
+const RENEWAL_SHARE: i64 = 3;
+
+/// And below so many days, whatever that is a share of.
+const RENEWAL_DAYS: i64 = 60;
+
+const DAY_SECONDS: i64 = 24 * 60 * 60;
+
+impl Facts {
+    /// True if at `now` it is time for a new one: long before health warns of it.
+    #[must_use]
+    pub fn wants_renewal(&self, now: SystemTime) -> bool {
+        let (begins, ends) = self.lasts;
+        ends - seconds(now) < ((ends - begins) / RENEWAL_SHARE).min(RENEWAL_DAYS * DAY_SECONDS)
+    }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed())
 }
 
 /// Reads what `certificate` says.
@@ -35,12 +58,13 @@ pub fn facts(certificate: &CertificateDer<'_>) -> Result<Facts, String> {
     let alternatives = parsed.subject_alternative_name().map_err(|error| error.to_string())?;
     let names =
         alternatives.map_or(Vec::new(), |found| found.value.general_names.iter().filter_map(name).collect());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs().cast_signed());
+    let lasts = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
     Ok(Facts {
         common_name,
         for_clients: usage.is_some_and(|usage| usage.value.client_auth),
         names,
-        days_left: (parsed.validity().not_after.timestamp() - now).div_euclid(24 * 60 * 60),
+        days_left: (lasts.1 - seconds(SystemTime::now())).div_euclid(DAY_SECONDS),
+        lasts,
     })
 }
 
@@ -52,5 +76,29 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
             _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn it_is_renewed_in_the_last_two_months_or_the_last_third() {
+        let wants = |days: i64, left: u64| {
+            let ends = 1_000 * DAY_SECONDS;
+            let facts = Facts {
+                common_name: None,
+                for_clients: false,
+                names: Vec::new(),
+                days_left: 0,
+                lasts: (ends - days * DAY_SECONDS, ends),
+            };
+            facts.wants_renewal(UNIX_EPOCH + Duration::from_secs((1_000 - left) * 24 * 60 * 60))
+        };
+        assert_eq!([wants(730, 61), wants(730, 59), wants(730, 0)], [false, true, true]);
+        assert_eq!([wants(30, 11), wants(30, 9)], [false, true]);
     }
 }

@@ -1,10 +1,12 @@
 //! Certificates and keys: loading them from files, and the configurations of rustls that come of them. Whom an agent
-//! lets in is in [`peer`], whom a host trusts that joins in [`pinned`], what a certificate says in [`certificate`]. Issuing them is the server's alone.
+//! lets in is in [`peer`], whom a host trusts that joins in [`pinned`], what a certificate says in [`certificate`], how it
+//! gives way to a renewed one in [`shown`]. Issuing them is the server's alone.
 
 pub mod certificate;
 pub mod lifetime;
 pub mod peer;
 pub mod pinned;
+pub mod shown;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use thiserror::Error;
 
 use crate::layout::Layout;
+use shown::Shown;
 
 /// A certificate chain and its key, as two files with one name.
 #[derive(Debug)]
@@ -25,6 +28,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// To be shown by a service.
+    ///
+    /// # Errors
+    /// [`TlsError::Pair`] if certificate and key do not go together.
+    pub fn shown(self) -> Result<Arc<Shown>, TlsError> {
+        Shown::new(self)
+    }
+
     /// With `authority` shown behind the chain, so that a peer that knows only its digest can verify the chain.
     #[must_use]
     pub fn with_authority(mut self, authority: Vec<CertificateDer<'static>>) -> Self {
@@ -129,34 +140,26 @@ fn unusable(path: &Path, error: rustls::pki_types::pem::Error) -> TlsError {
 }
 
 /// A server that lets everybody in and proves who it is.
-///
-/// # Errors
-/// [`TlsError::Pair`].
-pub fn public_server(identity: Identity) -> Result<Arc<ServerConfig>, TlsError> {
-    let Identity { chain, key, path } = identity;
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|cause| TlsError::Pair { path, cause })?;
-    Ok(Arc::new(http1(config)))
+#[must_use]
+pub fn public_server(shown: Arc<Shown>) -> Arc<ServerConfig> {
+    let config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown);
+    Arc::new(http1(config))
 }
 
 /// A server that only talks to holders of a certificate from `roots` with the common name `peer`, made for clients.
 ///
 /// # Errors
-/// [`TlsError::Pair`], or [`TlsError::Authority`] if the authority cannot verify anybody.
+/// [`TlsError::Authority`] if the authority, which is in the file `ca.pem` of `layout`, cannot verify anybody.
 pub fn private_server(
-    identity: Identity,
+    layout: &Layout,
+    shown: Arc<Shown>,
     roots: Arc<RootCertStore>,
     peer: &'static str,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let Identity { chain, key, path } = identity;
     let verifier = peer::NamedPeer::new(roots, peer)
-        .map_err(|cause| TlsError::Authority { path: path.with_file_name("ca.pem"), cause })?;
-    let config = ServerConfig::builder()
-        .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(chain, key)
-        .map_err(|cause| TlsError::Pair { path, cause })?;
+        .map_err(|cause| TlsError::Authority { path: layout.tls("ca.pem"), cause })?;
+    let config =
+        ServerConfig::builder().with_client_cert_verifier(Arc::new(verifier)).with_cert_resolver(shown);
     Ok(Arc::new(http1(config)))
 }
 
@@ -172,14 +175,7 @@ pub fn anonymous_client(roots: Arc<RootCertStore>) -> Arc<ClientConfig> {
 }
 
 /// A client that verifies servers with `roots` and proves who it is.
-///
-/// # Errors
-/// [`TlsError::Pair`].
-pub fn named_client(identity: Identity, roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, TlsError> {
-    let Identity { chain, key, path } = identity;
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(|cause| TlsError::Pair { path, cause })?;
-    Ok(Arc::new(config))
+#[must_use]
+pub fn named_client(shown: Arc<Shown>, roots: Arc<RootCertStore>) -> Arc<ClientConfig> {
+    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_client_cert_resolver(shown))
 }
