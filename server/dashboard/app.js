@@ -17,16 +17,18 @@ import * as volumes from "./js/pages/volumes.js";
 import * as tasks from "./js/pages/tasks.js";
 import * as config from "./js/pages/config.js";
 import * as tokens from "./js/pages/tokens.js";
+import * as audit from "./js/pages/audit.js";
 
 /**
  * Pages by the first part of the address's hash. A page has a `title`, the `kinds` of resources that it shows, and `view`, which
  * makes its content from them; or `enter`, which is called once and builds something that stays.
  */
-const PAGES = { overview, vms, "new-vm": newVm, vm, hosts, storages, images, volumes, tasks, config, tokens };
+const PAGES = { overview, vms, "new-vm": newVm, vm, hosts, storages, images, volumes, tasks, config, tokens, audit };
 
 const MENU = [
   ["overview", "Overview"], ["vms", "Virtual machines"], ["volumes", "Volumes"], ["images", "Images"],
   ["storages", "Storages"], ["hosts", "Hosts"], ["tasks", "Tasks"], ["config", "Global Config"], ["tokens", "API tokens"],
+  ["audit", "Audit log"],
 ];
 
 /** What an element of a menu leads to when it is not a page of the menu itself. */

@@ -62,13 +62,16 @@ impl Server {
             tracing::warn!("cannot look after the certificates: {error}");
         }
         let page = renewal::load(layout, Identity::Server)?.shown()?;
+        let credential = Credential::load(&layout.admin())?;
         let tls = tls::public_server(page.clone());
         let cloud = Cloud::open(layout, config, stop).await?;
         let session = Duration::from_secs(u64::from(config.session_hours.get()) * 60 * 60);
+        let login = Login::new(credential, session);
+        cloud.resume_sessions(&login).await?;
         let server = Self {
             origin: Origin::read(stamp, executable),
             dashboard: Dashboard::locate(&config.dashboard, executable),
-            login: Login::new(Credential::load(&layout.admin())?, session),
+            login,
             local_agent: LocalAgent::of(&cloud.agents, layout, config.local_agent, AGENT_LIMIT),
             renewal: Arc::new(Renewal::new(layout, page, cloud.agents.shown())),
             cloud,

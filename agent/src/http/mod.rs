@@ -10,10 +10,10 @@ mod volume;
 use std::sync::Arc;
 
 use agent_protocol::call::{
-    CacheJudge, FolderShow, FolderSurvey, HostFacts, HostRenew, HostSigningRequest, ImageImport, VmAttachDisk, VmConsole, VmDefine,
-    VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList, VmMigration, VmReboot, VmReset, VmResume,
-    VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine, VmWatch, VolumeCreate, VolumeDelete, VolumeResize,
-    VolumeShow,
+    CacheJudge, FolderShow, FolderSurvey, HostFacts, HostRenew, HostSigningRequest, ImageImport,
+    VmAttachDisk, VmConsole, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList,
+    VmMigration, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine, VmWatch,
+    VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -11,6 +11,7 @@
 //! Not here: any input or output, any transport, and the types that the server thinks in. It converts.
 
 pub mod about;
+pub mod audit;
 pub mod config;
 pub mod error;
 pub mod event;

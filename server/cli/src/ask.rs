@@ -1,6 +1,7 @@
 //! What is asked of the server, one function per kind of resource. Virtual machines and settings have files of their
 //! own.
 
+use server_api::audit::{AuditEntry, AuditList};
 use server_api::host::{Host, HostList, JoinTokenReply, JoinTokenRequest};
 use server_api::image::{Image, ImageList, ImageRequest};
 use server_api::storage::{Storage, StorageList, StorageRequest};
@@ -186,4 +187,18 @@ pub fn token(common: &Common, command: TokenCommand) -> Result<(), Failure> {
             show::done(common, &format!("token `{token}` is revoked"))
         }
     }
+}
+
+pub fn audit(common: &Common, limit: u32, before: Option<&str>) -> Result<(), Failure> {
+    const COLUMNS: &[Column<AuditEntry>] = &[
+        ("AT", |entry| show::moment(entry.at_ms)),
+        ("WHO", |entry| entry.who.clone()),
+        ("FROM", |entry| entry.address.clone().unwrap_or_default()),
+        ("ACTION", |entry| entry.action.clone()),
+        ("SUBJECT", |entry| entry.subject.clone()),
+        ("OUTCOME", |entry| entry.outcome.clone()),
+    ];
+    let before = before.map(part).transpose()?.map(|id| format!("&before={id}")).unwrap_or_default();
+    let list: AuditList = Client::new(common)?.get(&format!("/api/v1/audit?limit={limit}{before}"))?;
+    show::list(common, &list, &list.entries, COLUMNS)
 }

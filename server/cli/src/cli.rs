@@ -84,6 +84,15 @@ pub enum Command {
     /// API tokens.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Who did what, when, from where, and what came of it; the newest first.
+    Audit {
+        /// How many entries, 1 to 1000.
+        #[arg(long, env = "CAIRN_LIMIT", value_name = "NUMBER", default_value_t = 100)]
+        limit: u32,
+        /// Those before the one with this id.
+        #[arg(long, env = "CAIRN_BEFORE", value_name = "ID")]
+        before: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -30,7 +30,7 @@ const HISTORY: &[Column<SettingChanged>] = &[
     ("WHO", |change| change.who.clone()),
     ("FROM", |change| change.from.clone()),
     ("TO", |change| change.to.clone()),
-    ("AT (MS)", |change| change.at_ms.to_string()),
+    ("AT", |change| show::moment(change.at_ms)),
 ];
 
 const CHANGES: &[Column<SettingDifference>] = &[

@@ -63,5 +63,6 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Some(Command::Config(command)) => config::run(&common, command),
         Some(Command::Task(command)) => ask::task(&common, command),
         Some(Command::Token(command)) => ask::token(&common, command),
+        Some(Command::Audit { limit, before }) => ask::audit(&common, limit, before.as_deref()),
     }
 }

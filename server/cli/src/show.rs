@@ -78,6 +78,22 @@ pub fn done(common: &Common, text: &str) -> Result<(), Failure> {
     }
 }
 
+/// A moment, which the server says in milliseconds since 1970: `2026-11-23 14:05:09Z`.
+pub fn moment(ms: i64) -> String {
+    let (days, second) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000) / 1000);
+    // Years begin in March, so that a leap day is the last of its year; eras have 400 years.
+    let from_march = days + 719_468;
+    let (era, day) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + later;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}Z")
+}
+
 fn json(answer: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(answer).map_err(|error| Failure::File(error.to_string()))?;
     line(&text)
@@ -129,6 +145,15 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_a_date() {
+        let days = |days: i64| moment(days * 86_400_000)[..10].to_owned();
+        assert_eq!(moment(0), "1970-01-01 00:00:00Z");
+        assert_eq!(moment(1_795_442_709_999), "2026-11-23 14:05:09Z");
+        assert_eq!([days(11_015), days(11_016), days(11_017)], ["2000-02-28", "2000-02-29", "2000-03-01"]);
+        assert_eq!([days(47_540), days(47_541), days(-1)], ["2100-02-28", "2100-03-01", "1969-12-31"]);
+    }
     use serde_json::json;
 
     #[test]

@@ -4,11 +4,13 @@
 //!
 //! An order that carries a key may be given again: the answer is stored with what it did, and a repeat gets it.
 
+mod audit;
 mod error;
 pub mod host;
 pub mod image;
 pub mod join;
 pub mod names;
+mod session;
 pub mod setting;
 pub mod storage;
 pub mod task;

@@ -19,6 +19,12 @@ const FORGET_EVERY: Duration = Duration::from_secs(30 * 60);
 /// How long the answer to a request that may be repeated is kept, in milliseconds: a week.
 const ANSWERS_LAST_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
+/// How long the audit log goes back, in milliseconds: 400 days, a year and the time to look at it.
+const AUDIT_LASTS_MS: i64 = 400 * 24 * 60 * 60 * 1000;
+
+/// And how many entries it has at most: some 30 MB.
+const AUDIT_ENTRIES: u32 = 100_000;
+
 impl Cloud {
     /// All tasks that are remembered, the newest first.
     pub async fn tasks(&self) -> Result<TaskList, CloudError> {
@@ -145,5 +151,6 @@ async fn forget(cloud: &Cloud) -> Result<(), store::StoreError> {
     let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     store::task::forget(&mut db, now_ms().saturating_sub(retention_ms)).await?;
     request::forget(&mut db, now_ms() - ANSWERS_LAST_MS).await?;
+    store::audit::forget(&mut db, now_ms() - AUDIT_LASTS_MS, AUDIT_ENTRIES).await?;
     db.commit().await
 }

@@ -1,19 +1,21 @@
 //! What a request that changes something has in common with all others: who asks, a body of JSON, and a key that
 //! makes it repeatable.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use server_api::IDEMPOTENCY_KEY;
 use server_api::error::ErrorCode;
 use server_api::task::Task;
 use utoipa::ToSchema;
 
+use super::audit::Noted;
 use super::problem::Problem;
 use super::session::Session;
 use crate::cloud::Order;
@@ -53,6 +55,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Command<T> {
         let (mut parts, body) = request.into_parts();
         let Session { who, .. } = Session::from_request_parts(&mut parts, server).await?;
         let key = key(&parts.headers)?;
+        let noted = parts.extensions.get::<Noted>().cloned();
         let is_json = is_json(&parts.headers);
         let called = format!("{} {}\n", parts.method, parts.uri);
         let body = Bytes::from_request(Request::from_parts(parts, body), server).await;
@@ -62,10 +65,28 @@ impl<T: DeserializeOwned> FromRequest<Arc<Server>> for Command<T> {
         }
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let Json(parsed) = Json::from_bytes(text)?;
+        if let Some(noted) = noted {
+            noted.subject(&about(text));
+        }
         let fingerprint = secret::digest([called.as_bytes(), text].concat());
         let key = key.map(|key| RequestKey { who: who.clone(), key, fingerprint });
         Ok(Self { order: Order { who, key }, body: parsed })
     }
+}
+
+/// What a body names that a path does not: the name of what is made, the settings that are set, the host that joins again.
+#[derive(Deserialize)]
+struct Names {
+    name: Option<String>,
+    values: Option<BTreeMap<String, IgnoredAny>>,
+    host: Option<String>,
+}
+
+/// What a body is about; nothing if it names nothing.
+fn about(body: &[u8]) -> String {
+    let Ok(names) = serde_json::from_slice::<Names>(body) else { return String::new() };
+    let keys = || Some(names.values?.into_keys().collect::<Vec<_>>().join(" "));
+    names.name.or_else(keys).or(names.host).unwrap_or_default()
 }
 
 fn unreadable(cause: String) -> Problem {

@@ -15,6 +15,7 @@ use packaging_service::serve::Peer;
 use server_api::error::{ErrorCode, ErrorReply};
 use server_api::host::{Host, HostFacts, HostList, JoinTokenReply, JoinTokenRequest};
 
+use super::audit::{Noted, Outcome};
 use super::command::{Command, Empty};
 use super::problem::Problem;
 use super::session::Session;
@@ -87,6 +88,7 @@ pub async fn create_token(
 pub async fn join(
     State(server): State<Arc<Server>>,
     Extension(Peer(peer)): Extension<Peer>,
+    Extension(noted): Extension<Noted>,
     request: Result<Json<JoinRequest>, JsonRejection>,
 ) -> Response {
     let request = match request {
@@ -99,8 +101,16 @@ pub async fn join(
             return refused(JoinFailure { code: JoinFailureCode::Request, message });
         }
     };
-    match server.cloud.join(peer.ip(), &request).await {
-        Ok(reply) => Json(reply).into_response(),
+    let joined = server.cloud.join(peer.ip(), &request).await;
+    // Whoever holds no token is slowed down before he can fill the log; what cannot be read is not.
+    if !matches!(joined, Err(JoinFailure { code: JoinFailureCode::Request, .. })) {
+        noted.who(format!("join token {}", request.token));
+    }
+    match joined {
+        Ok(reply) => {
+            noted.subject(&reply.host.to_string());
+            Json(reply).into_response()
+        }
         Err(failure) => refused(failure),
     }
 }
@@ -111,5 +121,8 @@ fn refused(failure: JoinFailure) -> Response {
         JoinFailureCode::Unknown => StatusCode::FORBIDDEN,
         JoinFailureCode::Request => StatusCode::BAD_REQUEST,
     };
-    (status, Json(failure)).into_response()
+    let word = serde_json::to_value(failure.code).ok().and_then(|word| word.as_str().map(str::to_owned));
+    let mut response = (status, Json(failure)).into_response();
+    response.extensions_mut().insert(Outcome(word.unwrap_or_default()));
+    response
 }

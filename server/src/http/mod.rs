@@ -2,6 +2,7 @@
 //! and encodes. What is in the table is in the OpenAPI document, too.
 
 mod about;
+mod audit;
 mod command;
 mod dashboard;
 mod event;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -44,6 +45,7 @@ fn api() -> OpenApiRouter<Arc<Server>> {
         // With a session or an API token.
         .routes(routes!(session::logout))
         .routes(routes!(event::events))
+        .routes(routes!(audit::list))
         .routes(routes!(host::local))
         .routes(routes!(host::list))
         .routes(routes!(host::show, host::delete))
@@ -89,6 +91,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .fallback(dashboard::page)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(REQUEST_LIMIT))
+        .layer(from_fn_with_state(server.clone(), audit::keep))
         .layer(from_fn(guard::guard))
         .with_state(server)
 }

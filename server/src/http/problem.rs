@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use server_api::error::{ErrorCode, ErrorReply};
 
+use super::audit::Outcome;
 use crate::agents::AgentError;
 use crate::cloud::CloudError;
 use crate::dashboard::DashboardError;
@@ -77,8 +78,9 @@ fn status(code: ErrorCode) -> StatusCode {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = status(self.reply.code);
+        let (status, word) = (status(self.reply.code), self.reply.code.to_string());
         let mut response = (status, Json(self.reply)).into_response();
+        response.extensions_mut().insert(Outcome(word));
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

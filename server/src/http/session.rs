@@ -11,6 +11,7 @@ use packaging_service::serve::Peer;
 use server_api::error::{ErrorCode, ErrorReply};
 use server_api::session::{LoginReply, LoginRequest, LogoutReply};
 
+use super::audit::Noted;
 use super::problem::Problem;
 use crate::cloud::CloudError;
 use crate::run::Server;
@@ -36,7 +37,12 @@ impl FromRequestParts<Arc<Server>> for Session {
             return Err(Problem::new(ErrorCode::NoSession, "this needs a session").next("log in first"));
         };
         match bearer(server, &token).await? {
-            Some(who) => Ok(Self { token, who }),
+            Some(who) => {
+                if let Some(noted) = parts.extensions.get::<Noted>() {
+                    noted.who(who.clone());
+                }
+                Ok(Self { token, who })
+            }
             None => Err(Problem::new(ErrorCode::NoSession, "the session has ended").next("log in again")),
         }
     }
@@ -64,10 +70,14 @@ async fn bearer(server: &Server, token: &str) -> Result<Option<String>, CloudErr
 pub async fn login(
     State(server): State<Arc<Server>>,
     Extension(Peer(peer)): Extension<Peer>,
+    Extension(noted): Extension<Noted>,
     request: Result<Json<LoginRequest>, JsonRejection>,
 ) -> Result<Json<LoginReply>, Problem> {
     let Json(LoginRequest { user, password }) = request?;
+    // What is no user's name may be a password that was typed into the wrong field.
+    noted.who(if server.login.knows(&user) { &user } else { "unknown" });
     let entry = server.login.enter(user, password, peer.ip()).await?;
+    server.cloud.remember_session(&entry).await?;
     let expires_in_seconds = entry.lasts.as_secs();
     Ok(Json(LoginReply { token: entry.token, user: entry.user, expires_in_seconds }))
 }
@@ -76,7 +86,11 @@ pub async fn login(
 #[utoipa::path(post, path = "/api/v1/logout", tag = "session", responses(
     (status = 200, body = LogoutReply), (status = "default", body = ErrorReply)
 ))]
-pub async fn logout(State(server): State<Arc<Server>>, session: Session) -> Json<LogoutReply> {
+pub async fn logout(
+    State(server): State<Arc<Server>>,
+    session: Session,
+) -> Result<Json<LogoutReply>, Problem> {
     server.login.leave(&session.token);
-    Json(LogoutReply {})
+    server.cloud.forget_session(&session.token).await?;
+    Ok(Json(LogoutReply {}))
 }

@@ -78,6 +78,12 @@ impl Credential {
         Ok(credential)
     }
 
+    /// What tells this credential from another, and from which nobody gets it back.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        crate::secret::digest(format!("{} {}", self.user, self.password_hash))
+    }
+
     /// True if both are right. An unknown user costs as much time as a wrong password. Takes long: not for a thread
     /// that others wait for.
     #[must_use]

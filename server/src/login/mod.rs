@@ -38,6 +38,8 @@ pub struct Entry {
     pub user: String,
     /// How long.
     pub lasts: Duration,
+    /// Which credential let them in: its digest.
+    pub credential: String,
 }
 
 /// Why somebody is not let in.
@@ -95,7 +97,24 @@ impl Login {
         self.throttle.forgive(address);
         let token = self.sessions.open(&user, Instant::now()).map_err(|error| broken(&error))?;
         tracing::info!("`{user}` logged in from {address}");
-        Ok(Entry { token, user, lasts: self.sessions.lasts() })
+        Ok(Entry { token, user, lasts: self.sessions.lasts(), credential: self.credential.digest() })
+    }
+
+    /// True if `user` is somebody who can come in.
+    #[must_use]
+    pub fn knows(&self, user: &str) -> bool {
+        self.credential.user == user
+    }
+
+    /// The digest of the credential that lets people in.
+    #[must_use]
+    pub fn credential(&self) -> String {
+        self.credential.digest()
+    }
+
+    /// Goes on with a session from before: `key` is the digest of its token.
+    pub fn resume(&self, key: &str, user: &str, left: Duration) {
+        self.sessions.resume(key, user, Instant::now() + left);
     }
 
     /// Whose session `token` is.

@@ -1,11 +1,11 @@
 //! Sessions: who is in, for how long. They live in memory, by the hash of their token: whoever reads it cannot use
-//! what he reads.
+//! what he reads. That they outlive the process is seen to elsewhere.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
+use crate::secret;
 
 /// Sessions at a time. One more ends the oldest.
 const LIMIT: usize = 1024;
@@ -13,7 +13,8 @@ const LIMIT: usize = 1024;
 /// Bytes of a token.
 const TOKEN_BYTES: usize = 32;
 
-type Key = [u8; 32];
+/// SHA-256 of a token, in hexadecimal.
+type Key = String;
 
 /// All sessions of a server.
 #[derive(Debug)]
@@ -52,11 +53,16 @@ impl Sessions {
         let mut open = self.lock();
         open.retain(|_, session| session.ends > now);
         if open.len() >= LIMIT {
-            let oldest = open.iter().min_by_key(|(_, session)| session.ends).map(|(key, _)| *key);
+            let oldest = open.iter().min_by_key(|(_, session)| session.ends).map(|(key, _)| key.clone());
             oldest.and_then(|key| open.remove(&key));
         }
         open.insert(key(&token), Session { user: user.to_owned(), ends: now + self.lasts });
         Ok(token)
+    }
+
+    /// Goes on with a session that began earlier: `key` is the digest of its token.
+    pub fn resume(&self, key: &str, user: &str, ends: Instant) {
+        self.lock().insert(key.to_owned(), Session { user: user.to_owned(), ends });
     }
 
     /// Whose session `token` is at `now`.
@@ -79,7 +85,7 @@ impl Sessions {
 }
 
 fn key(token: &str) -> Key {
-    Sha256::digest(token.as_bytes()).into()
+    secret::digest(token)
 }
 
 #[cfg(test)]

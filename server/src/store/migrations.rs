@@ -20,6 +20,7 @@ macro_rules! migrations {
 migrations! {
     1 "0001_resources",
     2 "0002_join_again",
+    3 "0003_audit",
 }
 
 /// The newest migration that this server knows.

@@ -6,12 +6,14 @@
 //! that PostgreSQL reads, too.
 
 pub mod api_token;
+pub mod audit;
 mod error;
 pub mod host;
 pub mod image;
 pub mod join_token;
 mod migrations;
 pub mod request;
+pub mod session;
 pub mod setting;
 pub mod storage;
 pub mod task;

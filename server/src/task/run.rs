@@ -309,6 +309,9 @@ async fn finish(cloud: &Cloud, task: &task::Task, state: TaskState) -> Result<()
     }
     let mut db = cloud.store.write().await?;
     task::finished(&mut db, task.id, state).await?;
+    let (action, subject) = (format!("task {}", task.action.0), &task.subject_name);
+    let entry = store::audit::Entry::new(&task.created_by, &action, subject, &state.to_string());
+    store::audit::insert(&mut db, &entry).await?;
     db.changed(Kind::Task, task.id);
     db.commit().await
 }

@@ -7,7 +7,7 @@ use crate::resources::{add_storage, import};
 use crate::tab::Tab;
 use crate::world::{IMAGE, ISO};
 
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 11] = [
     ("overview", "Overview"),
     ("vms", "Virtual machines"),
     ("new-vm", "Create a virtual machine"),
@@ -18,6 +18,7 @@ const PAGES: [(&str, &str); 10] = [
     ("tasks", "Tasks"),
     ("config", "Global Config"),
     ("tokens", "API tokens"),
+    ("audit", "Audit log"),
 ];
 
 /// Elements of the page that lack what people need who do not see it, or who see it only.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod agent;
+mod audit;
 mod bootstrap;
 mod cache;
 mod data;

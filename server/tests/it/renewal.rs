@@ -43,7 +43,7 @@ async fn page(running: &Running, layout: &Layout) -> Vec<u8> {
 
 async fn look(running: &Running, name: &str, now: SystemTime) -> bool {
     let cloud = &running.cloud;
-    let host = store::host::by_name(&mut *cloud.store.read().await.unwrap(), name).await.unwrap().unwrap();
+    let host = store::host::by_name(&mut cloud.store.read().await.unwrap(), name).await.unwrap().unwrap();
     renewal::look(cloud, &host, &cloud.agents.of(&host).unwrap(), now).await.unwrap()
 }
 
