@@ -122,15 +122,45 @@ pub fn aside(path: &Path) -> PathBuf {
 
 const BESIDE: &str = ".cairn-";
 
+/// A folder of this run alone, which goes away again.
+pub struct Passing(PathBuf);
+
+impl Passing {
+    /// Makes it. What was left of an earlier one goes.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn make(path: PathBuf) -> Result<Self> {
+        remove_tree(&path)?;
+        make_folder(&path, 0o700)?;
+        Ok(Self(path))
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.0);
+    }
+}
+
+/// Whether a path has such a name.
+pub fn is_passing(path: &Path) -> bool {
+    let number = path.file_name().and_then(|name| name.to_str()?.strip_prefix('.')?.rsplit_once(BESIDE));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    number.is_some_and(|(_, number)| is_number(number.trim_end_matches(".old")))
+}
+
 /// Removes what runs that were killed have left in `folder` under the names of [`beside`] and [`aside`]. The caller
 /// holds the lock, so that nobody works with them.
 pub fn sweep(folder: &Path) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix('.')?.rsplit_once(BESIDE));
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if number.is_some_and(|(_, number)| is_number(number.trim_end_matches(".old"))) {
+        if is_passing(&entry.path()) {
             remove_tree(&entry.path())?;
         }
     }

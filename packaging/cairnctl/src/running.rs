@@ -65,6 +65,23 @@ pub fn others(layout: &Layout) -> BTreeSet<String> {
         .collect()
 }
 
+/// What libvirt knows of Cairn's virtual machines, by name: of those that run as they run, of the others as they are defined.
+pub fn definitions(layout: &Layout) -> Vec<(String, String)> {
+    let mut found = std::collections::BTreeMap::new();
+    for folder in ["etc/libvirt/qemu", "run/libvirt/qemu"] {
+        let entries = fs::read_dir(layout.root().join(folder)).into_iter().flatten().flatten();
+        for path in
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "xml"))
+        {
+            let (Some(name), Ok(xml)) = (path.file_stem(), fs::read_to_string(&path)) else { continue };
+            if xml.contains(MARK) {
+                found.insert(name.to_string_lossy().into_owned(), xml);
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// Their names, for people.
 pub fn names(all: &[Vm]) -> String {
     all.iter().map(|vm| format!("`{}`", vm.name)).collect::<Vec<_>>().join(", ")

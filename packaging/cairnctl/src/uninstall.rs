@@ -22,7 +22,7 @@ use crate::running;
 use crate::say::say;
 use crate::transaction::{
     self, Context, Deed, Head, Interrupt, Settled, Step, Wanted, is_booted, is_enabled, is_idle, may_change,
-    settle,
+    settle, systemd,
 };
 
 /// Runs the verb.
@@ -219,8 +219,11 @@ impl Plan {
     fn programs(&mut self, layout: &Layout, receipt: &Receipt, purge: bool) {
         for unit in &receipt.units {
             let path = below_root(layout, &unit.path);
-            if let (true, Some(name)) = (layout.is_host() && is_booted(), path.file_name()) {
-                self.services.push(name.to_string_lossy().into_owned());
+            if let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) {
+                self.files.extend(systemd::stamp(layout, &name));
+                if layout.is_host() && is_booted() {
+                    self.services.push(name);
+                }
             }
             let changes = path.with_added_extension("d");
             if purge {

@@ -65,6 +65,30 @@ fn installation(layout: &Layout, quiet: bool) -> Result<Code> {
         let sentence = format!("nothing is installed below `{}`", layout.root().display());
         return Err(Exit::error(Code::Usage, sentence));
     };
+    let faults = faults(layout, &receipt)?;
+    for file in receipt.configuration.iter().filter(|_| !quiet) {
+        let path = below_root(layout, &file.path);
+        if path.exists() && sha256_of(&path)? != file.sha256 {
+            say!("note: {} was changed by the operator", path.display());
+        }
+    }
+    if faults.is_empty() {
+        if !quiet {
+            say!("ok: {} {} is installed as it was packed", receipt.product, receipt.version);
+        }
+        return Ok(Code::Ok);
+    }
+    for fault in &faults {
+        say::complain(format_args!("{fault}"));
+    }
+    Err(Exit::error(Code::Damaged, "the installation is damaged; install the same version again to mend it"))
+}
+
+/// What is wrong with an installation, a sentence each. What the operator changed of the configuration is not wrong.
+///
+/// # Errors
+/// If its version has no manifest.
+pub fn faults(layout: &Layout, receipt: &Receipt) -> Result<Vec<String>> {
     let folder = layout.versions().join(&receipt.version);
     let source = Source::folder(&folder)?;
     let mut faults = version(&folder, source.manifest(), receipt.role)?;
@@ -79,24 +103,10 @@ fn installation(layout: &Layout, quiet: bool) -> Result<Code> {
             Err(_) => faults.push(format!("{} is missing", path.display())),
         }
     }
-    for file in &receipt.configuration {
-        let path = below_root(layout, &file.path);
-        if !path.exists() {
-            faults.push(format!("{} is missing", path.display()));
-        } else if !quiet && sha256_of(&path)? != file.sha256 {
-            say!("note: {} was changed by the operator", path.display());
-        }
-    }
-    if faults.is_empty() {
-        if !quiet {
-            say!("ok: {} {} is installed as it was packed", receipt.product, receipt.version);
-        }
-        return Ok(Code::Ok);
-    }
-    for fault in &faults {
-        say::complain(format_args!("{fault}"));
-    }
-    Err(Exit::error(Code::Damaged, "the installation is damaged; install the same version again to mend it"))
+    let configuration = receipt.configuration.iter().map(|file| below_root(layout, &file.path));
+    let missing = configuration.filter(|path| !path.exists());
+    faults.extend(missing.map(|path| format!("{} is missing", path.display())));
+    Ok(faults)
 }
 
 /// What is wrong with the folder of a version, a sentence each: files that are missing, altered or too many.

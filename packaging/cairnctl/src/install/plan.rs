@@ -146,7 +146,7 @@ fn all(new: &New<'_>, left: Option<&Receipt>, before: Option<&Receipt>) -> Resul
         let to = layout.units().join(name_of(entry));
         receipt.units.push(Written { path: on_host(layout, &to), sha256: entry.sha256.clone() });
         units.push(Step::WriteUnit { entry: entry.clone(), to });
-        if context.start && name_of(entry).ends_with(".service") {
+        if context.start && is_started(source, role, name_of(entry)) {
             starts.push(Step::Enable { unit: name_of(entry).to_owned() });
             starts.push(Step::Start { unit: name_of(entry).to_owned() });
         }
@@ -171,6 +171,16 @@ fn all(new: &New<'_>, left: Option<&Receipt>, before: Option<&Receipt>) -> Resul
 pub fn in_folder<'a>(source: &'a Source, role: Role, folder: &'a str) -> impl Iterator<Item = &'a Entry> {
     entries_of(source.manifest(), role)
         .filter(move |entry| entry.path.as_str().rsplit_once('/').is_some_and(|(parent, _)| parent == folder))
+}
+
+/// Whether a unit is started for its own sake: a timer, or a service that no timer starts.
+pub fn is_started(source: &Source, role: Role, unit: &str) -> bool {
+    let timed = |name: &str| in_folder(source, role, "systemd").any(|entry| name_of(entry) == name);
+    match unit.rsplit_once('.') {
+        Some((_, "timer")) => true,
+        Some((name, "service")) => !timed(&format!("{name}.timer")),
+        _ => false,
+    }
 }
 
 /// The name of an entry's file.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 
-use crate::args::RecoveryArgs;
+use crate::args::{ChangeArgs, RecoveryArgs};
 use crate::role::Role;
 
 /// What an operator does from day to day.
@@ -23,6 +23,14 @@ pub enum OperateVerb {
     Logs(LogsArgs),
     /// Show and change the configuration files of the services.
     Config(ConfigArgs),
+    /// Look for all that may be wrong with this installation and its host, changing nothing.
+    Doctor(AtArgs),
+    /// Put what somebody needs who is to help into one file, without secrets.
+    SupportBundle(BundleArgs),
+    /// Keep the server's data and the configuration in one file, also while the server runs.
+    Backup(BackupArgs),
+    /// Put the server's data and the configuration back as a backup has them.
+    Restore(RestoreArgs),
     /// Give the administrator another password, and print it. Logins of before end.
     ResetAdminPassword(ResetArgs),
     /// Make the server's certificate anew, for these names and addresses. Agents and browsers that trust its authority go on.
@@ -176,4 +184,57 @@ pub struct AddressArgs {
     /// What becomes of a run that was interrupted.
     #[command(flatten)]
     pub recovery: RecoveryArgs,
+}
+
+/// Options of `backup`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BackupArgs {
+    /// Something else than making one.
+    #[command(subcommand)]
+    pub verb: Option<BackupVerb>,
+    /// Which installation.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// Print what would be done and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// The folder that it is put into, by default the installation's own.
+    #[arg(long, value_name = "DIR", env = "CAIRN_TO")]
+    pub to: Option<PathBuf>,
+    /// Remove the oldest in that folder, until so many are left.
+    #[arg(long, value_name = "N", env = "CAIRN_KEEP", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+}
+
+/// What else `backup` does.
+#[derive(Debug, Subcommand)]
+pub enum BackupVerb {
+    /// Name those that there are.
+    List(AtArgs),
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// A backup: a file, its name in the installation's own folder, or `latest`. Not needed with --resume and --undo.
+    #[arg(required_unless_present_any = ["resume", "undo"])]
+    pub file: Option<PathBuf>,
+    /// What every change takes.
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// Options of `support-bundle`.
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// Which installation.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// Print what would be in it and stop.
+    #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+    pub dry_run: bool,
+    /// The file to write, by default a new one in this folder.
+    #[arg(long, value_name = "FILE", env = "CAIRN_TO")]
+    pub to: Option<PathBuf>,
 }

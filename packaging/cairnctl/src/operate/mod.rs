@@ -2,9 +2,13 @@
 //! runs is a [transaction](crate::transaction). Nothing here stops a virtual machine.
 
 mod args;
+mod backup;
+mod bundle;
 mod change;
 mod config;
+mod doctor;
 mod logs;
+mod redact;
 mod renew;
 mod service;
 mod status;
@@ -33,6 +37,10 @@ pub fn command(verb: &OperateVerb, quiet: bool) -> Result<Code> {
         OperateVerb::Restart(args) => service::command(service::Deed::Restart, args, quiet),
         OperateVerb::Logs(args) => logs::command(args),
         OperateVerb::Config(args) => config::command(&args.verb, quiet),
+        OperateVerb::Doctor(args) => doctor::command(args),
+        OperateVerb::SupportBundle(args) => bundle::command(args, quiet),
+        OperateVerb::Backup(args) => backup::command(args, quiet),
+        OperateVerb::Restore(args) => backup::restore(args, quiet),
         OperateVerb::ResetAdminPassword(args) => renew::reset_admin_password(args, quiet),
         OperateVerb::ChangeAddress(args) => renew::change_address(args, quiet),
     }

@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::Installed;
 use super::args::AtArgs;
+use super::backup;
 use crate::exit::Code;
 use crate::host;
 use crate::running;
 use crate::say::{self, say};
-use crate::transaction::{HealthCheck, Pending, Program, backup, is_enabled, pending, systemd};
+use crate::transaction::{HealthCheck, Pending, Program, is_enabled, pending, systemd};
 
 /// The answer of `status --json`.
 #[derive(Debug, Serialize)]
@@ -32,7 +33,8 @@ struct Status {
     transaction: Option<Pending>,
     /// Who works on the installation now.
     at_work: Option<String>,
-    backups: Vec<Kept>,
+    /// The oldest first.
+    backups: Vec<backup::Found>,
     /// Virtual machines that run here.
     vms: Vec<String>,
 }
@@ -55,14 +57,6 @@ struct Report {
     checks: Vec<HealthCheck>,
 }
 
-#[derive(Debug, Serialize)]
-struct Kept {
-    path: PathBuf,
-    version: String,
-    /// Seconds since 1970.
-    taken: u64,
-}
-
 /// Runs the verb.
 ///
 /// # Errors
@@ -70,11 +64,19 @@ struct Kept {
 pub fn command(args: &AtArgs, quiet: bool) -> Result<Code> {
     let status = look(&Installed::find(&args.root)?);
     if args.json {
-        say::answer((serde_json::to_string(&status)? + "\n").as_bytes())?;
+        say::answer(status.json()?.as_bytes())?;
     } else if !quiet {
         status.print();
     }
     Ok(if status.healthy { Code::Ok } else { Code::Failed })
+}
+
+/// The answer as JSON.
+///
+/// # Errors
+/// Never for what is in it.
+pub fn json(installed: &Installed) -> Result<String> {
+    look(installed).json()
 }
 
 fn look(installed: &Installed) -> Status {
@@ -101,7 +103,7 @@ fn look(installed: &Installed) -> Status {
         programs,
         transaction,
         at_work: File::open(layout.root()).ok().and_then(|root| host::owner(&root)),
-        backups: backups(installed),
+        backups: backup::all(&layout.backups()),
         vms: running::all(layout).into_iter().map(|vm| vm.name).collect(),
     }
 }
@@ -130,21 +132,11 @@ fn report(installed: &Installed, program: Program) -> Report {
     }
 }
 
-/// The whole ones, oldest first.
-fn backups(installed: &Installed) -> Vec<Kept> {
-    let folder = installed.layout.backups();
-    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-    let mut kept: Vec<Kept> = entries
-        .filter_map(|entry| {
-            let backup = backup::read(&entry.path()).ok()??;
-            Some(Kept { path: entry.path(), version: backup.version, taken: backup.taken })
-        })
-        .collect();
-    kept.sort_by_key(|kept| kept.taken);
-    kept
-}
-
 impl Status {
+    fn json(&self) -> Result<String> {
+        Ok(serde_json::to_string(self)? + "\n")
+    }
+
     fn print(&self) {
         say!("{} {}, role {}", self.product, self.version, self.role);
         if let Some(previous) = &self.previous {

@@ -41,6 +41,7 @@ pub use os::id_and_version;
 use ports::Port;
 pub use report::Report;
 use report::{Check, Finding, Group};
+pub use system::utc;
 
 /// How long a check may take.
 const BOUND: Duration = Duration::from_secs(8);

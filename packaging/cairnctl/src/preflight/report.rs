@@ -20,6 +20,10 @@ pub enum Group {
     Network,
     /// What virtual machines need.
     Virtualization,
+    /// What is installed.
+    Installation,
+    /// What of it runs.
+    Services,
 }
 
 impl Group {
@@ -29,6 +33,8 @@ impl Group {
             Self::Storage => "storage",
             Self::Network => "network",
             Self::Virtualization => "virtualization",
+            Self::Installation => "installation",
+            Self::Services => "services",
         }
     }
 }
@@ -66,31 +72,31 @@ impl State {
 
 /// What one look at the host gave.
 #[derive(Clone, Debug)]
-pub(super) struct Finding {
-    pub(super) state: State,
-    pub(super) evidence: String,
-    pub(super) remedy: Option<String>,
+pub(crate) struct Finding {
+    pub(crate) state: State,
+    pub(crate) evidence: String,
+    pub(crate) remedy: Option<String>,
     lacks_room: bool,
 }
 
 impl Finding {
     /// All is well; `evidence` says what was seen.
-    pub(super) fn pass(evidence: impl Into<String>) -> Self {
+    pub(crate) fn pass(evidence: impl Into<String>) -> Self {
         Self { state: State::Pass, evidence: evidence.into(), remedy: None, lacks_room: false }
     }
 
     /// It works, but.
-    pub(super) fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn warn(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: State::Warn, remedy: Some(remedy.into()), ..Self::pass(evidence) }
     }
 
     /// It cannot work.
-    pub(super) fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn fail(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: State::Fail, remedy: Some(remedy.into()), ..Self::pass(evidence) }
     }
 
     /// It cannot work because bytes or inodes are lacking.
-    pub(super) fn no_room(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn no_room(evidence: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { lacks_room: true, ..Self::fail(evidence, remedy) }
     }
 }
@@ -113,7 +119,7 @@ pub struct Check {
 }
 
 impl Check {
-    pub(super) fn new(group: Group, name: &'static str, finding: Finding) -> Self {
+    pub(crate) fn new(group: Group, name: &'static str, finding: Finding) -> Self {
         let Finding { state, evidence, remedy, lacks_room } = finding;
         // Evidence quotes names of processes, mounts and files, which may hold anything, and goes to a terminal.
         Self {

@@ -147,7 +147,7 @@ fn clock_finding(now: u64, created: u64) -> Finding {
 }
 
 /// Seconds since 1970 as a date and time in UTC.
-fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86400, seconds % 86400);
     // Years that start in March, in eras of 400, have their leap day last and months of a fixed pattern.
     let days = days + 719_468;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::now;
 use crate::exit::{Code, Exit};
 use crate::host;
+use crate::layout::Layout;
 
 /// The generation of the record.
 const FORMAT: u32 = 1;
@@ -72,6 +73,15 @@ pub fn read(folder: &Path) -> Result<Option<Backup>> {
     }
 }
 
+/// A folder that no backup has had. Numbers go up, so that the order is seen.
+pub fn next(layout: &Layout, version: &str) -> PathBuf {
+    let names = std::fs::read_dir(layout.backups()).into_iter().flatten().flatten();
+    let numbers =
+        names.filter_map(|entry| entry.file_name().to_str()?.split_once('-')?.0.parse::<u32>().ok());
+    let next = numbers.max().unwrap_or(0).saturating_add(1);
+    layout.backups().join(format!("{next}-{version}"))
+}
+
 /// Copies the data in `from` to `folder`, which is made.
 ///
 /// # Errors
@@ -115,6 +125,20 @@ pub fn reserve(folder: &Path) -> Result<()> {
         }
     };
     take().with_context(|| format!("cannot reserve room in `{}`", folder.display()))
+}
+
+/// Makes a backup of a folder that holds the data already.
+///
+/// # Errors
+/// If its files cannot be read.
+pub fn adopt(folder: &Path, version: &str, taken: u64, migration: Option<i64>) -> Result<()> {
+    let mut files = Vec::new();
+    for path in host::tree(folder).into_iter().filter(|path| path.is_file()) {
+        files.push(Kept { path: path.strip_prefix(folder)?.to_owned(), sha256: host::sha256_of(&path)? });
+    }
+    host::sync_tree(folder)?;
+    let backup = Backup { format: FORMAT, version: version.to_owned(), taken, migration, files };
+    host::write_whole(&record(folder), &serde_json::to_vec_pretty(&backup)?, 0o600)
 }
 
 /// Puts the data of a backup back to where it was. What is no whole backup is left alone: it was never needed, or has

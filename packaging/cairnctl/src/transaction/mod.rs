@@ -28,11 +28,11 @@ use crate::say::{self, say};
 
 pub use deed::Deed;
 pub use interrupt::Interrupt;
-pub use journal::{Head, Journal, ago};
+pub use journal::{Head, Journal, ago, now};
 pub use peek::{Pending, pending};
-pub use program::{Admin, HealthCheck, Program, Secrets, judge};
+pub use program::{Admin, HealthCheck, KNOWN_BEFORE, Program, Secrets, copy_database, inspect, judge};
 pub use settle::{Settled, Wanted, settle};
-pub use step::{Context, Step};
+pub use step::{Context, Step, data_of};
 pub use systemd::{is_booted, is_enabled, is_idle, is_running};
 
 /// Sees that this user may change the host.

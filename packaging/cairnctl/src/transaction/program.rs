@@ -284,21 +284,47 @@ fn failed(layout: &Layout, line: &str, said: &str) -> anyhow::Error {
     Exit::error(Code::NoSpace, format!("`{line}` failed: {said}; no room is left where `{folder}` lies"))
 }
 
+/// Has the server write a copy of its database to `to`, also while it runs. Returns the newest migration of the copy, which is
+/// not there if there is no database; `None` from a server of before it could.
+///
+/// # Errors
+/// With what it said.
+pub fn copy_database(layout: &Layout, to: &Path) -> Result<Option<Option<i64>>> {
+    #[derive(Deserialize)]
+    struct BackedUp {
+        contract: u32,
+        applied: Option<i64>,
+    }
+    let mut command = Program::Server.command(layout, &["backup", "--json", "--to"]);
+    let output = command.arg(to).stdin(Stdio::null()).output().context("cannot run `cairn-server backup`")?;
+    if output.status.code() == Some(1) && output.stdout.is_empty() {
+        return Ok(None);
+    }
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(failed(layout, "cairn-server backup", said.trim()));
+    }
+    let done: BackedUp = serde_json::from_slice(&output.stdout)
+        .context("`cairn-server backup` answered something else than its contract says")?;
+    Program::Server.check_contract(done.contract)?;
+    Ok(Some(done.applied))
+}
+
 /// What a server says of the data here. Fields that are of no interest here are left out.
 #[derive(Debug, Deserialize)]
 pub struct Inspected {
     contract: u32,
     /// Why it would not take the configuration.
-    configuration: Option<String>,
+    pub configuration: Option<String>,
     /// The newest migration that it knows.
-    known: i64,
+    pub known: i64,
     /// The newest migration that the database has.
     pub applied: Option<i64>,
 }
 
 /// The newest migration that a server without `inspect` knows: the first releases do not have that command, and nobody
 /// after them is without.
-const KNOWN_BEFORE: i64 = 2;
+pub const KNOWN_BEFORE: i64 = 2;
 
 /// What the server in `folder` says of the data here; `None` if there is none, or it is from before it could.
 ///

@@ -18,6 +18,7 @@ use crate::host;
 use crate::layout::Layout;
 use crate::receipt::Receipt;
 use crate::role::Role;
+use crate::snapshot;
 use crate::source::Source;
 use crate::trust;
 use crate::verify;
@@ -91,6 +92,12 @@ pub enum Step {
     CheckHealth { program: Program },
     /// These files of the server's, made anew by its own bootstrap, with a certificate for these addresses.
     Renew { files: Vec<PathBuf>, addresses: Vec<String> },
+    /// The server's data and the configuration as they are, in one file that stays.
+    KeepPresent { file: PathBuf, receipt: Box<Receipt> },
+    /// A backup, every byte of it checked, for the time of the transaction.
+    UnpackBackup { file: PathBuf, folder: PathBuf },
+    /// A file in place of another one or of none, with this mode.
+    ReplaceFile { from: PathBuf, to: PathBuf, mode: u32 },
     /// A text of the operator's.
     WriteText { to: PathBuf, text: String, mode: u32 },
     /// What has to go, under another name until nothing is taken back any more.
@@ -132,7 +139,9 @@ impl fmt::Display for Step {
                 write!(f, "make {} anew", files.join(" and "))?;
                 if addresses.is_empty() { Ok(()) } else { write!(f, ", for {}", addresses.join(" ")) }
             }
-            Self::WriteText { to, .. } => write!(f, "write {}", to.display()),
+            Self::KeepPresent { file, .. } => write!(f, "keep what there is in {}", file.display()),
+            Self::UnpackBackup { file, .. } => write!(f, "unpack {}", file.display()),
+            Self::ReplaceFile { to, .. } | Self::WriteText { to, .. } => write!(f, "write {}", to.display()),
             Self::SetAside { path } => write!(f, "remove {}", path.display()),
         }
     }
@@ -176,6 +185,9 @@ impl Step {
             | Self::RestoreBackup { .. }
             | Self::Migrate
             | Self::Renew { .. }
+            | Self::KeepPresent { .. }
+            | Self::UnpackBackup { .. }
+            | Self::ReplaceFile { .. }
             | Self::Reload
             | Self::CheckHealth { .. } => false,
         })
@@ -197,7 +209,14 @@ impl Step {
             | Self::Unpack { folder: to }
             | Self::KeepArchive { to }
             | Self::SetAside { path: to } => Deed::before_replacing(to),
-            Self::WriteConfiguration { to, .. } | Self::WriteText { to, .. } => replacing(to)?,
+            Self::WriteConfiguration { to, .. }
+            | Self::ReplaceFile { to, .. }
+            | Self::WriteText { to, .. } => replacing(to)?,
+            Self::KeepPresent { file, .. } => {
+                let stage = Deed::RemoveTree(snapshot::stage_of(file));
+                Deed::before_replacing(file).into_iter().chain([stage]).collect()
+            }
+            Self::UnpackBackup { folder, .. } => Deed::before_replacing(folder),
             Self::BackUp { folder, .. } => {
                 vec![Deed::RemoveTree(folder.clone()), Deed::Remove(backup::record(folder))]
             }
@@ -233,7 +252,9 @@ impl Step {
             Self::Enable { unit } if !systemd::is_enabled(unit) => vec![Deed::Disable(unit.clone())],
             Self::Disable { unit } if systemd::is_enabled(unit) => vec![Deed::Enable(unit.clone())],
             Self::Start { unit } => {
-                vec![Deed::remove_new(context.layout.runtime()), Deed::Stop(unit.clone())]
+                let stamp = systemd::stamp(context.layout, unit).filter(|stamp| !stamp.exists());
+                let runtime = Deed::remove_new(context.layout.runtime());
+                stamp.map(Deed::Remove).into_iter().chain([runtime, Deed::Stop(unit.clone())]).collect()
             }
             Self::Stop { unit } if systemd::is_running(unit) => vec![Deed::Start(unit.clone())],
             // What migrating does to the data is taken back with the link.
@@ -290,6 +311,9 @@ impl Step {
             Self::WriteConfiguration { entry, to } | Self::WriteUnit { entry, to } => {
                 replace(to, &context.source()?.read(entry)?)
             }
+            Self::KeepPresent { file, receipt } => snapshot::write(layout, receipt, file).map(drop),
+            Self::UnpackBackup { file, folder } => unpack_backup(file, folder),
+            Self::ReplaceFile { from, to, mode } => replace_with_mode(to, &fs::read(from)?, *mode),
             Self::WriteText { to, text, mode } => replace_with_mode(to, text.as_bytes(), *mode),
             Self::SwitchLink { link, version, .. } => host::link_whole(link, &link_target(version)),
             Self::RestoreBackup { from, .. } => {
@@ -344,6 +368,24 @@ fn replacing(path: &Path) -> Result<Vec<Deed>> {
         bail!("cannot replace `{}`: it is a folder; move it out of the way", path.display());
     }
     Ok(Deed::before_replacing(path))
+}
+
+/// Where the server's data lies in the folder that a backup was unpacked to: a backup of the other kind.
+pub fn data_of(unpacked: &Path) -> PathBuf {
+    unpacked.join(snapshot::SERVER)
+}
+
+fn unpack_backup(file: &Path, folder: &Path) -> Result<()> {
+    host::remove_tree(folder)?;
+    host::make_folder(folder, 0o700)?;
+    fault::point()?;
+    let record = snapshot::unpack(file, Some(folder))?;
+    host::sync_tree(folder)?;
+    let data = data_of(folder);
+    if data.is_dir() {
+        backup::adopt(&data, &record.version, record.taken, record.migration)?;
+    }
+    Ok(())
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {

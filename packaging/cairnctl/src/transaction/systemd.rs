@@ -1,9 +1,17 @@
 //! systemd, through its own tool.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::layout::Layout;
+
+/// What systemd writes down about a timer that catches up on what it missed, and leaves when the timer goes.
+pub fn stamp(layout: &Layout, unit: &str) -> Option<PathBuf> {
+    let place = layout.root().join("var/lib/systemd/timers").join(format!("stamp-{unit}"));
+    unit.ends_with(".timer").then_some(place)
+}
 
 /// Reads the unit files again.
 pub fn reload() -> Result<()> {
@@ -52,7 +60,8 @@ pub fn stop(unit: &str) -> Result<()> {
 
 /// Whether the service starts at boot.
 pub fn is_enabled(unit: &str) -> bool {
-    quiet(&["is-enabled", "--quiet", unit])
+    // One that something else starts counts as enabled by its code, too.
+    run("systemctl", &["is-enabled", unit]).is_ok_and(|state| state.starts_with("enabled"))
 }
 
 /// Whether systemd has nothing to do with the service: it neither runs nor is about to, nor has it failed.

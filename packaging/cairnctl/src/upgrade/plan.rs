@@ -7,11 +7,11 @@ use anyhow::Result;
 use packaging_archive::PublicKey;
 
 use crate::host::sha256_of;
-use crate::install::plan::{folders, in_folder, name_of, new_folders};
+use crate::install::plan::{folders, in_folder, is_started, name_of, new_folders};
 use crate::layout::Layout;
 use crate::receipt::{Previous, Receipt, Written, below_root, on_host};
 use crate::source::Source;
-use crate::transaction::{Context, Deed, Program, Step, is_enabled, is_running};
+use crate::transaction::{Context, Deed, Program, Step, backup, is_enabled, is_running};
 use crate::trust;
 
 /// What is to be changed.
@@ -87,7 +87,7 @@ pub fn plan(context: &Context<'_>, change: &Change<'_>) -> Result<Plan> {
     let services = Services::of(context, change);
     steps.extend(services.running.iter().map(|unit| Step::Stop { unit: unit.clone() }));
     let data = layout.state().join("server");
-    let backup = (has_server && data.is_dir()).then(|| next_backup(layout, &old.version));
+    let backup = (has_server && data.is_dir()).then(|| backup::next(layout, &old.version));
     if let Some(folder) = &backup {
         steps.push(Step::BackUp { folder: folder.clone(), version: old.version.clone() });
     }
@@ -158,7 +158,7 @@ impl Services {
         let running: Vec<String> = old.iter().filter(|unit| is_running(unit)).cloned().collect();
         let new: Vec<String> = in_folder(change.source, context.role, "systemd")
             .map(|entry| name_of(entry).to_owned())
-            .filter(|unit| unit.ends_with(".service"))
+            .filter(|unit| is_started(change.source, context.role, unit))
             .collect();
         // A service that comes with this version is treated as the others are.
         let is_new = |unit: &&String| !old.contains(unit);
@@ -173,15 +173,6 @@ impl Services {
             running,
         }
     }
-}
-
-/// A folder that no backup has had. Numbers go up, so that the order is seen.
-fn next_backup(layout: &Layout, version: &str) -> PathBuf {
-    let names = std::fs::read_dir(layout.backups()).into_iter().flatten().flatten();
-    let numbers =
-        names.filter_map(|entry| entry.file_name().to_str()?.split_once('-')?.0.parse::<u32>().ok());
-    let next = numbers.max().unwrap_or(0).saturating_add(1);
-    layout.backups().join(format!("{next}-{version}"))
 }
 
 /// Default configuration. A file that nobody changed becomes what this version writes; of one that somebody did, the new

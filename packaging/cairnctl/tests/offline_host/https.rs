@@ -23,6 +23,12 @@ pub struct Answer {
 
 /// Asks `https://localhost:8443`, and believes only the host's own authority. `body` makes it a POST of JSON.
 pub fn ask(host: &Host, path: &str, token: Option<&str>, body: Option<&str>) -> Answer {
+    ask_as(host, "localhost", path, token, body)
+}
+
+/// The same, for those who reach the host by this name.
+pub fn ask_as(host: &Host, name: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Answer {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
     let authority = host.0.read("/etc/cairn/tls/ca.pem").unwrap();
     let network = network_of(host);
     let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
@@ -36,7 +42,7 @@ pub fn ask(host: &Host, path: &str, token: Option<&str>, body: Option<&str>) -> 
     // Only this thread moves, and it ends here.
     let text = std::thread::spawn(move || {
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        exchange(&authority, request.as_bytes())
+        exchange(&authority, name, request.as_bytes())
     });
     let text = text.join().unwrap();
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -51,11 +57,10 @@ fn network_of(host: &Host) -> File {
     File::open(root.parent().unwrap().join("ns/net")).unwrap()
 }
 
-fn exchange(authority: &[u8], request: &[u8]) -> String {
+fn exchange(authority: &[u8], name: ServerName<'static>, request: &[u8]) -> String {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, 8443)).unwrap();
     let mut stream = StreamOwned::new(connection, socket);

@@ -2,7 +2,7 @@
 //! and a reboot.
 
 use crate::host::{Host, UNITS, expect, paths};
-use crate::{https, preflight};
+use crate::{https, operated, preflight};
 
 /// What stays when everything but data is removed, folders with all that is in them.
 const KEPT: [&str; 4] = [
@@ -48,12 +48,14 @@ fn from_a_bare_host_and_back() {
     expect(&host.cairn(["install", "--yes"]), 0, "with the password set earlier");
     host.assert_healthy();
     answers(&host, &password);
+    operated::day_by_day(&host, &password);
 
     // By the tool on the host this time.
     let purge = ["/opt/cairn/current/bin/cairnctl", "uninstall", "--yes", "--purge"];
     expect(&host.run(purge), 0, "stop and disable cairn-server.service");
     host.assert_nothing_runs();
     assert_eq!(bare.diff(&host.listing()), "");
+    assert!(!host.has("/var/lib/systemd/timers/stamp-cairn-backup.timer"));
     expect(&host.cairn(["uninstall", "--yes"]), 0, "nothing to do");
 
     each_role_alone(&host);

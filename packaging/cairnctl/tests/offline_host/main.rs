@@ -7,6 +7,7 @@ mod host;
 mod https;
 mod life;
 mod machines;
+mod operated;
 mod preflight;
 mod story;
 #[path = "../support/mod.rs"]

@@ -31,8 +31,11 @@ pub fn pack_with(folder: &Path, version: &str, more: Vec<(&str, Mode, Vec<u8>)>)
         }
         _ => format!("echo {known} >\"$data/cairn.db\"; echo '{{\"contract\":1}}'"),
     };
-    let server =
-        SERVER.replace("@LATER@", &later).replace("@MIGRATE@", &migrate).replace("@VERSION@", version);
+    let server = SERVER
+        .replace("@BACKUP@", if version == "1.0" { "exit 1" } else { BACKUP })
+        .replace("@LATER@", &later)
+        .replace("@MIGRATE@", &migrate)
+        .replace("@VERSION@", version);
     let text = |text: &str| text.as_bytes().to_vec();
     let mut entries = vec![
         (HELPER, Mode::Executable, text("a helper")),
@@ -78,6 +81,7 @@ bootstrap)
 	echo '{"contract":1,"admin":{"user":"admin","state":"'$state'","password":'"$password"'},"url":"https://localhost/"}'
 	;;
 inspect) @LATER@ ;;
+backup) @BACKUP@ ;;
 health)
 	healthy=true state=pass
 	[ ! -e "$root/ill" ] || healthy=false state=fail
@@ -95,6 +99,13 @@ const INSPECT: &str = r#"
 	listen=$(sed -n 's/^listen = //p' "$file" 2>/dev/null || :)
 	! grep -q '^bad' "$file" 2>/dev/null || why='"`'$file'` has an unknown key `bad`"'
 	echo '{"contract":1,"configuration":'$why',"settings":{"listen":'${listen:-'"[::]:8443"'}'},"known":@KNOWN@,"applied":'$applied'}'
+"#;
+
+/// `--root ROOT backup --json --to FILE`.
+const BACKUP: &str = r#"
+	[ ! -e "$6" ]
+	cp "$data/cairn.db" "$6"
+	echo '{"contract":1,"applied":'"$(cat "$6")"'}'
 "#;
 
 const AGENT: &str = r#"#!/bin/sh

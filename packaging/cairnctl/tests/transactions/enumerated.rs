@@ -2,6 +2,7 @@
 
 use xtask_testbed::Listing;
 
+use crate::restored::{RESTORE, with_a_backup};
 use crate::stage::{Done, INSTALL, PURGE, ROLLBACK, Stage, UNINSTALL, UPGRADE, Verb};
 
 /// How many places a run has at least: a smaller number means that faults are not understood any more.
@@ -9,8 +10,7 @@ const FEW: usize = 20;
 
 /// Kills the verb at each place. Then the verb again, which goes on, has to lead to the state after; and --undo to the state
 /// before, as long as it can be taken back.
-fn killed_everywhere(before: &[Verb], verb: Verb) {
-    let stage = Stage::after(before);
+fn killed_everywhere(stage: &Stage, verb: Verb) {
     stage.keep("before");
     let old = stage.listing();
     stage.run(verb, &[], "").expect(0);
@@ -25,7 +25,7 @@ fn killed_everywhere(before: &[Verb], verb: Verb) {
             return;
         }
         stage.keep("killed");
-        go_on(&stage, verb, [&old, &new], &format!("killed at {place}, and gone on with"));
+        go_on(stage, verb, [&old, &new], &format!("killed at {place}, and gone on with"));
 
         stage.back("killed");
         let undone = stage.run(verb, &["--undo"], "");
@@ -65,8 +65,7 @@ fn go_on(stage: &Stage, verb: Verb, [old, new]: [&Listing; 2], when: &str) {
 
 /// Fails the verb at each place: it takes everything back by itself, or is done but for clearing away. Then kills it at each
 /// place while it takes back the most that there is.
-fn failed_everywhere(before: &[Verb], verb: Verb) {
-    let stage = Stage::after(before);
+fn failed_everywhere(stage: &Stage, verb: Verb) {
     stage.keep("before");
     let old = stage.listing();
     stage.run(verb, &[], "").expect(0);
@@ -85,7 +84,7 @@ fn failed_everywhere(before: &[Verb], verb: Verb) {
             _ => {
                 done.expect(7);
                 ended |= last > 0;
-                go_on(&stage, verb, [&old, &new], &format!("failed at {place}"));
+                go_on(stage, verb, [&old, &new], &format!("failed at {place}"));
             }
         }
     }
@@ -128,12 +127,12 @@ fn killed_again(before: &[Verb], verb: Verb, first: usize) {
 
 #[test]
 fn install_killed() {
-    killed_everywhere(&[], INSTALL);
+    killed_everywhere(&Stage::after(&[]), INSTALL);
 }
 
 #[test]
 fn install_failed() {
-    failed_everywhere(&[], INSTALL);
+    failed_everywhere(&Stage::after(&[]), INSTALL);
 }
 
 #[test]
@@ -143,31 +142,41 @@ fn install_killed_again() {
 
 #[test]
 fn uninstall_killed() {
-    killed_everywhere(&[INSTALL], UNINSTALL);
-    killed_everywhere(&[INSTALL], PURGE);
+    killed_everywhere(&Stage::after(&[INSTALL]), UNINSTALL);
+    killed_everywhere(&Stage::after(&[INSTALL]), PURGE);
 }
 
 #[test]
 fn uninstall_failed() {
-    failed_everywhere(&[INSTALL], UNINSTALL);
+    failed_everywhere(&Stage::after(&[INSTALL]), UNINSTALL);
 }
 
 #[test]
 fn upgrade_killed() {
-    killed_everywhere(&[INSTALL], UPGRADE);
+    killed_everywhere(&Stage::after(&[INSTALL]), UPGRADE);
 }
 
 #[test]
 fn upgrade_failed() {
-    failed_everywhere(&[INSTALL], UPGRADE);
+    failed_everywhere(&Stage::after(&[INSTALL]), UPGRADE);
 }
 
 #[test]
 fn rollback_killed() {
-    killed_everywhere(&[INSTALL, UPGRADE], ROLLBACK);
+    killed_everywhere(&Stage::after(&[INSTALL, UPGRADE]), ROLLBACK);
 }
 
 #[test]
 fn rollback_failed() {
-    failed_everywhere(&[INSTALL, UPGRADE], ROLLBACK);
+    failed_everywhere(&Stage::after(&[INSTALL, UPGRADE]), ROLLBACK);
+}
+
+#[test]
+fn restore_killed() {
+    killed_everywhere(&with_a_backup(), RESTORE);
+}
+
+#[test]
+fn restore_failed() {
+    failed_everywhere(&with_a_backup(), RESTORE);
 }

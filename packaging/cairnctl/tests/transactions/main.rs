@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod enumerated;
+mod examined;
 #[cfg(feature = "real-parts")]
 mod full_disk;
 mod operated;
@@ -17,5 +18,6 @@ mod pair;
 #[path = "../support/product.rs"]
 mod product;
 mod recovery;
+mod restored;
 mod stage;
 mod upgraded;

@@ -149,11 +149,12 @@ impl Stage {
         serde_json::from_str(done.said.lines().next().unwrap()).unwrap()
     }
 
-    /// Paths, modes and hashes, but for the one file that says when a backup was taken.
+    /// Paths, modes and hashes, but for the files that say when a backup was taken.
     pub fn listing(&self) -> Listing {
         let backups = fs::read_dir(self.at("var/lib/cairn/backups")).into_iter().flatten().flatten();
         let times: Vec<String> = backups
-            .map(|backup| format!("/var/lib/cairn/backups/{}/backup.json", backup.file_name().display()))
+            .map(|backup| format!("/var/lib/cairn/backups/{}", backup.file_name().display()))
+            .map(|path| if path.ends_with(".gz") { path } else { path + "/backup.json" })
             .collect();
         let times: Vec<&str> = times.iter().map(String::as_str).collect();
         Listing::of(&self.root(), &times).unwrap()

@@ -41,8 +41,9 @@ pub fn file(layout: &Layout, program: Program) -> PathBuf {
 /// # Errors
 /// Exit code 3 if it is of a version that cannot say.
 pub fn judge(layout: &Layout, program: Program, text: &str) -> Result<Judged> {
-    let stage = Stage::make(layout)?;
-    let own = Layout::new(&stage.0);
+    // Its name is one that the next run would sweep.
+    let stage = host::Passing::make(host::beside(&layout.state().join("config")))?;
+    let own = Layout::new(stage.path());
     let place = file(&own, program);
     host::make_folders(&own.configuration())?;
     host::write_whole(&place, text.as_bytes(), 0o600)?;
@@ -69,22 +70,4 @@ pub fn judge(layout: &Layout, program: Program, text: &str) -> Result<Judged> {
     let (asked, meant) = (place.display().to_string(), file(layout, program).display().to_string());
     judged.configuration = judged.configuration.map(|why| why.replace(&asked, &meant));
     Ok(judged)
-}
-
-/// A folder that goes away again. Its name is one that the next run would sweep.
-struct Stage(PathBuf);
-
-impl Stage {
-    fn make(layout: &Layout) -> Result<Self> {
-        let folder = host::beside(&layout.state().join("config"));
-        host::remove_tree(&folder)?;
-        host::make_folder(&folder, 0o700)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        let _ = host::remove_tree(&self.0);
-    }
 }

@@ -54,6 +54,14 @@ fn present(installed: &Installed, program: Program) -> Result<(String, Judged)> 
     Ok((text, judged))
 }
 
+/// Why a service does not take its file; `None` if it does.
+///
+/// # Errors
+/// If it cannot say.
+pub fn why_not(installed: &Installed, program: Program) -> Result<Option<String>> {
+    Ok(present(installed, program)?.1.configuration)
+}
+
 fn show(installed: &Installed, json: bool) -> Result<Code> {
     let mut all = Map::new();
     for program in installed.programs(crate::role::Role::All)? {
