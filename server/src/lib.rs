@@ -18,6 +18,7 @@ pub mod health;
 pub mod http;
 pub mod local_agent;
 pub mod login;
+pub mod packed;
 pub mod renewal;
 pub mod run;
 pub mod secret;

@@ -46,6 +46,18 @@ impl Layout {
         self.tls_folder().join(name)
     }
 
+    /// The control tool's record of what is installed.
+    #[must_use]
+    pub fn receipt(&self) -> PathBuf {
+        self.root.join("var/lib/cairn/receipt.json")
+    }
+
+    /// Where a path of the host lies below the root.
+    #[must_use]
+    pub fn below(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
     /// Data of the server.
     #[must_use]
     pub fn server_data(&self) -> PathBuf {

@@ -75,6 +75,16 @@ pub struct JoinTokenRequest {
     pub host: Option<String>,
 }
 
+/// How a host is removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HostRemoval {
+    /// The name of the host, once more: then the server forgets all that lies on it, too, storages, images, volumes and
+    /// virtual machines. Only for a host whose agent does not answer.
+    #[serde(default)]
+    pub forget: Option<String>,
+}
+
 /// A token with which one host can join.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JoinTokenReply {
@@ -82,6 +92,13 @@ pub struct JoinTokenReply {
     pub token: String,
     /// When it ends by itself.
     pub expires_at_ms: i64,
+    /// What root types on a Debian host that has nothing of Cairn's: it fetches the packed file from this server, sees that it
+    /// is the right one, installs the agent, and joins. It holds the token.
+    pub command: Option<String>,
+    /// Why there is no such command.
+    pub no_command: Option<String>,
+    /// The same for a host to which the packed file was carried, as FILE.run.
+    pub command_with_file: String,
 }
 
 /// Without the token.

@@ -2,7 +2,7 @@
 //! own.
 
 use server_api::audit::{AuditEntry, AuditList};
-use server_api::host::{Host, HostList, JoinTokenReply, JoinTokenRequest};
+use server_api::host::{Host, HostList, HostRemoval, JoinTokenReply, JoinTokenRequest};
 use server_api::image::{Image, ImageList, ImageRequest};
 use server_api::storage::{Storage, StorageList, StorageRequest};
 use server_api::task::{Task, TaskList};
@@ -10,7 +10,7 @@ use server_api::token::{Token, TokenList, TokenReply, TokenRequest};
 use server_api::volume::{ResizeRequest, Volume, VolumeList, VolumeRequest};
 
 use crate::cli::{
-    Common, HostCommand, ImageCommand, StorageCommand, TaskCommand, TokenCommand, VolumeCommand,
+    Common, HostCommand, ImageCommand, Output, StorageCommand, TaskCommand, TokenCommand, VolumeCommand,
 };
 use crate::client::{Client, Nothing};
 use crate::exit::Failure;
@@ -49,9 +49,40 @@ pub fn host(common: &Common, command: HostCommand) -> Result<(), Failure> {
             let reply: JoinTokenReply = client.post_once("/api/v1/hosts/tokens", &request)?;
             show::record(common, &reply)
         }
-        HostCommand::Delete { host } => {
-            client.delete::<Nothing>(&format!("/api/v1/hosts/{}", part(&host)?))?;
+        HostCommand::Add { expires, reach, r#for } => {
+            let request = JoinTokenRequest { expires_in_seconds: expires, server: reach, host: r#for };
+            add(common, &client.post_once("/api/v1/hosts/tokens", &request)?)
+        }
+        HostCommand::Delete { host, forget } => {
+            let removal = HostRemoval { forget };
+            client.delete_with::<Nothing>(&format!("/api/v1/hosts/{}", part(&host)?), &removal)?;
             show::done(common, &format!("host `{host}` is removed"))
+        }
+    }
+}
+
+/// The command on standard output, and what there is to say of it on standard error, so that the one can be copied.
+fn add(common: &Common, reply: &JoinTokenReply) -> Result<(), Failure> {
+    if common.output == Output::Json {
+        return show::record(common, reply);
+    }
+    let until = show::moment(reply.expires_at_ms);
+    match &reply.command {
+        Some(command) => {
+            eprintln!("Type this on the new host, as root. It is good once, until {until}:");
+            show::line(command)?;
+            eprintln!(
+                "Where that cannot fetch the file, carry it there and type, with its name for FILE.run:"
+            );
+            eprintln!("{}", reply.command_with_file);
+            Ok(())
+        }
+        None => {
+            eprintln!("{}", reply.no_command.as_deref().unwrap_or_default());
+            eprintln!(
+                "Then type this there, as root, with its name for FILE.run. It is good once, until {until}:"
+            );
+            show::line(&reply.command_with_file)
         }
     }
 }

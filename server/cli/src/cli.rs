@@ -117,6 +117,19 @@ pub enum HostCommand {
     List,
     /// One host.
     Show { host: String },
+    /// Print the one command that installs Cairn on another host and lets it join. It holds a token that is good once.
+    Add {
+        /// Seconds until it ends by itself.
+        #[arg(long, env = "CAIRN_EXPIRES", value_name = "SECONDS")]
+        expires: Option<u64>,
+        /// Name or address and port by which the host reaches the server; by default that of the login, or the one address that
+        /// the server's host has.
+        #[arg(long, env = "CAIRN_JOIN_SERVER", value_name = "HOST:PORT")]
+        reach: Option<String>,
+        /// The host that joins again, and keeps its identity and all that lies on it; a new one if left out.
+        #[arg(long, env = "CAIRN_JOIN_FOR", value_name = "HOST")]
+        r#for: Option<String>,
+    },
     /// Make a token with which one host can join: `cairn-agent join` there takes it.
     Token {
         /// Seconds until it ends by itself.
@@ -129,8 +142,14 @@ pub enum HostCommand {
         #[arg(long, env = "CAIRN_JOIN_FOR", value_name = "HOST")]
         r#for: Option<String>,
     },
-    /// Remove a host on which nothing lies.
-    Delete { host: String },
+    /// Remove a host on which nothing lies. Its certificate is good for nothing from then on.
+    #[command(visible_alias = "remove")]
+    Delete {
+        host: String,
+        /// The name of the host, once more: forget all that lies on it, too. Only for a host that is gone.
+        #[arg(long, env = "CAIRN_FORGET", value_name = "HOST")]
+        forget: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

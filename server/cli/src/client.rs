@@ -108,6 +108,11 @@ impl Client {
         self.ask(&Method::DELETE, path, None, true)
     }
 
+    /// Removes something in a way that has to be said.
+    pub fn delete_with<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        self.ask(&Method::DELETE, path, Some(&encode(body)?), true)
+    }
+
     fn ask<T: DeserializeOwned>(
         &self,
         method: &Method,

@@ -69,6 +69,9 @@ pub enum CloudError {
         /// What does.
         next: String,
     },
+    /// A host shows no key for the packed file, or a wrong one.
+    #[error("there is no file for this token")]
+    NoFile,
     /// The idempotency key belongs to another request.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
@@ -124,6 +127,11 @@ impl CloudError {
             Self::InUse { .. } => reply(ErrorCode::InUse, "remove what needs it first".to_owned()),
             Self::Conflict { next, .. } => reply(ErrorCode::Conflict, next.clone()),
             Self::Invalid { next, .. } => reply(ErrorCode::Invalid, next.clone()),
+            Self::NoFile => reply(
+                ErrorCode::BadToken,
+                "it was used, has ended, or is for a file of before; make a new one with `cairn host add`"
+                    .to_owned(),
+            ),
             Self::KeyReused => reply(ErrorCode::KeyReused, "choose a new key for a new request".to_owned()),
             Self::Agent { host, cause } => cause.reply(host),
             Self::Store(_) | Self::Broken(_) => ErrorReply {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use agent_protocol::host::Facts;
 use server_api::about::Component;
-use server_api::host::{AutoAccel, Host, HostFacts, HostList, Hypervisor, Link};
+use server_api::event::Kind;
+use server_api::host::{AutoAccel, Host, HostFacts, HostList, Hypervisor, Link, LinkState};
 
-use super::{Begun, Cloud, CloudError, Order, find, finish};
+use super::{Begun, Cloud, CloudError, Order, find, finish, free};
 use crate::agents::words;
 use crate::bootstrap::names;
 use crate::local_agent;
@@ -30,8 +31,15 @@ impl Cloud {
         Ok(encode(find(&mut *self.store.read().await?, host).await?))
     }
 
-    /// Removes a host on which nothing lies. Its agent is not told: nobody talks to it any more.
-    pub async fn delete_host(&self, order: &Order, host: &str) -> Result<(), CloudError> {
+    /// Removes a host: its identity is nobody's any more, and no token brings it back. Its agent is not told: nobody talks to
+    /// it. What lies on it stands in the way, unless `forget` says its name: then the server forgets all of it, on a host that
+    /// is gone.
+    pub async fn delete_host(
+        &self,
+        order: &Order,
+        host: &str,
+        forget: Option<&str>,
+    ) -> Result<(), CloudError> {
         let mut db = match self.begin(order).await? {
             Begun::Answered(()) => return Ok(()),
             Begun::Fresh(db) => db,
@@ -45,8 +53,21 @@ impl Cloud {
         }
         let storages = store::storage::of_host(&mut db, host.id).await?;
         if let Some(storage) = storages.first() {
-            let by = format!("storage `{}` lies on it", storage.name);
-            return Err(CloudError::InUse { kind: server_api::event::Kind::Host, name: host.name, by });
+            let Some(name) = forget else {
+                let vms = store::vm::of_host(&mut db, host.id).await?;
+                let vms: Vec<String> = vms.iter().map(|vm| format!("`{}`", vm.name)).collect();
+                let by = match vms.join(", ") {
+                    none if none.is_empty() => format!("storage `{}` lies on it", storage.name),
+                    names => format!("storage `{}` lies on it, and virtual machines: {names}", storage.name),
+                };
+                return Err(CloudError::InUse { kind: Kind::Host, name: host.name, by });
+            };
+            may_forget(&host, name)?;
+            for (kind, id, name) in store::host::all_on(&mut db, host.id).await? {
+                free(&mut db, kind, id, &name).await?;
+                db.changed(kind, id);
+            }
+            store::host::forget_all_on(&mut db, host.id).await?;
         }
         store::host::delete(&mut db, host.id).await?;
         finish(db, order, &()).await?;
@@ -70,6 +91,25 @@ impl Cloud {
         }
         db.commit().await
     }
+}
+
+/// Whether all that the server knows of a host may be forgotten: somebody said its name, and it is gone.
+fn may_forget(host: &store::host::Host, name: &str) -> Result<(), CloudError> {
+    if name != host.name {
+        let message = format!("`{name}` is not the name of the host `{}`", host.name);
+        return Err(CloudError::invalid(
+            message,
+            "say the name of the host whose things are to be forgotten",
+        ));
+    }
+    if host.link.0 == LinkState::Connected {
+        let message = format!("the agent of `{}` answers: what lies on it is there", host.name);
+        return Err(CloudError::conflict(
+            message,
+            "remove what lies on it, or turn the host off for good first",
+        ));
+    }
+    Ok(())
 }
 
 /// A name that no host has: the one that is wanted, or that with a number.

@@ -9,10 +9,12 @@ use agent_protocol::join::{JoinFailure, JoinFailureCode, JoinReply, JoinRequest,
 use packaging_service::tls;
 use server_api::host::{JoinTokenReply, JoinTokenRequest};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{Cloud, CloudError, Order, host, to_its_end};
 use crate::bootstrap::names::Address;
 use crate::bootstrap::{self, issue};
+use crate::packed::Offer;
 use crate::secret;
 use crate::store::{self, Connection, Id, join_token, now_ms};
 
@@ -24,6 +26,26 @@ const LONGEST_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// How long a token is remembered after it ended, so that late comers hear why, in milliseconds.
 const REMEMBERED_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
+/// Where programs lie once they are installed.
+const PROGRAMS: &str = "/opt/cairn/current/bin";
+
+/// Where the packed file is fetched.
+const FILE_PATH: &str = "/api/v1/hosts/file";
+
+/// What fetches a file on every Debian host, also one that has neither curl nor wget. It need not know the server: it takes
+/// nothing but the file with the digest that it is given, and what it shows is good for that file alone.
+const FETCH: &str = "/usr/lib/apt/apt-helper -o Acquire::https::Verify-Peer=false -o Acquire::https::Verify-Host=false \
+    -o Acquire::https::Proxy=DIRECT download-file";
+
+/// Installs what was fetched.
+const INSTALL: &str = "sh cairn.run install --role agent --yes";
+
+/// What shows that whoever fetches a file was given a token: it follows from the token and from the file, and nothing else
+/// can be done with it.
+fn key(token: &join_token::JoinToken, offer: &Offer) -> String {
+    secret::digest(format!("file {} {}", token.digest, offer.sha256))[..32].to_owned()
+}
 
 impl Cloud {
     /// Makes a token with which one host can join. `server` is how the host reaches this server.
@@ -58,6 +80,7 @@ impl Cloud {
             id: id.0,
             secret: Secret(bytes),
         };
+        let reached = token.server();
         let text = token.reveal().ok_or_else(|| {
             let message = format!("`{}` is no name that a host can reach this server by", token.host);
             CloudError::invalid(message, "ask this server by its name or address")
@@ -83,7 +106,53 @@ impl Cloud {
         }
         join_token::insert(&mut db, &row, now - REMEMBERED_MS).await?;
         db.commit().await?;
-        Ok(JoinTokenReply { token: text, expires_at_ms: expires_ms })
+        let joins = format!("printf %s '{text}' | {PROGRAMS}/cairn-agent join --token-file -");
+        let by_hand = format!("sh FILE.run install --role agent --yes && {joins}");
+        let (command, no_command) = match self.packed.offer().await {
+            Ok(offer) => {
+                let url = format!("https://{reached}{FILE_PATH}/{id}/{}", key(&row, &offer));
+                (
+                    Some(format!(
+                        "cd /root && {FETCH} '{url}' cairn.run SHA256:{} && {INSTALL} && {joins}",
+                        offer.sha256
+                    )),
+                    None,
+                )
+            }
+            Err(why) => (None, Some(why.to_string())),
+        };
+        Ok(JoinTokenReply {
+            token: text,
+            expires_at_ms: expires_ms,
+            command,
+            no_command,
+            command_with_file: by_hand,
+        })
+    }
+
+    /// The packed file, for the host that asks from `peer` and shows the key that came with a token.
+    pub async fn offer(&self, peer: IpAddr, token: Uuid, shown: &str) -> Result<Offer, CloudError> {
+        if let Err(wait) = self.joining.admit(peer, Instant::now()) {
+            let wait = wait.as_secs() + 1;
+            return Err(CloudError::conflict(
+                "too many wrong tokens from this address",
+                format!("try again in {wait} s"),
+            ));
+        }
+        let row = join_token::by_id(&mut *self.store.read().await?, Id(token)).await?;
+        let row = row.filter(|row| row.used_ms.is_none() && row.expires_ms > now_ms());
+        let offer = self.packed.offer().await.map_err(|why| {
+            let why = why.to_string();
+            let (message, next) = why.split_once("; ").unwrap_or((&why, ""));
+            CloudError::conflict(message, next)
+        })?;
+        // Digests are compared, so that nobody learns from the time that it takes how much of a key is right.
+        let is_right = row.is_some_and(|row| secret::digest(key(&row, &offer)) == secret::digest(shown));
+        if !is_right {
+            return Err(CloudError::NoFile);
+        }
+        self.joining.forgive(peer);
+        Ok(offer)
     }
 
     /// Takes in the host whose agent asks from `peer`.
@@ -165,14 +234,14 @@ async fn good(db: &mut Connection, request: &JoinRequest) -> Result<join_token::
     use JoinFailureCode::{Expired, Unknown, Used};
     let token = join_token::by_id(db, Id(request.token)).await?;
     let token = token.filter(|token| token.digest == secret::digest(request.secret.0));
-    let unknown = "there is no such token; make a new one with `cairn host token`";
+    let unknown = "there is no such token; make a new one with `cairn host add`";
     let token = token.ok_or(Refusal::Told(Unknown, unknown))?;
     if token.used_ms.is_some() {
-        let used = "a host joined with this token before; make a new one with `cairn host token`";
+        let used = "a host joined with this token before; make a new one with `cairn host add`";
         return Err(Refusal::Told(Used, used));
     }
     if token.expires_ms <= now_ms() {
-        let expired = "the time of this token is over; make a new one with `cairn host token`";
+        let expired = "the time of this token is over; make a new one with `cairn host add`";
         return Err(Refusal::Told(Expired, expired));
     }
     Ok(token)

@@ -10,6 +10,7 @@ pub mod host;
 pub mod image;
 pub mod join;
 pub mod names;
+pub mod reach;
 mod session;
 pub mod setting;
 pub mod storage;
@@ -33,6 +34,7 @@ use crate::agents::{AgentError, Agents};
 use crate::config::Config;
 use crate::error::Error;
 use crate::login::throttle::Throttle;
+use crate::packed::Packed;
 use crate::store::request::{self, RequestKey};
 use crate::store::{self, Connection, Id, Store, StoreError, Write};
 use crate::task::Tasks;
@@ -52,6 +54,8 @@ pub struct Cloud {
     pub tasks: Tasks,
     /// When to stop.
     pub stop: Stop,
+    /// What hosts that join are installed from.
+    pub packed: Packed,
     /// Slows down who guesses the tokens of hosts.
     joining: Throttle,
     layout: Layout,
@@ -98,6 +102,7 @@ impl Cloud {
             links: Links::default(),
             tasks: Tasks::default(),
             stop,
+            packed: Packed::new(layout),
             joining: Throttle::default(),
             layout: layout.clone(),
             port: config.listen.port(),

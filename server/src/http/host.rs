@@ -13,13 +13,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use packaging_service::serve::Peer;
 use server_api::error::{ErrorCode, ErrorReply};
-use server_api::host::{Host, HostFacts, HostList, JoinTokenReply, JoinTokenRequest};
+use server_api::host::{Host, HostFacts, HostList, HostRemoval, JoinTokenReply, JoinTokenRequest};
 
 use super::audit::{Noted, Outcome};
-use super::command::{Command, Empty};
+use super::command::Command;
 use super::problem::Problem;
 use super::session::Session;
 use crate::cloud::host::facts;
+use crate::cloud::reach;
 use crate::run::Server;
 
 /// The host that the server runs on, as its agent describes it now.
@@ -50,17 +51,17 @@ pub async fn show(
     Ok(Json(server.cloud.host(&host).await?))
 }
 
-/// Removes a host on which nothing lies.
+/// Removes a host on which nothing lies, or with all that the server knows of it. Its identity is nobody's from then on.
 #[utoipa::path(delete, path = "/api/v1/hosts/{host}", tag = "hosts",
-    params(("host" = String, Path)), responses(
+    params(("host" = String, Path)), request_body = Option<HostRemoval>, responses(
     (status = 204), (status = "default", body = ErrorReply)
 ))]
 pub async fn delete(
     State(server): State<Arc<Server>>,
     Path(host): Path<String>,
-    Command { order, .. }: Command<Empty>,
+    Command { order, body }: Command<HostRemoval>,
 ) -> Result<StatusCode, Problem> {
-    server.cloud.delete_host(&order, &host).await?;
+    server.cloud.delete_host(&order, &host, body.forget.as_deref()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -79,7 +80,10 @@ pub async fn create_token(
         Problem::new(ErrorCode::Invalid, format!("`{reached}` is no name or address of a server"))
             .next("give one like `cloud.example:8443`")
     })?;
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let mut host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    if body.server.is_none() {
+        host = reach::choose(&host, &reach::own())?;
+    }
     let reply = server.cloud.create_join_token(&order, &body, (host, authority.port_u16())).await?;
     Ok((StatusCode::CREATED, Json(reply)))
 }

@@ -6,6 +6,7 @@ mod audit;
 mod command;
 mod dashboard;
 mod event;
+mod file;
 mod guard;
 mod health;
 mod host;
@@ -87,6 +88,7 @@ pub fn router(server: Arc<Server>) -> Router {
         .route("/api/v1/openapi.json", get(openapi::show))
         // With a token that lets one host join.
         .route(agent_protocol::join::PATH, post(host::join))
+        .route("/api/v1/hosts/file/{token}/{key}", get(file::fetch))
         // Everything else is a file of the dashboard or nothing.
         .fallback(dashboard::page)
         .method_not_allowed_fallback(problem::method_not_allowed)

@@ -135,6 +135,42 @@ pub async fn forget_links(db: &mut Write) -> Result<()> {
     Ok(())
 }
 
+/// What lies on one: kind, identity and name.
+pub async fn all_on(db: &mut Connection, id: Id) -> Result<Vec<(Kind, Id, String)>> {
+    let mut found = Vec::new();
+    for (kind, statement) in [
+        (Kind::Storage, "SELECT id, name FROM storages WHERE host_id = $1"),
+        (Kind::Vm, "SELECT id, name FROM vms WHERE host_id = $1"),
+        (
+            Kind::Image,
+            "SELECT id, name FROM images WHERE storage_id IN (SELECT id FROM storages WHERE host_id = $1)",
+        ),
+        (
+            Kind::Volume,
+            "SELECT id, name FROM volumes WHERE storage_id IN (SELECT id FROM storages WHERE host_id = $1)",
+        ),
+    ] {
+        let rows: Vec<(Id, String)> = sqlx::query_as(statement).bind(id).fetch_all(&mut *db).await?;
+        found.extend(rows.into_iter().map(|(id, name)| (kind, id, name)));
+    }
+    Ok(found)
+}
+
+/// Forgets all that lies on one, whatever refers to it.
+pub async fn forget_all_on(db: &mut Write, id: Id) -> Result<()> {
+    for statement in [
+        "DELETE FROM nics WHERE vm_id IN (SELECT id FROM vms WHERE host_id = $1)",
+        "DELETE FROM cdroms WHERE vm_id IN (SELECT id FROM vms WHERE host_id = $1)",
+        "DELETE FROM volumes WHERE storage_id IN (SELECT id FROM storages WHERE host_id = $1)",
+        "DELETE FROM vms WHERE host_id = $1",
+        "DELETE FROM images WHERE storage_id IN (SELECT id FROM storages WHERE host_id = $1)",
+        "DELETE FROM storages WHERE host_id = $1",
+    ] {
+        sqlx::query(statement).bind(id).execute(&mut **db).await?;
+    }
+    Ok(())
+}
+
 /// Removes one. Fails, too, if something lies on it.
 pub async fn delete(db: &mut Write, id: Id) -> Result<()> {
     sqlx::query("DELETE FROM hosts WHERE id = $1").bind(id).execute(&mut **db).await?;

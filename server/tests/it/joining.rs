@@ -86,7 +86,9 @@ async fn a_host_that_joins_again_stays_the_host_that_it_is() {
         (&hosts["hosts"][0]["name"], &hosts["hosts"][0]["address"]),
         (&json!("node2"), &json!("127.0.0.1:7071"))
     );
-    let unknown = running.post(&session, "/api/v1/hosts/tokens", &json!({"host": "nobody"})).await;
+    let unknown = running
+        .post(&session, "/api/v1/hosts/tokens", &json!({"server": "cloud.example", "host": "nobody"}))
+        .await;
     assert_eq!(unknown.error(), (404, "not_found".into()));
     running.stop().await;
 }

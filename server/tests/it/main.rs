@@ -14,6 +14,7 @@ mod joining;
 mod login;
 mod machine;
 mod openapi;
+mod packed;
 mod pages;
 mod process;
 mod renewal;

@@ -21,6 +21,10 @@ pub struct PinnedAuthority {
     provider: Arc<CryptoProvider>,
 }
 
+/// What every server's certificate is for, and that of no agent but the one on the server's own host: it proves a server also
+/// where it is reached by an address that it got after its certificate.
+const SERVER: &str = "localhost";
+
 /// The digest that pins an authority.
 #[must_use]
 pub fn digest(certificate: &CertificateDer<'_>) -> [u8; 32] {
@@ -96,7 +100,15 @@ impl ServerCertVerifier for PinnedAuthority {
         let pinned = intermediates.iter().find(|certificate| digest(certificate) == self.digest);
         let pinned = pinned.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
         let verifier = self.verifier(pinned)?;
-        verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verify = |name: &ServerName<'_>| {
+            verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        };
+        verify(server_name).or_else(|error| match error {
+            Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => verify(&ServerName::try_from(SERVER).map_err(|_| error)?),
+            error => Err(error),
+        })
     }
 
     fn verify_tls12_signature(
@@ -144,8 +156,12 @@ mod tests {
     }
 
     fn leaf(by: &Authority, usage: &[ExtendedKeyUsagePurpose]) -> (rcgen::Certificate, KeyPair) {
+        named(by, NAME, usage)
+    }
+
+    fn named(by: &Authority, name: &str, usage: &[ExtendedKeyUsagePurpose]) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.extended_key_usages = usage.to_vec();
         (params.signed_by(&key, &by.0).unwrap(), key)
     }
@@ -162,10 +178,12 @@ mod tests {
         let (good, _) = leaf(&ours, &[ServerAuth]);
         let (foreign, _) = leaf(&theirs, &[ServerAuth]);
         let (client, _) = leaf(&ours, &[ClientAuth]);
+        let (server, _) = named(&ours, SERVER, &[ServerAuth]);
         let (our_ca, their_ca) = (ours.1.der(), theirs.1.der());
         assert!(trusts(good.der(), &[our_ca], NAME));
         assert!(trusts(good.der(), &[their_ca, our_ca], NAME));
         assert!(!trusts(good.der(), &[our_ca], "node2.example"), "another name");
+        assert!(trusts(server.der(), &[our_ca], "192.0.2.7"), "a server at an address of later");
         assert!(!trusts(good.der(), &[], NAME), "the authority is not shown");
         assert!(!trusts(foreign.der(), &[their_ca], NAME), "another authority");
         assert!(!trusts(foreign.der(), &[our_ca], NAME), "an authority that did not sign it");

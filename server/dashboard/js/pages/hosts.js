@@ -66,10 +66,14 @@ function more(fields) {
 
 function remove(host) {
   askFor(`Remove ${host.name}`, {
-    lead: "The server forgets the host. Nothing may lie on it. Its agent is not told and stays installed.",
+    lead: "The server forgets the host, and its certificate is good for nothing any more. Its agent is not told and stays installed.",
+    fields: host.link?.state === "connected" ? [] : [
+      field("To forget what lies on it, too, type its name", text("forget"),
+        "Only for a host that is gone: its storages, images, volumes and virtual machines are forgotten with it."),
+    ],
     action: "Remove", danger: true,
-    submit: async () => {
-      await ask("DELETE", `/api/v1/hosts/${host.id}`);
+    submit: async ({ forget }) => {
+      await ask("DELETE", `/api/v1/hosts/${host.id}`, forget ? { forget } : undefined);
       await load("host");
     },
   });
@@ -77,7 +81,7 @@ function remove(host) {
 
 function join() {
   askFor("Add a host", {
-    lead: "A host joins with a token that is good for one host and once. The agent must be installed there.",
+    lead: "One command installs the agent on another host and lets it join. It is good for one host and once.",
     fields: [
       field("The token is good for", select("expires", [["3600", "1 hour"], ["86400", "1 day"], ["604800", "7 days"]])),
       field("The host reaches this server at", text("server", { value: location.host, required: true }), "Name or address, and port."),
@@ -85,13 +89,13 @@ function join() {
     action: "Create the token",
     submit: async ({ expires, server }) => {
       const reply = await ask("POST", "/api/v1/hosts/tokens", { expires_in_seconds: Number(expires), server });
-      const command = [
-        `printf %s '${reply.token}' | /opt/cairn/current/bin/cairn-agent join --token-file -`,
-        "systemctl restart cairn-agent",
-      ].join("\n");
-      setTimeout(() => showOnce("Run this on the new host",
-        "Run these two commands there as root. They are shown once.", command,
-        [`The token ends at ${moment(reply.expires_at_ms)}. The host appears here by itself.`]));
+      const lead = reply.command
+        ? "Run this there as root. It fetches Cairn from this server, installs the agent and joins. It is shown once."
+        : "Carry Cairn's packed file there, and run this as root with its name. It is shown once.";
+      const notes = [`It is good until ${moment(reply.expires_at_ms)}. The host appears here by itself.`];
+      if (reply.no_command) notes.push(sentence(reply.no_command));
+      else notes.push("Where it cannot be fetched, carry the packed file there and run: " + reply.command_with_file);
+      setTimeout(() => showOnce("Run this on the new host", lead, reply.command ?? reply.command_with_file, notes));
     },
   });
 }
