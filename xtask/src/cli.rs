@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::progress::Format;
 use crate::reach::Reach;
@@ -49,7 +49,8 @@ pub enum Task {
     Delta(Delta),
     /// Packages of operating systems that are carried along: their lock, their files, their sources.
     Os(Os),
-    /// Measure packing, checking, unpacking and deltas, and makeself beside it, with the same files in the same run.
+    /// Measure packing, checking, unpacking and deltas, and makeself beside it, with the same files in the same run; or with
+    /// `--part vm` virtual machines, beside virsh.
     Bench(Bench),
     /// Run a server and an agent of this tree here, with simulated virtual machines, until Ctrl-C.
     Dev(Dev),
@@ -316,6 +317,9 @@ pub struct OsSources {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Bench {
+    /// What is measured: the packed file, or virtual machines, which takes the superuser.
+    #[arg(long = "part", value_enum, default_value = "archive")]
+    pub of: BenchOf,
     /// The release whose files are packed, built as all-in-one builds it. Without it and without --run: the worktree.
     #[arg(long, value_name = "V")]
     pub release: Option<Version>,
@@ -346,6 +350,15 @@ pub struct Bench {
     /// What is measured runs in processes of its own.
     #[command(subcommand)]
     pub part: Option<BenchPart>,
+}
+
+/// What `bench` measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchOf {
+    /// Packing, checking, unpacking and deltas, beside makeself.
+    Archive,
+    /// Starts and live changes of cache modes, beside virsh; writes in each mode.
+    Vm,
 }
 
 /// What `bench` starts itself for.

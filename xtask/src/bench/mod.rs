@@ -2,7 +2,7 @@
 //!
 //! `payload` stages what is packed, `cases` lists what is measured, `rounds` runs it, `rows` makes medians and ratios of it and
 //! holds them to `bound`, `report` and `table` show them. Every measured program is started by `measure`, in a process of its
-//! own; `pack` is what is measured of ours and has no other command. Nothing here is asserted by a test: times are a machine's,
+//! own; `pack` is what is measured of ours and has no other command. `vm` is another part: virtual machines. Nothing here is asserted by a test: times are a machine's,
 //! ratios are of one run.
 
 mod bound;
@@ -19,6 +19,7 @@ mod rounds;
 mod rows;
 mod seeded;
 mod table;
+mod vm;
 mod whole;
 
 use std::collections::BTreeSet;
@@ -30,7 +31,7 @@ use packaging_archive::{Archive, TRAILER_BYTES};
 
 use crate::all_in_one::tree;
 use crate::answer;
-use crate::cli::{Bench, BenchPart};
+use crate::cli::{Bench, BenchOf, BenchPart};
 use crate::failure::Failure;
 use crate::packages;
 use crate::progress::{Format, Progress};
@@ -52,7 +53,10 @@ use whole::Parts;
 /// If something that is measured fails; with `--check`, exit code 7 if a bound is not met.
 pub fn command(args: &Bench) -> Result<()> {
     match &args.part {
-        None => bench(args),
+        None => match args.of {
+            BenchOf::Archive => bench(args),
+            BenchOf::Vm => vm::bench(args),
+        },
         Some(BenchPart::Measure(args)) => measure::command(args),
         Some(BenchPart::Pack(args)) => pack::pack(args),
         Some(BenchPart::Delta(args)) => pack::delta(args),
