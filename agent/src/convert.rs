@@ -126,8 +126,14 @@ fn to_cdrom(drive: vm::CdromDrive) -> Result<spec::CdromDrive, Error> {
 #[must_use]
 pub fn to_cache_plan(plan: vm::CachePlan) -> CachePlan {
     let vm::CachePlan { disks, cdroms } = plan;
-    let asked = |vm::DiskCache { volume, cache }| (spec::DiskId(volume), to_request(cache));
-    CachePlan { disks: disks.into_iter().map(asked).collect(), cdroms: to_request(cdroms) }
+    CachePlan { disks: disks.iter().map(to_disk_cache).collect(), cdroms: to_request(cdroms) }
+}
+
+/// What is asked of a disk.
+#[must_use]
+pub fn to_disk_cache(disk: &vm::DiskCache) -> (spec::DiskId, spec::CacheRequest) {
+    let vm::DiskCache { volume, cache } = disk;
+    (spec::DiskId(*volume), to_request(*cache))
 }
 
 fn to_interface(interface: vm::Interface) -> Result<spec::Interface, Error> {
@@ -198,8 +204,7 @@ pub fn from_domain(domain: state::Domain) -> vm::VmState {
 
 fn from_disk(disk: state::DiskState) -> vm::DiskState {
     // What an operator alone can make of a disk is the migration's to know.
-    let state::DiskState { id, target, source, format, bus, cache, live: _, readonly: _, shareable: _ } =
-        disk;
+    let state::DiskState { id, target, source, format, bus, cache, live, readonly: _, shareable: _ } = disk;
     vm::DiskState {
         volume: id.0,
         target,
@@ -207,6 +212,7 @@ fn from_disk(disk: state::DiskState) -> vm::DiskState {
         format: format.same(),
         bus: bus.same(),
         cache: from_effective(cache),
+        live: live.into_iter().map(Same::same).collect(),
     }
 }
 

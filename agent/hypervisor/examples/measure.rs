@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use agent_hypervisor::cache::Supposed;
 use agent_hypervisor::libvirt::{Libvirt, Options};
 use agent_hypervisor::lifecycle::{Action, Start};
 use agent_hypervisor::spec::{
-    AccelChoice, BootDevice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format, Guest, Machine,
+    AccelChoice, BootDevice, CacheChoice, CacheMode, Disk, DiskBus, DiskId, DomainSpec, Firmware, Format,
+    Guest, Machine, Sector,
 };
 use agent_hypervisor::{Attempt, Domains};
 use uuid::Uuid;
@@ -41,6 +43,7 @@ fn main() -> Result<()> {
         let spec = guest()?;
         libvirt.define(&spec, Attempt::First).await?;
         for round in 0..rounds {
+            looks(&libvirt, &spec).await?;
             starts(&libvirt, &spec, round % 2 == 0).await?;
             changes(&libvirt, &spec).await?;
         }
@@ -64,7 +67,14 @@ fn guest() -> Result<DomainSpec> {
         accel: AccelChoice::Tcg,
         guest: Guest::Linux,
         boot: vec![BootDevice::Hd],
-        disks: vec![Disk { id, source, format, bus, cache: CacheMode::None.into() }],
+        disks: vec![Disk {
+            id,
+            source,
+            format,
+            bus,
+            cache: CacheMode::None.into(),
+            sector: Sector::Fixed(None),
+        }],
         cdroms: Vec::new(),
         interfaces: Vec::new(),
     })
@@ -72,6 +82,30 @@ fn guest() -> Result<DomainSpec> {
 
 fn tell(operation: &str, subject: &str, value: f64) {
     println!("{}", serde_json::json!({ "operation": operation, "subject": subject, "value": value }));
+}
+
+/// What it takes to know what O_DIRECT is worth under a disk: on a mount that nobody has looked at, and on one that is known.
+async fn looks(libvirt: &Libvirt, spec: &DomainSpec) -> Result<()> {
+    let place = Path::new("/srv/looked-at");
+    let _mounted = LoopDisk { kind: "ext4", sector_bytes: 512, options: "" }.mount(place)?;
+    let disk = spec.disks.first().ok_or("no disk")?;
+    let supposed = |file: &str| Supposed {
+        file: place.join(file),
+        format: disk.format,
+        bus: disk.bus,
+        cache: CacheChoice::Auto.into(),
+        sector: disk.sector,
+    };
+    for (subject, file) in [("a new mount", "a.raw"), ("a known one", "b.raw")] {
+        std::fs::write(place.join(file), [0; 4096])?;
+        let begin = Instant::now();
+        let decided = libvirt.suppose(&[supposed(file)]).await.into_iter().next().ok_or("no answer")??;
+        tell("probe of O_DIRECT", subject, begin.elapsed().as_secs_f64());
+        if decided.mode != CacheMode::None {
+            return Err(format!("ext4 does not take O_DIRECT: {}", decided.why).into());
+        }
+    }
+    Ok(())
 }
 
 /// The hypervisor's start beside `virsh start`, of one domain.

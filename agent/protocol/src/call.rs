@@ -98,6 +98,8 @@ calls! {
     VmResume: "vm-resume", "/v3/vm/resume", Remembered, vm::VmRequest => vm::VmState;
     /// Whether it may migrate, and why not.
     VmMigration: "vm-migration", "/v3/vm/migration", Anew, vm::VmRequest => migration::Migration;
+    /// Change the cache modes of its disks while it runs.
+    VmChangeCache: "vm-change-cache", "/v3/vm/change-cache", Remembered, vm::ChangeCacheRequest => vm::VmState;
     /// Remove its definition; its volumes stay.
     VmUndefine: "vm-undefine", "/v3/vm/undefine", Remembered, vm::VmRequest => vm::Done;
     /// Add a disk.

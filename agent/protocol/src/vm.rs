@@ -123,6 +123,9 @@ pub struct DiskState {
     pub bus: DiskBus,
     /// How its file is opened.
     pub cache: EffectiveCache,
+    /// The modes that it can go over to while the virtual machine runs, as far as QEMU and the guest are concerned; none while it
+    /// is off.
+    pub live: Vec<CacheMode>,
 }
 
 /// A CD-ROM drive as it is.
@@ -319,6 +322,14 @@ requests! {
         volume: Uuid,
         /// How QEMU is to open its file, and every file under it.
         cache: CacheRequest,
+    }
+    /// Changes how disks of one that runs are opened, and settles it for its next start. What needs a restart is refused
+    /// before anything is done, and if it fails the old modes are in force.
+    ChangeCacheRequest {
+        /// Of which.
+        vm: Uuid,
+        /// What is asked of which disk. One that is not named stays as it is.
+        disks: Vec<DiskCache>,
     }
     /// Turns one on.
     StartRequest {

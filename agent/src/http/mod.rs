@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use agent_protocol::call::{
     CacheJudge, FolderShow, FolderSurvey, HostFacts, HostRenew, HostSigningRequest, ImageImport,
-    VmAttachDisk, VmConsole, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList,
-    VmMigration, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine, VmWatch,
-    VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
+    VmAttachDisk, VmChangeCache, VmConsole, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia,
+    VmList, VmMigration, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine,
+    VmWatch, VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
 };
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -46,6 +46,7 @@ pub fn calls(agent: Arc<Agent>) -> Router {
         .merge(changes::<VmReset, _>(vm::reset))
         .merge(changes::<VmSuspend, _>(vm::suspend))
         .merge(changes::<VmResume, _>(vm::resume))
+        .merge(changes::<VmChangeCache, _>(vm::change_cache))
         .merge(changes::<VmUndefine, _>(vm::undefine))
         .merge(changes::<VmAttachDisk, _>(vm::attach_disk))
         .merge(changes::<VmDetachDisk, _>(vm::detach_disk))

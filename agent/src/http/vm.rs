@@ -9,13 +9,15 @@ use agent_hypervisor::spec::DiskId;
 use agent_protocol::cache::{JudgeReply, JudgeRequest};
 use agent_protocol::migration::Migration;
 use agent_protocol::vm::{
-    AttachRequest, ButtonRequest, CachePlan, ConsoleReply, ConsoleRequest, DefineRequest, DetachRequest,
-    Done, EjectRequest, InsertRequest, ListReply, ListRequest, RebootRequest, StartRequest, VmRequest,
-    VmState, WatchReply, WatchRequest,
+    AttachRequest, ButtonRequest, CachePlan, ChangeCacheRequest, ConsoleReply, ConsoleRequest, DefineRequest,
+    DetachRequest, Done, EjectRequest, InsertRequest, ListReply, ListRequest, RebootRequest, StartRequest,
+    VmRequest, VmState, WatchReply, WatchRequest,
 };
 use uuid::Uuid;
 
-use crate::convert::{from_console, from_domain, to_cache_plan, to_disk, to_path, to_spec, to_start};
+use crate::convert::{
+    from_console, from_domain, to_cache_plan, to_disk, to_disk_cache, to_path, to_spec, to_start,
+};
 use crate::convert_cache::{from_judgement, to_supposed};
 use crate::convert_survey::from_migration;
 use crate::refusal::Refusal;
@@ -93,6 +95,16 @@ async fn turn_on(
 ) -> Result<VmState, Refusal> {
     agent.hypervisor.settle_cache(vm, &to_cache_plan(plan), attempt).await?;
     act(agent, vm, action, attempt).await
+}
+
+pub async fn change_cache(
+    agent: Arc<Agent>,
+    request: ChangeCacheRequest,
+    attempt: Attempt,
+) -> Result<VmState, Refusal> {
+    let ChangeCacheRequest { vm, disks } = request;
+    let disks: Vec<_> = disks.iter().map(to_disk_cache).collect();
+    Ok(from_domain(agent.hypervisor.change_cache(vm, &disks, attempt).await?))
 }
 
 async fn act(agent: &Agent, vm: Uuid, action: Action, attempt: Attempt) -> Result<VmState, Refusal> {

@@ -80,6 +80,7 @@ about! {
     host::RenewRequest: |_it| BTreeSet::new();
     vm::VmRequest: |it| vm(it.vm);
     vm::StartRequest: |it| vm(it.vm);
+    vm::ChangeCacheRequest: |it| vm(it.vm);
     vm::ButtonRequest: |it| vm(it.vm);
     vm::RebootRequest: |it| vm(it.vm);
     vm::InsertRequest: |it| vm(it.vm);

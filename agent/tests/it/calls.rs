@@ -4,9 +4,9 @@ use agent_hypervisor::Error;
 use agent_hypervisor::simulated::{Call as Inside, Control, File, GuestKind, Moment, Simulated};
 use agent_hypervisor::spec;
 use agent_protocol::call::{
-    self, Call, Each, FolderShow, HostFacts, ImageImport, VmAttachDisk, VmConsole, VmDefine, VmDestroy,
-    VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList, VmReboot, VmReset, VmResume, VmShow, VmShutdown,
-    VmStart, VmSuspend, VmUndefine, VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
+    self, Call, Each, FolderShow, HostFacts, ImageImport, VmAttachDisk, VmChangeCache, VmConsole, VmDefine,
+    VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList, VmReboot, VmReset, VmResume, VmShow,
+    VmShutdown, VmStart, VmSuspend, VmUndefine, VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
 };
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::host::FactsRequest;
@@ -82,6 +82,11 @@ async fn the_life_of_a_virtual_machine() {
     assert_eq!(wire.call::<VmResume>(vm.clone()).await.state, State::Running);
     assert_eq!(wire.call::<VmReset>(vm.clone()).await.state, State::Running);
     assert_eq!(wire.call::<VmReboot>(golden::<VmReboot>()).await.state, State::Running);
+
+    let changed = wire.call::<VmChangeCache>(golden::<VmChangeCache>()).await;
+    let (cache, live) = (&changed.disks[0].cache, &changed.disks[0].live);
+    assert_eq!((cache.mode, cache.direct), (CacheMode::Writeback, Some(false)));
+    assert_eq!((live.as_slice(), changed.taints.len()), (&[CacheMode::None, CacheMode::Unsafe][..], 1));
 
     assert_eq!(wire.call::<VmAttachDisk>(golden::<VmAttachDisk>()).await.disks.len(), 2);
     let detach = DetachRequest { vm: asked.uuid, volume: golden::<VmAttachDisk>().disk.volume };

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_protocol::call::{
-    Call, ImageImport, VmAttachDisk, VmConsole, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia,
-    VmInsertMedia, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine,
-    VolumeCreate, VolumeDelete, VolumeResize,
+    Call, ImageImport, VmAttachDisk, VmChangeCache, VmConsole, VmDefine, VmDestroy, VmDetachDisk,
+    VmEjectMedia, VmInsertMedia, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend,
+    VmUndefine, VolumeCreate, VolumeDelete, VolumeResize,
 };
 use agent_protocol::vm::{
     AccelChoice, AttachRequest, BootDevice, ButtonRequest, CacheChoice, CacheMode, CachePlan, CdromDrive,
-    ConsoleRequest, DefineRequest, DetachRequest, Disk, DiskBus, DiskCache, EjectRequest, Firmware, Format,
-    Guest, InsertRequest, Machine, RebootRequest, StartMode, StartRequest, State, Vm, VmRequest, VmState,
+    ChangeCacheRequest, ConsoleRequest, DefineRequest, DetachRequest, Disk, DiskBus, DiskCache, EjectRequest,
+    Firmware, Format, Guest, InsertRequest, Machine, RebootRequest, StartMode, StartRequest, State, Vm,
+    VmRequest, VmState,
 };
 use agent_protocol::volume::{Backing, CreateRequest, ImportRequest, PathRequest, ResizeRequest};
 use uuid::Uuid;
@@ -182,6 +183,19 @@ async fn tell(moment: Duration) {
     let rebooted = story.cut_short::<VmReboot>(reboot).await;
     assert_eq!((rebooted.state, modes(&rebooted)), (State::Running, vec![CacheMode::None; 2]));
     story.up(uuid, boots + 1).await;
+    for (choice, mode) in [
+        (CacheChoice::Unsafe, CacheMode::Unsafe),
+        (CacheChoice::Writeback, CacheMode::Writeback),
+        (CacheChoice::Auto, CacheMode::None),
+    ] {
+        let disks = vec![DiskCache { volume: root_volume, cache: asked(choice) }];
+        let changed = story.cut_short::<VmChangeCache>(ChangeCacheRequest { vm: uuid, disks }).await;
+        assert_eq!(modes(&changed), [mode, CacheMode::None]);
+        let cache = &changed.disks[0].cache;
+        assert_eq!((cache.requested, cache.direct), (choice, Some(mode == CacheMode::None)));
+        assert_eq!(changed.taints.len(), 1, "{:?}", changed.taints);
+        assert!(!virsh(["dumpxml", "web"]).unwrap().contains("changing"));
+    }
     assert_eq!(story.cut_short::<VmShutdown>(press()).await.state, State::Shutoff);
 
     let start = StartRequest { vm: uuid, mode: StartMode::Paused, cache: plan(CacheChoice::Unsafe) };

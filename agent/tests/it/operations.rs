@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use agent_hypervisor::simulated::{Call as Inside, Control, GuestKind, Moment, Simulated};
 use agent_protocol::call::{
-    VmDefine, VmDestroy, VmReboot, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine,
+    VmChangeCache, VmDefine, VmDestroy, VmReboot, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine,
 };
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::{
-    ButtonRequest, CacheChoice, CacheMode, CachePlan, DiskCache, RebootRequest, StartMode, StartRequest,
-    State, VmRequest,
+    ButtonRequest, CacheChoice, CacheMode, CachePlan, ChangeCacheRequest, DiskCache, RebootRequest,
+    StartMode, StartRequest, State, VmRequest,
 };
 use uuid::Uuid;
 
@@ -200,6 +200,33 @@ async fn what_is_settled_and_not_started_is_settled_and_started_by_the_repeat() 
     assert!(message.contains("`/volumes` (simulated) refuses O_DIRECT (Invalid argument)"), "{message}");
     let started = scene.wire.call::<VmStart>(planned(CacheChoice::Auto)).await;
     assert_eq!(started.disks[0].cache.mode, CacheMode::Writeback);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_mode_is_changed_once_while_it_runs() {
+    let scene = Scene::new().await;
+    let vm = scene.machine("a").await;
+    scene.wire.call::<VmStart>(start(vm)).await;
+    let root = scene.wire.call::<VmShow>(VmRequest { vm }).await.disks[0].volume;
+    let asking =
+        |choice| ChangeCacheRequest { vm, disks: vec![DiskCache { volume: root, cache: asked(choice) }] };
+    let operation = Uuid::new_v4();
+    let away = agent_hypervisor::Error::Unavailable { cause: "it went away".to_owned() };
+    scene.control.fail_next(Inside::ChangeCache, Moment::After, away);
+    let order = asking(CacheChoice::Unsafe);
+    let (_, code, _) = scene.wire.answer::<VmChangeCache>(operation, order.clone()).await.failure();
+    assert_eq!(code, FailureCode::Unavailable);
+    let changed = scene.wire.answer::<VmChangeCache>(operation, order.clone()).await;
+    let disk = &changed.reply::<VmChangeCache>().disks[0];
+    assert_eq!(disk.cache.mode, CacheMode::Unsafe);
+    assert_eq!(disk.live, [CacheMode::None, CacheMode::Writeback]);
+    assert_eq!(scene.wire.answer::<VmChangeCache>(operation, order).await, changed);
+    assert_eq!(scene.count(Inside::ChangeCache), 2);
+    let refused = scene.wire.answer::<VmChangeCache>(Uuid::new_v4(), asking(CacheChoice::Directsync)).await;
+    let (_, code, message) = refused.failure();
+    assert_eq!(code, FailureCode::Conflict);
+    assert!(message.contains("from `unsafe` to `directsync` while it runs"), "{message}");
     scene.running.stop().await;
 }
 

@@ -110,11 +110,11 @@ async fn the_server_is_told_what_is_wrong_with_its_request() {
     );
 
     // A newer server may send what this version does not know: the version must be what it hears about.
-    let (status, code, message) = failure(HostFacts::PATH, r#"{"protocol":3,"trace":"x"}"#).await;
+    let (status, code, message) = failure(HostFacts::PATH, r#"{"protocol":4,"trace":"x"}"#).await;
     assert_eq!((status, code), (400, FailureCode::Protocol));
     assert_eq!(
         message,
-        "this agent speaks version 3 of the protocol, and the request is of version 3; bring server and agent to the same \
+        "this agent speaks version 3 of the protocol, and the request is of version 4; bring server and agent to the same \
          release"
     );
 

@@ -66,6 +66,7 @@ pub fn disk_state(number: usize, disk: Disk) -> DiskState {
         format: disk.format,
         bus: disk.bus,
         cache: EffectiveCache { sector_bytes: sector_bytes(disk.sector), ..cache(disk.cache) },
+        live: Vec::new(),
     }
 }
 

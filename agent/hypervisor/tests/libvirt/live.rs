@@ -189,7 +189,7 @@ fn a_change_that_is_cut_short_anywhere_is_told_as_it_is() {
                 (CacheMode::Writeback, CacheMode::None),
             ] {
                 let what = format!("{before} to {wanted}, ended after {after:?} {count}");
-                let change = [(id, wanted.into())];
+                let change = [(id, asked(wanted.into()))];
                 cut_short(after, count, vm.uuid, &change).await;
                 if wanted == CacheMode::Unsafe {
                     // libvirt may end then, too.
