@@ -242,10 +242,11 @@ fn record(file: &Path, entry: tar::Entry<'_, impl Read>) -> Result<Record> {
 
 /// Copies what is read to a new file, if there is to be one, and says how much and what it was.
 fn copy(from: &mut impl Read, to: Option<&Path>, mode: u32, file: &Path) -> Result<(u64, String)> {
+    let cannot = || format!("cannot write `{}`", to.unwrap_or(file).display());
     let mut out = match to {
         Some(to) => {
-            fs::create_dir_all(to.parent().unwrap_or(to))?;
-            Some(File::create_new(to).with_context(|| format!("cannot write `{}`", to.display()))?)
+            fs::create_dir_all(to.parent().unwrap_or(to)).with_context(cannot)?;
+            Some(File::create_new(to).with_context(cannot)?)
         }
         None => None,
     };
@@ -258,7 +259,7 @@ fn copy(from: &mut impl Read, to: Option<&Path>, mode: u32, file: &Path) -> Resu
         size += count as u64;
         hash.update(&buffer[..count]);
         if let Some(out) = &mut out {
-            io::Write::write_all(out, &buffer[..count]).context("cannot unpack the backup")?;
+            io::Write::write_all(out, &buffer[..count]).with_context(cannot)?;
         }
     }
     if let Some(to) = to {

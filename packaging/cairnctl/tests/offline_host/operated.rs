@@ -18,6 +18,8 @@ pub fn day_by_day(host: &Host, password: &str) {
     a_backup_brings_back_what_was(host);
     settings_hold_only_if_the_service_works_with_them(host);
     another_address(host);
+    what_is_wrong_is_found(host);
+    no_secret_leaves(host);
     // What this test has put there itself.
     host.says(["rm", "-rf", "/root/.config"]);
 }
@@ -125,4 +127,40 @@ fn another_address(host: &Host) {
         assert_eq!(https::ask_as(host, name, "/", None, None).status, 200);
     }
     host.assert_healthy();
+}
+
+fn what_is_wrong_is_found(host: &Host) {
+    let report = json(host, 0, ["doctor"]);
+    let found = |name: &str, state: &str| {
+        let checks = report["checks"].as_array().unwrap().iter();
+        checks.filter(|check| check["name"] == name && check["state"] == state).count()
+    };
+    // Two services, the timer, and what it starts; the programs as they run.
+    assert_eq!((found("unit", "pass"), found("program", "pass")), (4, 2), "{report}");
+    assert_eq!((found("files", "pass"), found("interrupted", "pass"), found("backup", "pass")), (1, 1, 1));
+    host.says(["systemctl", "stop", UNITS[1]]);
+    let said = expect(&ctl(host, ["doctor"]), 7, "cairn-agent.service is inactive");
+    assert!(said.contains("remedy: systemctl enable --now cairn-agent.service"), "{said}");
+    expect(&ctl(host, ["start", "agent"]), 0, "cairn-agent is healthy");
+}
+
+/// Of what a service logs, too.
+fn no_secret_leaves(host: &Host) {
+    let changes = format!("/etc/systemd/system/{}.d", UNITS[1]);
+    host.says(["mkdir", &changes]);
+    let line = "[Service]\nExecStartPre=/bin/echo token=PLANTED and then\n";
+    host.0.write(format!("{changes}/planted.conf"), 0o644, line).unwrap();
+    host.says(["systemctl", "daemon-reload"]);
+    expect(&ctl(host, ["restart", "agent"]), 0, "cairn-agent is healthy");
+    expect(&ctl(host, ["logs", "agent"]), 0, "PLANTED");
+    expect(&ctl(host, ["support-bundle", "--to", "/root/bundle.tar.gz"]), 0, "support/log/cairn-agent.txt");
+    host.says(["mkdir", "/root/bundle"]);
+    host.says(["tar", "--extract", "--gzip", "--file=/root/bundle.tar.gz", "--directory=/root/bundle"]);
+    expect(&host.run(["grep", "--recursive", "token=(removed)", "/root/bundle/support/log"]), 0, "");
+    for secret in ["PLANTED", PASSWORD, "PRIVATE KEY-----", "argon2id$"] {
+        let found = host.run(["grep", "--recursive", "--fixed-strings", "-e", secret, "/root/bundle"]);
+        assert_eq!(expect(&found, 1, ""), "", "{secret}");
+    }
+    host.says(["rm", "-r", "/root/bundle", "/root/bundle.tar.gz", &changes]);
+    host.says(["systemctl", "daemon-reload"]);
 }

@@ -9,6 +9,7 @@ use rustix::fs::statvfs;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::own_mounts::{mount, with_own_mounts};
+use crate::restored::{RESTORE, with_a_backup};
 use crate::stage::{Done, INSTALL, ROLLBACK, Stage, UNINSTALL, UPGRADE, Verb};
 
 /// What preflight finds enough.
@@ -30,8 +31,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn after(verbs: &[Verb]) -> Self {
-        let stage = Stage::after(verbs);
+    fn of(stage: Stage) -> Self {
         stage.keep("before");
         let root = stage.root();
         mount(&["-t", "tmpfs", "-o", PLENTY, "tmpfs"], &root);
@@ -83,8 +83,8 @@ impl Drop for Disk {
 }
 
 /// The verb on a disk that is full, a little less full, and so on.
-fn at_every_write(before: &[Verb], verb: Verb, end: End) {
-    let disk = Disk::after(before);
+fn at_every_write(stage: Stage, verb: Verb, end: End) {
+    let disk = Disk::of(stage);
     disk.back();
     let old = disk.stage.listing();
     disk.stage.run(verb, &[], "").expect(0);
@@ -116,31 +116,39 @@ fn at_every_write(before: &[Verb], verb: Verb, end: End) {
 #[test]
 fn an_installation_without_room() {
     with_own_mounts("full_disk::an_installation_without_room", || {
-        at_every_write(&[], INSTALL, End::Bytes);
-        at_every_write(&[], INSTALL, End::Inodes);
+        at_every_write(Stage::after(&[]), INSTALL, End::Bytes);
+        at_every_write(Stage::after(&[]), INSTALL, End::Inodes);
     });
 }
 
 #[test]
 fn an_upgrade_without_room() {
     with_own_mounts("full_disk::an_upgrade_without_room", || {
-        at_every_write(&[INSTALL], UPGRADE, End::Bytes);
-        at_every_write(&[INSTALL], UPGRADE, End::Inodes);
+        at_every_write(Stage::after(&[INSTALL]), UPGRADE, End::Bytes);
+        at_every_write(Stage::after(&[INSTALL]), UPGRADE, End::Inodes);
     });
 }
 
 #[test]
 fn a_way_back_without_room() {
     with_own_mounts("full_disk::a_way_back_without_room", || {
-        at_every_write(&[INSTALL, UPGRADE], ROLLBACK, End::Bytes);
-        at_every_write(&[INSTALL, UPGRADE], ROLLBACK, End::Inodes);
+        at_every_write(Stage::after(&[INSTALL, UPGRADE]), ROLLBACK, End::Bytes);
+        at_every_write(Stage::after(&[INSTALL, UPGRADE]), ROLLBACK, End::Inodes);
     });
 }
 
 #[test]
 fn a_removal_without_room() {
     with_own_mounts("full_disk::a_removal_without_room", || {
-        at_every_write(&[INSTALL], UNINSTALL, End::Inodes);
-        at_every_write(&[INSTALL], UNINSTALL, End::Bytes);
+        at_every_write(Stage::after(&[INSTALL]), UNINSTALL, End::Inodes);
+        at_every_write(Stage::after(&[INSTALL]), UNINSTALL, End::Bytes);
+    });
+}
+
+#[test]
+fn a_restore_without_room() {
+    with_own_mounts("full_disk::a_restore_without_room", || {
+        at_every_write(with_a_backup(), RESTORE, End::Bytes);
+        at_every_write(with_a_backup(), RESTORE, End::Inodes);
     });
 }

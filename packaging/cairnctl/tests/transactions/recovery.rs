@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::restored::{RESTORE, with_a_backup};
 use crate::stage::{INSTALL, ROLLBACK, Stage, UNINSTALL, UPGRADE};
 
 #[test]
@@ -67,10 +68,13 @@ fn a_damaged_journal_needs_a_hand() {
 /// after another cannot be done.
 #[test]
 fn files_that_may_not_be_written_are_4_and_everything_is_put_back() {
-    for (before, verb) in
-        [(&[][..], INSTALL), (&[INSTALL], UPGRADE), (&[INSTALL, UPGRADE], ROLLBACK), (&[INSTALL], UNINSTALL)]
-    {
-        let stage = Stage::after(before);
+    for (stage, verb) in [
+        (Stage::new(), INSTALL),
+        (Stage::after(&[INSTALL]), UPGRADE),
+        (Stage::after(&[INSTALL, UPGRADE]), ROLLBACK),
+        (Stage::after(&[INSTALL]), UNINSTALL),
+        (with_a_backup(), RESTORE),
+    ] {
         let old = stage.listing();
         let mut refused = 0;
         for blocks in (1..40).chain((40..).step_by(40)) {
