@@ -14,7 +14,8 @@ use agent_libvirt::{Direction, Procedure, SeenFrame};
 use uuid::Uuid;
 use xtask_testbed::guest::Kind;
 use xtask_testbed::libvirt::{File, Inside, kill_libvirtd, start_libvirtd};
-use xtask_testbed::sequence;
+use xtask_testbed::loopdisk::{self, LoopDisk};
+use xtask_testbed::{Device, sequence};
 
 use super::direct_io::{holds, tell};
 use super::room::{self, DIRECT, disk, guest, said, spec, start, virsh};
@@ -282,5 +283,24 @@ fn a_guest_that_writes_all_along_loses_nothing() {
         run("qemu-img", &["convert", "-O", "raw", overlay.to_str().unwrap(), flat.to_str().unwrap()]);
         check(&flat, acknowledged);
         assert!(std::fs::read(&base).unwrap() == untouched, "the image under it was written to");
+    });
+}
+
+#[test]
+fn blocks_larger_than_the_guests_sectors_are_written_whole() {
+    let inside = Inside { mounts: vec![Device::LoopControl.into()], ..Inside::default() };
+    room::run("blocks_larger_than_the_guests_sectors_are_written_whole", &inside, async || {
+        if loopdisk::lacks_loops() {
+            println!("skipped: this machine has no loop devices: /dev/loop-control");
+            return;
+        }
+        let place = Path::new("/srv/large");
+        let _mounted = LoopDisk { kind: "ext4", sector_bytes: 4096, options: "" }.mount(place).unwrap();
+        let libvirt = room::libvirt();
+        let raw = place.join("sequence.raw");
+        std::fs::write(&raw, sequence::disk(64)).unwrap();
+        // QEMU learns on the way how large the blocks are that O_DIRECT takes, and that it takes others again.
+        let acknowledged = flipped(&libvirt, disk(&raw, CacheMode::Writeback), 12).await;
+        assert!(sequence::last(&std::fs::read(&raw).unwrap()).unwrap() as usize >= acknowledged);
     });
 }
