@@ -12,8 +12,10 @@ import * as vm from "./js/pages/vm.js";
 import * as newVm from "./js/pages/vm-new.js";
 import * as hosts from "./js/pages/hosts.js";
 import * as storages from "./js/pages/storages.js";
+import * as storage from "./js/pages/storage.js";
 import * as images from "./js/pages/images.js";
 import * as volumes from "./js/pages/volumes.js";
+import * as volume from "./js/pages/volume.js";
 import * as tasks from "./js/pages/tasks.js";
 import * as config from "./js/pages/config.js";
 import * as tokens from "./js/pages/tokens.js";
@@ -23,7 +25,9 @@ import * as audit from "./js/pages/audit.js";
  * Pages by the first part of the address's hash. A page has a `title`, the `kinds` of resources that it shows, and `view`, which
  * makes its content from them; or `enter`, which is called once and builds something that stays.
  */
-const PAGES = { overview, vms, "new-vm": newVm, vm, hosts, storages, images, volumes, tasks, config, tokens, audit };
+const PAGES = {
+  overview, vms, "new-vm": newVm, vm, hosts, storages, storage, images, volumes, volume, tasks, config, tokens, audit,
+};
 
 const MENU = [
   ["overview", "Overview"], ["vms", "Virtual machines"], ["volumes", "Volumes"], ["images", "Images"],
@@ -32,7 +36,7 @@ const MENU = [
 ];
 
 /** What an element of a menu leads to when it is not a page of the menu itself. */
-const WITHIN = { vm: "vms", "new-vm": "vms" };
+const WITHIN = { vm: "vms", "new-vm": "vms", volume: "volumes", storage: "storages" };
 
 const at = (id) => document.getElementById(id);
 let shown = null;

@@ -193,6 +193,36 @@ async fn a_disk_that_was_opened_anew_says_so() {
 }
 
 #[tokio::test]
+async fn large_blocks_are_shown_to_a_guest_that_knows_no_others() {
+    let twin = Simulated::new();
+    let control = twin.control();
+    control.large_blocks("/large");
+    control.share("/volumes");
+    control.guest("/volumes/root", GuestKind::Answering);
+    twin.create_volume(&volume("/large/blank", 1 << 20), Attempt::First).await.unwrap();
+    twin.define(&spec(CacheChoice::Writeback), Attempt::First).await.unwrap();
+    let id = DiskId(Uuid::from_u128(3));
+    let path = PathBuf::from("/large/blank");
+    let (bus, cache) = (DiskBus::Scsi, CacheChoice::Auto.into());
+    let blank = |sector| Disk { id, source: path.clone(), format: Format::Raw, bus, cache, sector };
+    for (sector, mode, bytes) in [
+        (Sector::Fixed(None), CacheMode::Writeback, None),
+        (Sector::Free, CacheMode::None, Some(4096)),
+        (Sector::Fixed(Some(4096)), CacheMode::None, Some(4096)),
+    ] {
+        let domain = twin.attach_disk(VM, &blank(sector), Attempt::First).await.unwrap();
+        let shown = &domain.disks[1].cache;
+        assert_eq!((shown.mode, shown.sector_bytes), (mode, bytes), "{sector:?}");
+        twin.detach_disk(VM, id, Attempt::First).await.unwrap();
+    }
+    let ahci = Disk { bus: DiskBus::Sata, ..blank(Sector::Fixed(Some(4096))) };
+    let refused = twin.attach_disk(VM, &ahci, Attempt::First).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Invalid, "{refused}");
+    // What other hosts have, too, is no obstacle to a migration.
+    assert!(twin.migration(VM).await.unwrap().may());
+}
+
+#[tokio::test]
 async fn a_file_system_gets_full() {
     let twin = Simulated::new();
     twin.control().capacity("/small", 4096);

@@ -56,6 +56,9 @@ pub struct SettingList {
 pub struct SettingChange {
     /// The value.
     pub value: String,
+    /// Whether whoever sets it accepts what it costs: `unsafe` of `vm.cacheMode` is refused otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_loss: bool,
 }
 
 /// New values for some settings: all of them are set, or none. Settings that are left out stay as they are.
@@ -64,6 +67,9 @@ pub struct SettingChange {
 pub struct SettingsChange {
     /// Values by key.
     pub values: BTreeMap<String, String>,
+    /// Whether whoever sets them accepts what they cost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_loss: bool,
 }
 
 /// What setting some settings changed.

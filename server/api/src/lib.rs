@@ -12,6 +12,7 @@
 
 pub mod about;
 pub mod audit;
+pub mod cache;
 pub mod config;
 pub mod error;
 pub mod event;

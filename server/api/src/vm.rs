@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::cache::{CacheIo, CacheLayer, CacheLevel, CacheSet};
 use crate::task::Action;
 use crate::volume::Phase;
 use crate::words::words;
@@ -43,6 +44,8 @@ pub struct Vm {
     pub guest: Guest,
     /// Where it looks for something to boot, first to last.
     pub boot: Vec<BootDevice>,
+    /// The cache mode that is set for its disks.
+    pub cache: Option<CacheSet>,
     /// Its disks; the first one is the root disk.
     pub disks: Vec<VmDisk>,
     /// Its CD-ROM drives.
@@ -105,6 +108,54 @@ pub struct EffectiveCache {
     pub direct: Option<bool>,
     /// How the mode came about and how it is known.
     pub reason: String,
+    /// Where it was set when it was settled. Absent: an older release settled it, or somebody changed it on the host.
+    #[serde(default)]
+    pub set_at: Option<CacheLevel>,
+    /// What one should know; the reason has it, too.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// How QEMU waits for the host's reads and writes; absent: as it likes.
+    #[serde(default)]
+    pub io: Option<CacheIo>,
+    /// The sector that the guest sees.
+    #[serde(default = "usual_sector_bytes")]
+    pub sector_bytes: u32,
+    /// What O_DIRECT was found to be worth at the file and at every image under it, when the mode was settled.
+    #[serde(default)]
+    pub evidence: Vec<CacheLayer>,
+}
+
+/// What guests see unless they are shown another.
+fn usual_sector_bytes() -> u32 {
+    512
+}
+
+/// Whether a virtual machine may migrate as its disks are open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmMigration {
+    /// Whether none of its disks and drives is in the way.
+    pub may: bool,
+    /// Whether its QEMU drops what the page cache has of a disk as it hands over.
+    pub drops_cache: bool,
+    /// Its disks and drives.
+    pub disks: Vec<VmMigrationDisk>,
+}
+
+/// A disk or drive, as a migration sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VmMigrationDisk {
+    /// Its name in the virtual machine.
+    pub target: String,
+    /// The mode that is in force.
+    pub mode: CacheMode,
+    /// Where it lies.
+    pub reach: DiskReach,
+    /// Whether it is no obstacle.
+    pub safe: bool,
+    /// Why, or why not.
+    pub reason: String,
+    /// What to do where it is one.
+    pub remedy: Option<String>,
 }
 
 /// A network card on a bridge of its host.
@@ -328,6 +379,17 @@ words! {
         Directsync = "directsync",
         /// Page cache; flushes are ignored.
         Unsafe = "unsafe",
+    }
+    /// Where a disk lies, as far as another host is concerned.
+    DiskReach {
+        /// On its host alone.
+        Local = "local",
+        /// On a file system that several hosts have.
+        Shared = "shared",
+        /// On one that keeps the page caches of its hosts in step.
+        Coherent = "coherent",
+        /// Over the network, by QEMU itself.
+        Network = "network",
     }
     /// QEMU's cache modes.
     CacheMode {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::cache::CacheSet;
 use crate::words::words;
 
 /// A volume.
@@ -33,6 +34,10 @@ pub struct Volume {
     pub size_bytes: Option<u64>,
     /// What it took of its storage, when it was looked at last.
     pub allocated_bytes: Option<u64>,
+    /// The sector that guests see; absent while no guest has had it.
+    pub sector_bytes: Option<u32>,
+    /// The cache mode that is set for it.
+    pub cache: Option<CacheSet>,
     /// Where it stands.
     pub phase: Phase,
     /// When it was asked for.

@@ -2,13 +2,15 @@
 //! own.
 
 use server_api::audit::{AuditEntry, AuditList};
+use server_api::cache::CacheLevel;
 use server_api::host::{Host, HostList, HostRemoval, JoinTokenReply, JoinTokenRequest};
 use server_api::image::{Image, ImageList, ImageRequest};
-use server_api::storage::{Storage, StorageList, StorageRequest};
+use server_api::storage::{Storage, StorageFinding, StorageList, StorageRequest};
 use server_api::task::{Task, TaskList};
 use server_api::token::{Token, TokenList, TokenReply, TokenRequest};
 use server_api::volume::{ResizeRequest, Volume, VolumeList, VolumeRequest};
 
+use crate::cache;
 use crate::cli::{
     Common, HostCommand, ImageCommand, Output, StorageCommand, TaskCommand, TokenCommand, VolumeCommand,
 };
@@ -109,11 +111,28 @@ pub fn storage(common: &Common, command: StorageCommand) -> Result<(), Failure> 
             let storage: Storage = client.post("/api/v1/storages", &StorageRequest { name, host, path })?;
             show::record(common, &storage)
         }
+        StorageCommand::Check { storage } => {
+            let path = format!("/api/v1/storages/{}/check", part(&storage)?);
+            check(common, &client.post::<Storage>(&path, &serde_json::json!({}))?)
+        }
+        StorageCommand::Cache(command) => cache::run(common, CacheLevel::Storage, "storages", command),
         StorageCommand::Delete { storage } => {
             client.delete::<Nothing>(&format!("/api/v1/storages/{}", part(&storage)?))?;
             show::done(common, &format!("storage `{storage}` is removed; its folder stays"))
         }
     }
+}
+
+/// Says what a storage was found to be worth.
+fn check(common: &Common, storage: &Storage) -> Result<(), Failure> {
+    const COLUMNS: &[Column<StorageFinding>] = &[
+        ("SUBJECT", |found| found.subject.to_string()),
+        ("VERDICT", |found| found.verdict.to_string()),
+        ("EVIDENCE", |found| found.evidence.clone()),
+        ("ADVICE", |found| found.advice.clone().unwrap_or_default()),
+    ];
+    let findings = storage.check.as_ref().map(|check| check.findings.as_slice()).unwrap_or_default();
+    show::list(common, &storage.check, findings, COLUMNS)
 }
 
 pub fn image(common: &Common, command: ImageCommand) -> Result<(), Failure> {
@@ -161,6 +180,10 @@ pub fn volume(common: &Common, command: VolumeCommand) -> Result<(), Failure> {
             let volume: Volume = client.get(&format!("/api/v1/volumes/{}", part(&volume)?))?;
             return show::record(common, &volume);
         }
+        VolumeCommand::Explain { volume, wanted, at } => {
+            return cache::explain(common, &volume, wanted, at);
+        }
+        VolumeCommand::Cache(command) => return cache::run(common, CacheLevel::Volume, "volumes", command),
         VolumeCommand::Create { name, size, image, storage } => {
             client.post("/api/v1/volumes", &VolumeRequest { name, storage, image, size_bytes: size })?
         }

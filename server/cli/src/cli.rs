@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use server_api::vm::{AccelChoice, BootDevice, DiskBus, Firmware, Guest, Machine, NicModel};
+use server_api::cache::CacheLevel;
+use server_api::vm::{AccelChoice, BootDevice, CacheChoice, DiskBus, Firmware, Guest, Machine, NicModel};
 
 use crate::size;
 
@@ -168,6 +169,11 @@ pub enum StorageCommand {
         #[arg(long, env = "CAIRN_HOST")]
         host: Option<String>,
     },
+    /// Measure what a storage is worth for disks, and say what to do about it.
+    Check { storage: String },
+    /// The cache mode of its volumes.
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Remove a storage in which nothing lies; its folder stays.
     Delete { storage: String },
 }
@@ -221,6 +227,19 @@ pub enum VolumeCommand {
         #[arg(long, env = "CAIRN_SIZE", value_parser = size::parse)]
         size: u64,
     },
+    /// In which cache mode it is opened, where that is set, and by what that is known.
+    Explain {
+        volume: String,
+        /// What would come of this mode instead; nothing is changed.
+        #[arg(long = "if", env = "CAIRN_IF", value_name = "MODE")]
+        wanted: Option<CacheChoice>,
+        /// Where that would be set: volume, vm, storage or global.
+        #[arg(long, env = "CAIRN_AT", value_name = "LEVEL", default_value = "volume")]
+        at: CacheLevel,
+    },
+    /// Its cache mode.
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Remove a volume that is a disk of nobody.
     Delete { volume: String },
 }
@@ -281,6 +300,39 @@ pub enum VmCommand {
     },
     /// Print what its guest wrote to its first serial line.
     Console { vm: String },
+    /// Whether it may migrate as its disks are open, and why not.
+    Migration { vm: String },
+    /// The cache mode of its disks.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+}
+
+/// What is set for a storage, a virtual machine or a volume. The most specific one counts, and `vm.cacheMode` where nothing is.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// What is set for it.
+    Show { name: String },
+    /// Set a mode for it.
+    Set {
+        name: String,
+        /// auto, none, writeback, writethrough, directsync or unsafe.
+        mode: CacheChoice,
+        /// Accept that with `unsafe` a crash of the host loses what is on the disks.
+        #[arg(long, env = "CAIRN_ACCEPT_LOSS", value_parser = BoolishValueParser::new())]
+        accept_loss: bool,
+        /// Say what would come of it, and change nothing.
+        #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+        dry_run: bool,
+    },
+    /// Clear it: what is set less specifically counts.
+    Clear {
+        name: String,
+        /// Say what would come of it, and change nothing.
+        #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+        dry_run: bool,
+    },
+    /// What was changed about it.
+    History { name: String },
 }
 
 #[derive(Debug, Args)]
@@ -343,7 +395,16 @@ pub enum ConfigCommand {
     /// One setting.
     Show { key: String },
     /// Set one.
-    Set { key: String, value: String },
+    Set {
+        key: String,
+        value: String,
+        /// Accept what the value costs: with `unsafe` a crash of the host loses what is on disks.
+        #[arg(long, env = "CAIRN_ACCEPT_LOSS", value_parser = BoolishValueParser::new())]
+        accept_loss: bool,
+        /// Say what would come of it, and change nothing; for `vm.cacheMode`.
+        #[arg(long, env = "CAIRN_DRY_RUN", value_parser = BoolishValueParser::new())]
+        dry_run: bool,
+    },
     /// Give one its default again.
     Reset { key: String },
     /// What was changed about one.
@@ -359,6 +420,9 @@ pub enum ConfigCommand {
     Import {
         /// The file; `-` for standard input.
         file: PathBuf,
+        /// Accept what values cost: with `unsafe` a crash of the host loses what is on disks.
+        #[arg(long, env = "CAIRN_ACCEPT_LOSS", value_parser = BoolishValueParser::new())]
+        accept_loss: bool,
     },
 }
 

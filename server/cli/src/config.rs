@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use server_api::cache::{CacheLevel, CacheSet};
 use server_api::config::{
     Setting, SettingChange, SettingChanged, SettingDifference, SettingHistory, SettingList, SettingsChange,
     SettingsChanged,
 };
 
 use crate::ask::part;
+use crate::cache;
 use crate::cli::{Common, ConfigCommand, Output};
 use crate::client::Client;
 use crate::exit::Failure;
@@ -57,23 +59,46 @@ pub fn run(common: &Common, command: ConfigCommand) -> Result<(), Failure> {
             let wanted = settings.into_iter().filter(|setting| all || !setting.is_default);
             return export(common, wanted.map(|setting| (setting.key, setting.value)).collect());
         }
-        ConfigCommand::Import { file } => {
-            let changed: SettingsChanged = client.put(ALL, &SettingsChange { values: read(&file)? })?;
+        ConfigCommand::Import { file, accept_loss } => {
+            let change = SettingsChange { values: read(&file)?, accepts_loss: accept_loss };
+            let changed: SettingsChanged = client.put(ALL, &change)?;
             return match common.output {
                 Output::Table if changed.changes.is_empty() => show::line(&"nothing differs"),
                 Output::Table | Output::Json => show::list(common, &changed, &changed.changes, CHANGES),
             };
         }
         ConfigCommand::Show { key } => client.get(&path(&key)?)?,
-        ConfigCommand::Set { key, value } => client.put(&path(&key)?, &SettingChange { value })?,
+        ConfigCommand::Set { key, value, accept_loss, dry_run } => {
+            if dry_run {
+                return try_out(&client, common, &key, &value, accept_loss);
+            }
+            client.put(&path(&key)?, &SettingChange { value, accepts_loss: accept_loss })?
+        }
         ConfigCommand::Reset { key } => client.delete(&path(&key)?)?,
     };
     show::record(common, &setting)
 }
 
+/// What would come of a value. There is nothing to be said of settings that are no cache mode.
+fn try_out(
+    client: &Client,
+    common: &Common,
+    key: &str,
+    value: &str,
+    accepts_loss: bool,
+) -> Result<(), Failure> {
+    if !key.eq_ignore_ascii_case("vm.cacheMode") {
+        let message = format!("what would come of `{key}` cannot be tried; leave out --dry-run");
+        return Err(Failure::Usage(message));
+    }
+    let mode = value.parse().map_err(Failure::Usage)?;
+    let set = CacheSet { mode, accepts_loss };
+    cache::try_out(client, common, CacheLevel::Global, None, Some(set))
+}
+
 fn export(common: &Common, values: BTreeMap<String, String>) -> Result<(), Failure> {
     match common.output {
-        Output::Json => show::record(common, &SettingsChange { values }),
+        Output::Json => show::record(common, &SettingsChange { values, accepts_loss: false }),
         Output::Table if values.is_empty() => show::line(&"# Every setting has its default."),
         Output::Table => {
             let text = toml::to_string(&values).map_err(|error| Failure::File(error.to_string()))?;

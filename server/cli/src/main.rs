@@ -3,6 +3,7 @@
 
 mod account;
 mod ask;
+mod cache;
 mod cli;
 mod client;
 mod config;

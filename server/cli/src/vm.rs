@@ -1,11 +1,14 @@
 //! Virtual machines.
 
+use server_api::cache::CacheLevel;
 use server_api::task::Task;
 use server_api::vm::{
-    AttachRequest, ConsoleReply, DiskRequest, InsertRequest, NicRequest, Vm, VmList, VmRequest,
+    AttachRequest, ConsoleReply, DiskRequest, InsertRequest, NicRequest, Vm, VmList, VmMigration,
+    VmMigrationDisk, VmRequest,
 };
 
 use crate::ask::part;
+use crate::cache;
 use crate::cli::{Common, CreateArgs, Output, VmCommand};
 use crate::client::Client;
 use crate::exit::Failure;
@@ -37,6 +40,8 @@ pub fn run(common: &Common, command: VmCommand) -> Result<(), Failure> {
             return show::list(common, &list, &list.vms, COLUMNS);
         }
         VmCommand::Show { vm } => return show::record(common, &client.get::<Vm>(&at(&vm, "")?)?),
+        VmCommand::Migration { vm } => return migration(&client, common, &at(&vm, "/migration")?),
+        VmCommand::Cache(command) => return cache::run(common, CacheLevel::Vm, "vms", command),
         VmCommand::Console { vm } => return console(&client, common, &at(&vm, "/console")?),
         VmCommand::Create(args) => client.post("/api/v1/vms", &order(*args))?,
         VmCommand::Start { vm } => press(&vm, "start")?,
@@ -86,6 +91,24 @@ fn order(args: CreateArgs) -> VmRequest {
         guest: args.guest,
         boot: Some(args.boot).filter(|boot| !boot.is_empty()),
         start: args.start,
+    }
+}
+
+/// Says whether a virtual machine may migrate, and what is in the way.
+fn migration(client: &Client, common: &Common, path: &str) -> Result<(), Failure> {
+    const DISKS: &[Column<VmMigrationDisk>] = &[
+        ("DISK", |disk| disk.target.clone()),
+        ("MODE", |disk| disk.mode.to_string()),
+        ("LIES", |disk| disk.reach.to_string()),
+        ("SAFE", |disk| if disk.safe { "yes" } else { "no" }.to_owned()),
+        ("WHY", |disk| disk.reason.clone()),
+        ("REMEDY", |disk| disk.remedy.clone().unwrap_or_default()),
+    ];
+    let judged: VmMigration = client.get(path)?;
+    show::list(common, &judged, &judged.disks, DISKS)?;
+    match common.output {
+        Output::Json => Ok(()),
+        Output::Table => show::line(&if judged.may { "it may migrate" } else { "it may not migrate" }),
     }
 }
 

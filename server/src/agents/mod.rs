@@ -2,6 +2,7 @@
 //! ([`link`]); their certificates are renewed ([`renewal`]). Which words of theirs are which of ours is in [`words`].
 
 mod error;
+pub mod evidence;
 pub mod link;
 pub mod renewal;
 pub mod words;

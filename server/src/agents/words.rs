@@ -1,7 +1,6 @@
 //! Which words of the agents' protocol are which words of the public API. Matches, so that a new word on either side
 //! does not compile until it is answered here.
 
-use agent_protocol::cache::{CacheRequest, EffectiveCache, Origin};
 use agent_protocol::vm as agent;
 use agent_protocol::volume as agent_volume;
 use server_api::{vm, volume};
@@ -55,24 +54,6 @@ to_agent!(guest: vm::Guest => agent::Guest { Linux, Windows });
 to_agent!(boot: vm::BootDevice => agent::BootDevice { Hd, Cdrom, Network });
 to_agent!(bus: vm::DiskBus => agent::DiskBus { Virtio, Scsi, Sata });
 to_agent!(model: vm::NicModel => agent::InterfaceModel { Virtio, E1000e, E1000 });
-
-/// What is asked of a disk where only the setting says anything.
-#[must_use]
-pub fn request(choice: vm::CacheChoice) -> CacheRequest {
-    CacheRequest { choice: choice_to_agent(choice), origin: Origin::Global, accepts_loss: true }
-}
-
-/// How a file is opened, as the public hears it, while the setting is `now`.
-#[must_use]
-pub fn effective(cache: &EffectiveCache, now: vm::CacheChoice) -> vm::EffectiveCache {
-    let requested = choice(cache.requested);
-    vm::EffectiveCache {
-        requested,
-        mode: self::cache(cache.mode),
-        direct: cache.direct,
-        reason: crate::cache::reason(requested, now, &cache.reason),
-    }
-}
 
 /// An image under a volume.
 #[must_use]

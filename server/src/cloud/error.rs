@@ -72,6 +72,11 @@ pub enum CloudError {
     /// A host shows no key for the packed file, or a wrong one.
     #[error("there is no file for this token")]
     NoFile,
+    /// A mode that may lose disks is asked for, and whoever asks does not accept that.
+    #[error(
+        "with cache mode `unsafe` a crash of the host loses what is on the disks, and nobody accepted that"
+    )]
+    LossNotAccepted,
     /// The idempotency key belongs to another request.
     #[error("the idempotency key belongs to another request")]
     KeyReused,
@@ -130,6 +135,12 @@ impl CloudError {
             Self::NoFile => reply(
                 ErrorCode::BadToken,
                 "it was used, has ended, or is for a file of before; make a new one with `cairn host add`"
+                    .to_owned(),
+            ),
+            Self::LossNotAccepted => reply(
+                ErrorCode::LossNotAccepted,
+                "choose `writeback`, which is as fast until a guest flushes, or accept the loss: `--accept-loss`, \
+                 `\"accepts_loss\": true` in the API"
                     .to_owned(),
             ),
             Self::KeyReused => reply(ErrorCode::KeyReused, "choose a new key for a new request".to_owned()),

@@ -5,6 +5,7 @@
 //! An order that carries a key may be given again: the answer is stored with what it did, and a repeat gets it.
 
 mod audit;
+pub mod cache;
 mod error;
 pub mod host;
 pub mod image;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use server_api::cache::CacheSet;
 use server_api::config::{
     Setting, SettingChanged, SettingDifference, SettingHistory, SettingList, SettingsChanged,
 };
 
-use super::{Begun, Cloud, CloudError, Order, finish};
-use crate::setting::{ALL, Definition, find};
+use super::{Begun, Cloud, CloudError, Order, cache, finish};
+use crate::setting::{ALL, Definition, VM_CACHE_MODE, find};
 use crate::store::{self, Connection, Write, now_ms};
 
 impl Cloud {
@@ -42,14 +43,21 @@ impl Cloud {
     }
 
     /// Sets a setting; `None` for its default.
-    pub async fn set(&self, order: &Order, key: &str, value: Option<&str>) -> Result<Setting, CloudError> {
+    pub async fn set(
+        &self,
+        order: &Order,
+        key: &str,
+        value: Option<&str>,
+        accepts_loss: bool,
+    ) -> Result<Setting, CloudError> {
         let definition = find(key)?;
         let value = value.map_or(Ok(definition.default), |value| judge(definition, value))?;
+        consent(definition, value, accepts_loss)?;
         let mut db = match self.begin(order).await? {
             Begun::Answered(reply) => return Ok(reply),
             Begun::Fresh(db) => db,
         };
-        change(&mut db, order, definition, value).await?;
+        change(&mut db, order, definition, value, accepts_loss).await?;
         let setting = show(&mut db, definition).await?;
         finish(db, order, &setting).await?;
         Ok(setting)
@@ -60,6 +68,7 @@ impl Cloud {
         &self,
         order: &Order,
         values: &BTreeMap<String, String>,
+        accepts_loss: bool,
     ) -> Result<SettingsChanged, CloudError> {
         let judged = values.iter().map(|(key, value)| {
             let definition = find(key)?;
@@ -74,13 +83,14 @@ impl Cloud {
                 return Err(CloudError::invalid(message, "remove one"));
             }
         }
+        judged.iter().try_for_each(|(definition, value)| consent(definition, value, accepts_loss))?;
         let mut db = match self.begin(order).await? {
             Begun::Answered(reply) => return Ok(reply),
             Begun::Fresh(db) => db,
         };
         let mut changes = Vec::new();
         for (definition, value) in judged {
-            changes.extend(change(&mut db, order, definition, value).await?);
+            changes.extend(change(&mut db, order, definition, value, accepts_loss).await?);
         }
         let changed = SettingsChanged { changes };
         finish(db, order, &changed).await?;
@@ -96,22 +106,36 @@ fn judge<'a>(definition: &Definition, value: &'a str) -> Result<&'a str, CloudEr
     })
 }
 
+/// Refuses a value that may lose disks from whoever does not accept that.
+fn consent(definition: &Definition, value: &str, accepts_loss: bool) -> Result<(), CloudError> {
+    match value.parse() {
+        Ok(mode) if definition.key == VM_CACHE_MODE.definition.key => {
+            cache::consent(CacheSet { mode, accepts_loss })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Sets a setting, and remembers by whom, if that makes a difference; then, which.
 async fn change(
     db: &mut Write,
     order: &Order,
     definition: &Definition,
     to: &str,
+    accepts_loss: bool,
 ) -> Result<Option<SettingDifference>, CloudError> {
     let key = definition.key;
     let from = definition.effective(store::setting::value(db, key).await?.as_deref());
     if from == to {
+        // What was set before anybody was asked may be accepted now.
+        store::setting::accept_loss(db, key, accepts_loss).await?;
         return Ok(None);
     }
     let (at_ms, who) = (now_ms(), order.who.clone());
     let noted = store::setting::Change { at_ms, who, from_value: from.clone(), to_value: to.to_owned() };
     let stored = Some(to).filter(|value| *value != definition.default);
     store::setting::set(db, key, stored, &noted).await?;
+    store::setting::accept_loss(db, key, accepts_loss).await?;
     Ok(Some(SettingDifference { key: key.to_owned(), from, to: to.to_owned() }))
 }
 

@@ -1,6 +1,9 @@
 //! Storages: folders of hosts, looked at before they are added.
 
-use agent_protocol::call::FolderShow;
+use std::time::Duration;
+
+use agent_protocol::call::{FolderShow, FolderSurvey};
+use agent_protocol::survey::Survey;
 use agent_protocol::volume::{Folder, PathRequest};
 use server_api::event::Kind;
 use server_api::storage::{Storage, StorageList, StorageRequest};
@@ -8,15 +11,23 @@ use uuid::Uuid;
 
 use super::host::QUESTION;
 use super::{Begun, Cloud, CloudError, Order, find, finish, host, names, of_host};
+use crate::agents::evidence;
 use crate::store::{self, Connection, Id, now_ms};
+
+/// How long an agent has to measure a folder.
+const MEASURING: Duration = Duration::from_secs(20);
 
 find!(find: storage, Storage, Storage);
 
 impl Cloud {
     /// All storages, as they were when they were looked at last.
     pub async fn storages(&self) -> Result<StorageList, CloudError> {
-        let storages = store::storage::all(&mut *self.store.read().await?).await?;
-        Ok(StorageList { storages: storages.into_iter().map(encode).collect() })
+        let mut db = self.store.read().await?;
+        let mut storages = Vec::new();
+        for storage in store::storage::all(&mut db).await? {
+            storages.push(encode(&mut db, storage).await?);
+        }
+        Ok(StorageList { storages })
     }
 
     /// One storage. It is looked at again, unless its host does not answer.
@@ -25,8 +36,33 @@ impl Cloud {
         if let Err(error) = self.look_at(&storage).await {
             tracing::info!("storage `{}` is shown as it was: {error}", storage.name);
         }
+        self.shown(storage.id).await
+    }
+
+    async fn shown(&self, id: Id) -> Result<Storage, CloudError> {
         let mut db = self.store.read().await?;
-        Ok(encode(find(&mut db, &storage.id.to_string()).await?))
+        let storage = find(&mut db, &id.to_string()).await?;
+        encode(&mut db, storage).await
+    }
+
+    /// Measures what a storage is worth for disks, which takes seconds.
+    pub async fn check_storage(&self, storage: &str) -> Result<Storage, CloudError> {
+        let storage = find(&mut *self.store.read().await?, storage).await?;
+        let host = store::host::by_id(&mut *self.store.read().await?, storage.host_id).await?;
+        let gone = || CloudError::NotFound { kind: Kind::Host, name: storage.host_id.to_string() };
+        let measured = self.measure(&host.ok_or_else(gone)?, storage.path).await;
+        let noted = measured.as_ref().map(Clone::clone).map_err(ToString::to_string);
+        let mut db = self.store.write().await?;
+        store::storage::surveyed(&mut db, storage.id, noted).await?;
+        db.commit().await?;
+        measured?;
+        self.shown(storage.id).await
+    }
+
+    async fn measure(&self, host: &store::host::Host, path: String) -> Result<Survey, CloudError> {
+        let agent = self.agents.of(host).map_err(of_host(&host.name))?;
+        let survey = agent.call::<FolderSurvey>(Uuid::new_v4(), PathRequest { path }, MEASURING).await;
+        survey.map_err(of_host(&host.name))
     }
 
     /// Adds a storage, once its folder was looked at.
@@ -51,6 +87,8 @@ impl Cloud {
         for part in ["images", "volumes"] {
             self.folder(&host, format!("{}/{part}", request.path)).await?;
         }
+        // A folder that cannot be measured is one all the same.
+        let measured = self.measure(&host, request.path.clone()).await.map_err(|error| error.to_string());
         let mut db = match self.begin(order).await? {
             Begun::Answered(reply) => return Ok(reply),
             Begun::Fresh(db) => db,
@@ -67,6 +105,9 @@ impl Cloud {
             available_bytes: folder.available_bytes.cast_signed(),
             seen_ms: now,
             created_ms: now,
+            survey: None,
+            surveyed_ms: None,
+            survey_failure: None,
         };
         if store::storage::by_name(&mut db, &storage.name).await?.is_some() {
             return Err(CloudError::NameTaken { kind: Kind::Storage, name: storage.name });
@@ -77,7 +118,9 @@ impl Cloud {
             return Err(CloudError::conflict(message, "choose another folder"));
         }
         store::storage::insert(&mut db, &storage).await?;
-        let storage = encode(storage);
+        store::storage::surveyed(&mut db, storage.id, measured).await?;
+        let stored = store::storage::by_id(&mut db, storage.id).await?.unwrap_or(storage);
+        let storage = encode(&mut db, stored).await?;
         finish(db, order, &storage).await?;
         Ok(storage)
     }
@@ -142,8 +185,12 @@ pub(super) async fn only(db: &mut Connection) -> Result<store::storage::Storage,
     }
 }
 
-fn encode(storage: store::storage::Storage) -> Storage {
-    Storage {
+async fn encode(db: &mut Connection, storage: store::storage::Storage) -> Result<Storage, CloudError> {
+    let check = storage.survey().map(|(survey, at_ms)| evidence::check(survey, at_ms));
+    Ok(Storage {
+        cache: store::cache::set(db, storage.id).await?,
+        check,
+        check_failure: storage.survey_failure,
         id: storage.id.0,
         name: storage.name,
         host: storage.host_id.0,
@@ -154,5 +201,5 @@ fn encode(storage: store::storage::Storage) -> Storage {
         available_bytes: storage.available_bytes.cast_unsigned(),
         seen_at_ms: storage.seen_ms,
         created_at_ms: storage.created_ms,
-    }
+    })
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_protocol::call::VmConsole;
-use agent_protocol::vm::ConsoleRequest;
+use agent_protocol::vm::{ConsoleRequest, VmRequest};
 use server_api::event::Kind;
 use server_api::host::LinkState;
 use server_api::task::{Action, Task};
 use server_api::vm::{
-    AttachRequest, CacheChoice, ConsoleReply, DiskBus, InsertRequest, Nic, Vm, VmCdrom, VmDisk, VmList,
+    AttachRequest, ConsoleReply, DiskBus, InsertRequest, Nic, Vm, VmCdrom, VmDisk, VmList, VmMigration,
     VmState, VmTask,
 };
 use server_api::volume::Phase;
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::host::QUESTION;
 use super::{Begun, Cloud, CloudError, Order, Plan, find, free, image, of_host, volume};
-use crate::agents::words;
-use crate::cache;
+use crate::agents::{evidence, words};
+use crate::cache::{self, Modes};
 use crate::setting::VM_SHUTDOWN_PATIENCE;
 use crate::store::{self, Connection, Id, Write};
 use crate::task::step::Step;
@@ -58,7 +58,7 @@ impl Button {
     }
 
     /// `patience` is how long a guest has for it, `cache` how disks are to be opened.
-    fn step(self, vm: Id, patience: Duration, cache: CacheChoice, may_be_off: bool) -> Step {
+    fn step(self, vm: Id, patience: Duration, cache: Modes, may_be_off: bool) -> Step {
         let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         match self {
             Self::Start => Step::StartVm { vm, cache },
@@ -109,7 +109,8 @@ impl Cloud {
         }
         present(&mut db, &vm).await?;
         let patience = VM_SHUTDOWN_PATIENCE.value(&mut db).await?;
-        let cache = cache::requested(&mut db).await?;
+        let disks = store::volume::of_vm(&mut db, vm.id).await?;
+        let cache = cache::requested(&mut db, vm.id, &disks).await?;
         // The guest may have turned it off in the last moment: that is what was waited for.
         let step = button.step(vm.id, patience, cache, ended.is_some());
         let plan = plan(button.action(), vm.id, vm.name, vec![step]);
@@ -174,7 +175,7 @@ impl Cloud {
             return Err(CloudError::invalid(message, "choose one in a storage of that host"));
         }
         let bus = request.bus.unwrap_or(DiskBus::Virtio);
-        let cache = cache::requested(&mut db).await?;
+        let cache = cache::requested(&mut db, vm.id, [&volume]).await?;
         let step = Step::AttachVolume { vm: vm.id, volume: volume.id, bus, cache };
         let mut plan = plan(Action::VmAttachVolume, vm.id, vm.name, vec![step]);
         plan.holds.push((Kind::Volume, volume.id, volume.name));
@@ -251,6 +252,22 @@ impl Cloud {
         self.plan(db, order, plan).await
     }
 
+    /// Whether a virtual machine may migrate as its disks are open, and why not.
+    pub async fn migration(&self, vm: &str) -> Result<VmMigration, CloudError> {
+        let mut db = self.store.read().await?;
+        let vm = find(&mut db, vm).await?;
+        let gone = || CloudError::NotFound { kind: Kind::Host, name: vm.host_name.clone() };
+        let host = store::host::by_id(&mut db, vm.host_id).await?.ok_or_else(gone)?;
+        drop(db);
+        let agent = self.agents.of(&host).map_err(of_host(&host.name))?;
+        let judged = agent.call::<agent_protocol::call::VmMigration>(
+            Uuid::new_v4(),
+            VmRequest { vm: vm.id.0 },
+            QUESTION,
+        );
+        Ok(evidence::migration(judged.await.map_err(of_host(&host.name))?))
+    }
+
     /// What a guest wrote to its first serial line.
     pub async fn console(&self, vm: &str, offset: u64, limit: u64) -> Result<ConsoleReply, CloudError> {
         let mut db = self.store.read().await?;
@@ -310,11 +327,19 @@ pub(super) fn check_media(image: &store::image::Image, host: Id) -> Result<(), C
     Ok(())
 }
 
-/// A virtual machine as the public sees it.
-async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> {
-    let seen = vm.observed();
+/// What a virtual machine does, as far as is known.
+pub(super) async fn state(db: &mut Connection, vm: &store::vm::Vm) -> Result<VmState, CloudError> {
+    Ok(stands(db, vm, vm.observed().as_ref()).await?.0)
+}
+
+/// The same, with why it is unknown or missing. `seen` is what its host said of it last.
+async fn stands(
+    db: &mut Connection,
+    vm: &store::vm::Vm,
+    seen: Option<&agent_protocol::vm::VmState>,
+) -> Result<(VmState, Option<String>), CloudError> {
     let host = store::host::by_id(db, vm.host_id).await?;
-    let (state, reason) = match (&seen, host.map(|host| (host.link.0, host.link_reason))) {
+    Ok(match (seen, host.map(|host| (host.link.0, host.link_reason))) {
         (_, Some((LinkState::Disconnected, why))) => {
             let why = why.unwrap_or_default();
             (VmState::Unknown, Some(format!("its host `{}` does not answer: {why}", vm.host_name)))
@@ -324,18 +349,25 @@ async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> 
             (VmState::Missing, Some(format!("its host `{}` does not have it", vm.host_name)))
         }
         (None, _) => (VmState::Unknown, None),
-    };
-    let now = cache::requested(db).await?;
+    })
+}
+
+/// A virtual machine as the public sees it.
+async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> {
+    let seen = vm.observed();
+    let (state, reason) = stands(db, &vm, seen.as_ref()).await?;
+    let drives = cache::of_drives(db, vm.id).await?;
     let mut disks = Vec::new();
     for volume in store::volume::of_vm(db, vm.id).await? {
         let disk = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
+        let now = cache::levels(db, volume.id, volume.storage_id, Some(vm.id)).await?.resolve();
         disks.push(VmDisk {
             volume: volume.id.0,
             volume_name: volume.name,
             target: disk.map(|disk| disk.target.clone()),
             bus: volume.bus.map_or(DiskBus::Virtio, |bus| bus.0),
             size_bytes: volume.size_bytes.map(i64::cast_unsigned),
-            cache: disk.map(|disk| words::effective(&disk.cache, now)),
+            cache: disk.map(|disk| evidence::effective(disk.cache.clone(), now)),
         });
     }
     let mut cdroms = Vec::new();
@@ -347,7 +379,7 @@ async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> 
             drive,
             image: cdrom.image_id.map(|id| id.0),
             image_name: cdrom.image_name,
-            cache: media.map(|media| words::effective(&media.cache, now)),
+            cache: media.map(|media| evidence::effective(media.cache.clone(), drives)),
         });
     }
     let nics = store::vm::nics(db, vm.id).await?;
@@ -369,6 +401,7 @@ async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> 
         accel: vm.accel.0,
         effective_accel: seen.as_ref().map(|seen| words::accel(seen.accel)),
         guest: vm.guest.0,
+        cache: store::cache::set(db, vm.id).await?,
         disks,
         cdroms,
         nics: nics

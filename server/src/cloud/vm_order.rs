@@ -8,7 +8,7 @@ use server_api::vm::{
     AccelChoice, BootDevice, DiskBus, DiskRequest, Firmware, Guest, Machine, NicModel, NicRequest, VmRequest,
 };
 
-use super::volume::{Wish, design};
+use super::volume::{SECTOR_BYTES, Wish, design};
 use super::{Begun, Cloud, CloudError, Order, image, names, vm};
 use crate::cache;
 use crate::store::vm::{NewVm, Nic};
@@ -44,6 +44,10 @@ impl Cloud {
             volume.vm_id = Some(id);
             volume.position = i64::try_from(number).ok();
             volume.bus = Some(Word(disk.bus.unwrap_or(DiskBus::Virtio)));
+            if number == 0 {
+                // Firmware boots from no others.
+                volume.sector_bytes = Some(SECTOR_BYTES);
+            }
             volumes.push(volume);
         }
         let host_id = volumes[0].host_id;
@@ -91,8 +95,8 @@ impl Cloud {
             steps.push(Step::CreateVolume { volume: volume.id });
             holds.push((Kind::Volume, volume.id, volume.name.clone()));
         }
-        let cache = cache::requested(&mut db).await?;
-        steps.push(Step::DefineVm { vm: id, cache });
+        let cache = cache::requested(&mut db, id, &volumes).await?;
+        steps.push(Step::DefineVm { vm: id, cache: cache.clone() });
         if request.start {
             steps.push(Step::StartVm { vm: id, cache });
         }

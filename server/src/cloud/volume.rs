@@ -12,6 +12,9 @@ use crate::task::step::Step;
 
 find!(find: volume, Volume, Volume);
 
+/// The sector that guests see unless they are shown another, in bytes.
+pub(super) const SECTOR_BYTES: i64 = 512;
+
 /// A volume that is to be made, before it has a name.
 pub(super) struct Wish<'a> {
     pub image: Option<&'a str>,
@@ -22,13 +25,19 @@ pub(super) struct Wish<'a> {
 impl Cloud {
     /// All volumes.
     pub async fn volumes(&self) -> Result<VolumeList, CloudError> {
-        let volumes = store::volume::all(&mut *self.store.read().await?).await?;
-        Ok(VolumeList { volumes: volumes.into_iter().map(encode).collect() })
+        let mut db = self.store.read().await?;
+        let mut volumes = Vec::new();
+        for volume in store::volume::all(&mut db).await? {
+            volumes.push(encode(&mut db, volume).await?);
+        }
+        Ok(VolumeList { volumes })
     }
 
     /// One volume.
     pub async fn volume(&self, volume: &str) -> Result<Volume, CloudError> {
-        Ok(encode(find(&mut *self.store.read().await?, volume).await?))
+        let mut db = self.store.read().await?;
+        let volume = find(&mut db, volume).await?;
+        encode(&mut db, volume).await
     }
 
     /// Makes a volume that is a disk of nobody yet.
@@ -171,6 +180,8 @@ pub(super) async fn design(
         vm_name: None,
         position: None,
         bus: None,
+        // What lies on an image was made for the sectors that all images have.
+        sector_bytes: wish.image.is_some().then_some(SECTOR_BYTES),
         created_ms: now_ms(),
     })
 }
@@ -186,8 +197,10 @@ pub(super) async fn usable(db: &mut Connection, volume: &str) -> Result<store::v
     Err(CloudError::conflict(message, "delete it and make another"))
 }
 
-fn encode(volume: store::volume::Volume) -> Volume {
-    Volume {
+async fn encode(db: &mut Connection, volume: store::volume::Volume) -> Result<Volume, CloudError> {
+    Ok(Volume {
+        sector_bytes: volume.sector_bytes(),
+        cache: store::cache::set(db, volume.id).await?,
         id: volume.id.0,
         name: volume.name,
         storage: volume.storage_id.0,
@@ -202,5 +215,5 @@ fn encode(volume: store::volume::Volume) -> Volume {
         allocated_bytes: volume.allocated_bytes.map(i64::cast_unsigned),
         phase: volume.phase.0,
         created_at_ms: volume.created_ms,
-    }
+    })
 }

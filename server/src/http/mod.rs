@@ -3,6 +3,7 @@
 
 mod about;
 mod audit;
+mod cache;
 mod command;
 mod dashboard;
 mod event;
@@ -53,11 +54,15 @@ fn api() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(host::create_token))
         .routes(routes!(storage::list, storage::create))
         .routes(routes!(storage::show, storage::delete))
+        .routes(routes!(storage::check))
+        .routes(routes!(cache::of_storage, cache::set_storage, cache::clear_storage))
         .routes(routes!(image::list, image::create))
         .routes(routes!(image::show, image::delete))
         .routes(routes!(volume::list, volume::create))
         .routes(routes!(volume::show, volume::delete))
         .routes(routes!(volume::resize))
+        .routes(routes!(cache::explain, cache::set_volume, cache::clear_volume))
+        .routes(routes!(cache::dry_run))
         .routes(routes!(vm::list, vm::create))
         .routes(routes!(vm::show, vm::delete))
         .routes(routes!(vm::start))
@@ -71,6 +76,8 @@ fn api() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(vm::detach))
         .routes(routes!(vm::insert, vm::eject))
         .routes(routes!(vm::console))
+        .routes(routes!(vm::migration))
+        .routes(routes!(cache::of_vm, cache::set_vm, cache::clear_vm))
         .routes(routes!(task::list))
         .routes(routes!(task::show))
         .routes(routes!(task::cancel))

@@ -30,7 +30,7 @@ pub async fn set_several(
     State(server): State<Arc<Server>>,
     Command { order, body }: Command<SettingsChange>,
 ) -> Result<Json<SettingsChanged>, Problem> {
-    Ok(Json(server.cloud.set_several(&order, &body.values).await?))
+    Ok(Json(server.cloud.set_several(&order, &body.values, body.accepts_loss).await?))
 }
 
 /// One setting.
@@ -54,7 +54,7 @@ pub async fn set(
     Path(key): Path<String>,
     Command { order, body }: Command<SettingChange>,
 ) -> Result<Json<Setting>, Problem> {
-    Ok(Json(server.cloud.set(&order, &key, Some(&body.value)).await?))
+    Ok(Json(server.cloud.set(&order, &key, Some(&body.value), body.accepts_loss).await?))
 }
 
 /// Gives a setting its default again.
@@ -67,7 +67,7 @@ pub async fn reset(
     Path(key): Path<String>,
     Command { order, .. }: Command<Empty>,
 ) -> Result<Json<Setting>, Problem> {
-    Ok(Json(server.cloud.set(&order, &key, None).await?))
+    Ok(Json(server.cloud.set(&order, &key, None, false).await?))
 }
 
 /// What was changed about a setting, by whom and when.

@@ -45,6 +45,19 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(server.cloud.create_storage(&order, body).await?)))
 }
 
+/// Measures what a storage is worth for disks. It takes seconds, and leaves nothing in it.
+#[utoipa::path(post, path = "/api/v1/storages/{storage}/check", tag = "storages",
+    params(("storage" = String, Path)), responses(
+    (status = 200, body = Storage), (status = "default", body = ErrorReply)
+))]
+pub async fn check(
+    State(server): State<Arc<Server>>,
+    Path(storage): Path<String>,
+    _: Command<Empty>,
+) -> Result<Json<Storage>, Problem> {
+    Ok(Json(server.cloud.check_storage(&storage).await?))
+}
+
 /// Removes a storage in which nothing lies. Its folder stays.
 #[utoipa::path(delete, path = "/api/v1/storages/{storage}", tag = "storages",
     params(("storage" = String, Path)), responses(

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use server_api::error::ErrorReply;
 use server_api::task::Task;
-use server_api::vm::{AttachRequest, ConsoleReply, InsertRequest, Vm, VmList, VmRequest};
+use server_api::vm::{AttachRequest, ConsoleReply, InsertRequest, Vm, VmList, VmMigration, VmRequest};
 use utoipa::IntoParams;
 
 use super::command::{Accepted, Command, Empty, accepted};
@@ -240,4 +240,16 @@ pub async fn console(
 ) -> Result<Json<ConsoleReply>, Problem> {
     let Query(stretch) = stretch?;
     Ok(Json(server.cloud.console(&vm, stretch.offset, stretch.limit).await?))
+}
+
+/// Whether it may migrate as its disks are open, and why not.
+#[utoipa::path(get, path = "/api/v1/vms/{vm}/migration", tag = "vms", params(("vm" = String, Path)), responses(
+    (status = 200, body = VmMigration), (status = "default", body = ErrorReply)
+))]
+pub async fn migration(
+    State(server): State<Arc<Server>>,
+    _: Session,
+    Path(vm): Path<String>,
+) -> Result<Json<VmMigration>, Problem> {
+    Ok(Json(server.cloud.migration(&vm).await?))
 }

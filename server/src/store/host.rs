@@ -158,6 +158,9 @@ pub async fn all_on(db: &mut Connection, id: Id) -> Result<Vec<(Kind, Id, String
 
 /// Forgets all that lies on one, whatever refers to it.
 pub async fn forget_all_on(db: &mut Write, id: Id) -> Result<()> {
+    for (_, subject, _) in all_on(db, id).await? {
+        super::cache::forget(db, subject).await?;
+    }
     for statement in [
         "DELETE FROM nics WHERE vm_id IN (SELECT id FROM vms WHERE host_id = $1)",
         "DELETE FROM cdroms WHERE vm_id IN (SELECT id FROM vms WHERE host_id = $1)",

@@ -21,6 +21,7 @@ migrations! {
     1 "0001_resources",
     2 "0002_join_again",
     3 "0003_audit",
+    4 "0004_cache_modes",
 }
 
 /// The newest migration that this server knows.

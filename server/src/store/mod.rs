@@ -7,6 +7,7 @@
 
 pub mod api_token;
 pub mod audit;
+pub mod cache;
 mod error;
 pub mod host;
 pub mod image;

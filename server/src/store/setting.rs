@@ -25,6 +25,20 @@ pub async fn value(db: &mut Connection, key: &str) -> Result<Option<String>> {
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
+/// Whether whoever set `key` accepts what its value costs.
+pub async fn accepts_loss(db: &mut Connection, key: &str) -> Result<bool> {
+    let statement = "SELECT accepts_loss FROM settings WHERE setting_key = $1";
+    let row = sqlx::query(statement).bind(key).fetch_optional(db).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(false))
+}
+
+/// Notes that somebody accepts what the value of `key` costs, or does not any more.
+pub async fn accept_loss(db: &mut Write, key: &str, accepts: bool) -> Result<()> {
+    let statement = "UPDATE settings SET accepts_loss = $2 WHERE setting_key = $1";
+    sqlx::query(statement).bind(key).bind(accepts).execute(&mut **db).await?;
+    Ok(())
+}
+
 /// Changes of `key`, the newest first.
 pub async fn changes(db: &mut Connection, key: &str) -> Result<Vec<Change>> {
     let statement = "SELECT at_ms, who, from_value, to_value FROM setting_changes

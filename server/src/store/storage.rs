@@ -1,9 +1,10 @@
 //! Storages.
 
+use agent_protocol::survey::Survey;
 use agent_protocol::volume::Folder;
 use server_api::event::Kind;
 
-use super::{Connection, Id, Result, Write, named, now_ms};
+use super::{Connection, Document, Id, Result, Write, named, now_ms};
 
 /// A storage, with the name of its host.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -28,6 +29,20 @@ pub struct Storage {
     pub seen_ms: i64,
     /// When it was added.
     pub created_ms: i64,
+    /// What the agent said when it measured it last, as JSON.
+    pub survey: Option<String>,
+    /// When that was.
+    pub surveyed_ms: Option<i64>,
+    /// Why it could not the last time.
+    pub survey_failure: Option<String>,
+}
+
+impl Storage {
+    /// What it is worth for disks, unless another version wrote that down.
+    #[must_use]
+    pub fn survey(&self) -> Option<(Survey, i64)> {
+        Some((serde_json::from_str(self.survey.as_deref()?).ok()?, self.surveyed_ms?))
+    }
 }
 
 named!(
@@ -82,9 +97,28 @@ pub async fn seen(db: &mut Write, id: Id, folder: &Folder) -> Result<()> {
     Ok(())
 }
 
+/// Notes what it is worth for disks, or why that could not be measured.
+pub async fn surveyed(db: &mut Write, id: Id, measured: std::result::Result<Survey, String>) -> Result<()> {
+    match measured {
+        Ok(survey) => {
+            let statement =
+                "UPDATE storages SET survey = $2, surveyed_ms = $3, survey_failure = NULL WHERE id = $1";
+            let query = sqlx::query(statement).bind(id).bind(Document(survey)).bind(now_ms());
+            query.execute(&mut **db).await?;
+        }
+        Err(failure) => {
+            let statement = "UPDATE storages SET survey_failure = $2 WHERE id = $1";
+            sqlx::query(statement).bind(id).bind(failure).execute(&mut **db).await?;
+        }
+    }
+    db.changed(Kind::Storage, id);
+    Ok(())
+}
+
 /// Removes one. Fails, too, if something lies in it.
 pub async fn delete(db: &mut Write, id: Id) -> Result<()> {
     sqlx::query("DELETE FROM storages WHERE id = $1").bind(id).execute(&mut **db).await?;
+    super::cache::forget(db, id).await?;
     db.changed(Kind::Storage, id);
     Ok(())
 }

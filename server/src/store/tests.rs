@@ -72,6 +72,9 @@ async fn names_are_taken_once_and_what_is_referred_to_stays() {
     let twin = host::Host::new(Id::new(), "node1", "127.0.0.1:7071", false);
     assert!(host::insert(&mut write, &twin).await.unwrap_err().is_taken());
     let storage = storage::Storage {
+        survey: None,
+        surveyed_ms: None,
+        survey_failure: None,
         id: Id::new(),
         name: "default".into(),
         host_id: host.id,

@@ -202,6 +202,7 @@ pub async fn load(db: &mut Write, id: Id, drive: u8, image: Option<Id>) -> Resul
 
 /// Removes one with its network cards and CD-ROM drives. Its volumes become disks of nobody.
 pub async fn delete(db: &mut Write, id: Id) -> Result<()> {
+    super::cache::forget(db, id).await?;
     for statement in [
         "UPDATE volumes SET vm_id = NULL, position = NULL, bus = NULL WHERE vm_id = $1",
         "DELETE FROM nics WHERE vm_id = $1",

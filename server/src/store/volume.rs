@@ -41,8 +41,18 @@ pub struct Volume {
     pub position: Option<i64>,
     /// How the guest sees it.
     pub bus: Option<Word<DiskBus>>,
+    /// The sector that guests know of it; none while no guest has had it.
+    pub sector_bytes: Option<i64>,
     /// When it was asked for.
     pub created_ms: i64,
+}
+
+impl Volume {
+    /// The sector that guests know of it.
+    #[must_use]
+    pub fn sector_bytes(&self) -> Option<u32> {
+        self.sector_bytes.and_then(|bytes| u32::try_from(bytes).ok())
+    }
 }
 
 named!(
@@ -68,8 +78,9 @@ pub async fn of_vm(db: &mut Connection, vm: Id) -> Result<Vec<Volume>> {
 pub async fn insert(db: &mut Write, volume: &Volume) -> Result<()> {
     sqlx::query(
         "INSERT INTO volumes
-         (id, name, storage_id, image_id, path, format, size_bytes, phase, vm_id, position, bus, created_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         (id, name, storage_id, image_id, path, format, size_bytes, phase, vm_id, position, bus, created_ms,
+          sector_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(volume.id)
     .bind(&volume.name)
@@ -83,6 +94,7 @@ pub async fn insert(db: &mut Write, volume: &Volume) -> Result<()> {
     .bind(volume.position)
     .bind(volume.bus)
     .bind(volume.created_ms)
+    .bind(volume.sector_bytes)
     .execute(&mut **db)
     .await?;
     db.changed(Kind::Volume, volume.id);
@@ -98,6 +110,14 @@ pub async fn made(db: &mut Write, id: Id, size_bytes: u64, allocated_bytes: u64)
         .bind(Word(Phase::Ready))
         .execute(&mut **db)
         .await?;
+    db.changed(Kind::Volume, id);
+    Ok(())
+}
+
+/// Notes the sector that a guest sees of it, unless one is noted.
+pub async fn shown(db: &mut Write, id: Id, bytes: u32) -> Result<()> {
+    let statement = "UPDATE volumes SET sector_bytes = $2 WHERE id = $1 AND sector_bytes IS NULL";
+    sqlx::query(statement).bind(id).bind(i64::from(bytes)).execute(&mut **db).await?;
     db.changed(Kind::Volume, id);
     Ok(())
 }
@@ -137,6 +157,7 @@ pub async fn detach(db: &mut Write, id: Id) -> Result<()> {
 
 /// Removes one.
 pub async fn delete(db: &mut Write, id: Id) -> Result<()> {
+    super::cache::forget(db, id).await?;
     sqlx::query("DELETE FROM volumes WHERE id = $1").bind(id).execute(&mut **db).await?;
     db.changed(Kind::Volume, id);
     Ok(())

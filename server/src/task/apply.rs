@@ -8,7 +8,7 @@ use server_api::volume::Phase;
 use super::perform::Answer;
 use super::step::Step;
 use crate::agents::words;
-use crate::store::{self, StoreError, Write};
+use crate::store::{self, Id, StoreError, Write};
 
 /// Notes what the answer to a step changes.
 ///
@@ -43,6 +43,12 @@ pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), S
         | Step::ResetVm { .. }
         | Step::SuspendVm { .. }
         | Step::ResumeVm { .. } => {}
+    }
+    // From the first time on that a guest has a volume, it keeps the sector that the guest sees.
+    if let (Step::DefineVm { .. } | Step::AttachVolume { .. }, Answer::Vm(state)) = (step, answer) {
+        for disk in &state.disks {
+            store::volume::shown(db, Id(disk.volume), disk.cache.sector_bytes).await?;
+        }
     }
     // One that was just defined is known by what was said of it until its agent is asked.
     if let (Step::DefineVm { vm, .. }, Answer::Vm(state)) = (step, answer) {

@@ -1,26 +1,19 @@
 //! A virtual machine, and how its disks are to be opened, as its agent is told of it: made from what is stored.
 
-use agent_protocol::cache::Sector;
 use agent_protocol::vm::{CachePlan, CdromDrive, Disk, DiskCache, Interface, Vm};
-use server_api::vm::{CacheChoice, DiskBus};
+use server_api::vm::DiskBus;
 
-use crate::agents::words;
+use crate::agents::{evidence, words};
+use crate::cache::{Asked, Modes};
 use crate::store::{self, Connection, Id, StoreError};
 
-/// The sector that guests see.
-const SECTOR_BYTES: u32 = 512;
-
 /// The whole machine. None if a disk of it has no place, which is never written.
-pub async fn vm(
-    db: &mut Connection,
-    row: &store::vm::Vm,
-    cache: CacheChoice,
-) -> Result<Option<Vm>, StoreError> {
+pub async fn vm(db: &mut Connection, row: &store::vm::Vm, cache: &Modes) -> Result<Option<Vm>, StoreError> {
     let volumes = store::volume::of_vm(db, row.id).await?;
     let disks: Option<Vec<_>> =
-        volumes.iter().map(|volume| Some(self::disk(volume, volume.bus?.0, cache))).collect();
+        volumes.iter().map(|volume| Some(self::disk(volume, volume.bus?.0, cache.of(volume.id)))).collect();
     let Some(disks) = disks else { return Ok(None) };
-    let choice = words::request(cache);
+    let choice = evidence::request(cache.drives());
     let drive = |drive: store::vm::Cdrom| CdromDrive { cache: choice, media: drive.image_path };
     let cdroms = store::vm::cdroms(db, row.id).await?;
     let nics = store::vm::nics(db, row.id).await?;
@@ -44,22 +37,23 @@ pub async fn vm(
 }
 
 /// A disk.
-pub fn disk(volume: &store::volume::Volume, bus: DiskBus, cache: CacheChoice) -> Disk {
+pub fn disk(volume: &store::volume::Volume, bus: DiskBus, asked: Asked) -> Disk {
     Disk {
         volume: volume.id.0,
         path: volume.path.clone(),
         format: words::format_to_agent(volume.format.0),
         bus: words::bus(bus),
-        cache: words::request(cache),
-        sector: Sector::Fixed { bytes: SECTOR_BYTES },
+        cache: evidence::request(asked),
+        sector: evidence::sector(volume.sector_bytes()),
     }
 }
 
 /// What is asked of all disks of a virtual machine when it is turned on, also of those that an earlier choice made. The
 /// task holds it: nobody adds a disk or takes one before it ends.
-pub async fn plan(db: &mut Connection, vm: Id, cache: CacheChoice) -> Result<CachePlan, StoreError> {
-    let cache = words::request(cache);
+pub async fn plan(db: &mut Connection, vm: Id, cache: &Modes) -> Result<CachePlan, StoreError> {
     let volumes = store::volume::of_vm(db, vm).await?;
-    let disks = volumes.iter().map(|volume| DiskCache { volume: volume.id.0, cache }).collect();
-    Ok(CachePlan { disks, cdroms: cache })
+    let disks = volumes.iter();
+    let disks =
+        disks.map(|volume| DiskCache { volume: volume.id.0, cache: evidence::request(cache.of(volume.id)) });
+    Ok(CachePlan { disks: disks.collect(), cdroms: evidence::request(cache.drives()) })
 }

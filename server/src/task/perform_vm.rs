@@ -24,7 +24,7 @@ pub async fn perform(
     reach: &Reach,
 ) -> Result<Answer, StepError> {
     let uuid = row.id.0;
-    let state = match *step {
+    let state = match step {
         Step::DefineVm { cache, .. } => {
             let vm = define::vm(&mut db, &row, cache).await?.ok_or(StepError::Gone)?;
             drop(db);
@@ -38,18 +38,18 @@ pub async fn perform(
         Step::RebootVm { patience_ms, cache, .. } => {
             let cache = define::plan(&mut db, row.id, cache).await?;
             drop(db);
-            reach.call::<VmReboot>(RebootRequest { vm: uuid, patience_ms, cache }).await
+            reach.call::<VmReboot>(RebootRequest { vm: uuid, patience_ms: *patience_ms, cache }).await
         }
         Step::AttachVolume { volume, bus, cache, .. } => {
-            let volume = store::volume::by_id(&mut db, volume).await?.ok_or(StepError::Gone)?;
+            let volume = store::volume::by_id(&mut db, *volume).await?.ok_or(StepError::Gone)?;
             drop(db);
-            let disk = define::disk(&volume, bus, cache);
+            let disk = define::disk(&volume, *bus, cache.of(volume.id));
             reach.call::<VmAttachDisk>(AttachRequest { vm: uuid, disk }).await
         }
         Step::InsertMedia { drive, image, .. } => {
-            let image = store::image::by_id(&mut db, image).await?.ok_or(StepError::Gone)?;
+            let image = store::image::by_id(&mut db, *image).await?.ok_or(StepError::Gone)?;
             drop(db);
-            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive, media: image.path }).await
+            reach.call::<VmInsertMedia>(InsertRequest { vm: uuid, drive: *drive, media: image.path }).await
         }
         Step::ShutdownVm { .. }
         | Step::DestroyVm { .. }

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent_protocol::envelope::FailureCode;
+use server_api::cache::CacheLevel;
 use server_api::error::{ErrorCode, ErrorReply};
 use server_api::event::Kind;
 use server_api::host::LinkState;
 use server_api::task::{StepState, TaskState};
+use server_api::vm::CacheChoice;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::perform::{self, Answer, Asked, StepError};
 use super::{apply, undo};
-use crate::cache;
+use crate::cache::{self, Modes, Place};
 use crate::cloud::Cloud;
 use crate::setting::TASK_AGENT_PATIENCE;
 use crate::store::task::{self, TaskStep};
@@ -335,14 +337,47 @@ async fn advise(
     if reply.code != ErrorCode::DirectIo {
         return Ok(());
     }
-    let now = cache::requested(&mut *cloud.store.read().await?).await?;
-    let asked = step.and_then(|step| step.step.0.cache()).unwrap_or(now);
-    let advice = cache::advice(asked, now, &cache::again(task.action.0, &task.subject_name));
+    let mut db = cloud.store.read().await?;
+    let modes = step.and_then(|step| step.step.0.cache());
+    let (asked, now) = blamed(&mut db, modes, task.subject_id).await?;
+    let advice = cache::advice(asked, &now, &cache::again(task.action.0, &task.subject_name));
     reply.next = Some(match reply.next.take() {
         Some(hosts) => format!("{hosts}; or {advice}"),
         None => advice,
     });
     Ok(())
+}
+
+/// What was asked of the disk that was refused, as far as it can be told, and what is set for it now: one of those that were
+/// asked for with O_DIRECT in as many words, if there is one, or else the first.
+async fn blamed(
+    db: &mut store::Connection,
+    modes: Option<&Modes>,
+    vm: Id,
+) -> Result<(CacheChoice, Place), StoreError> {
+    let direct = |asked: cache::Asked| matches!(asked.mode, CacheChoice::None | CacheChoice::Directsync);
+    let named = || modes.iter().flat_map(|modes| modes.volumes());
+    let asked = |volume: &Id| modes.is_some_and(|modes| direct(modes.of(*volume)));
+    let Some(id) = named().find(asked).or_else(|| named().next()) else {
+        let now = cache::of_drives(db, vm).await?;
+        let row = store::vm::by_id(db, vm).await?;
+        let name = row.map(|row| row.name).unwrap_or_default();
+        return Ok((modes.map_or(now.mode, |modes| modes.drives().mode), Place { asked: now, name }));
+    };
+    let asked = modes.map_or(CacheChoice::default(), |modes| modes.of(id).mode);
+    let Some(volume) = store::volume::by_id(db, id).await? else {
+        let now = cache::of_drives(db, vm).await?;
+        return Ok((asked, Place { asked: now, name: String::new() }));
+    };
+    let row = store::vm::by_id(db, vm).await?;
+    let now = cache::levels(db, volume.id, volume.storage_id, Some(vm)).await?.resolve();
+    let name = match now.level {
+        CacheLevel::Volume => volume.name,
+        CacheLevel::Vm => row.map(|row| row.name).unwrap_or_default(),
+        CacheLevel::Storage => volume.storage_name,
+        CacheLevel::Global => String::new(),
+    };
+    Ok((asked, Place { asked: now, name }))
 }
 
 fn cancelled_reply() -> ErrorReply {

@@ -3,10 +3,10 @@
 //! read by later versions: words are added, never changed.
 
 use serde::{Deserialize, Serialize};
-use server_api::vm::{CacheChoice, DiskBus};
+use server_api::vm::DiskBus;
 use server_api::volume::Phase;
 
-use crate::cache::unsaid;
+use crate::cache::Modes;
 use crate::store::Id;
 
 /// A step.
@@ -38,15 +38,15 @@ pub enum Step {
     DefineVm {
         vm: Id,
         /// How its disks are to be opened: settled once, as in all steps.
-        #[serde(default = "unsaid")]
-        cache: CacheChoice,
+        #[serde(default = "Modes::unsaid")]
+        cache: Modes,
     },
     /// Turn it on.
     StartVm {
         vm: Id,
         /// How its disks are to be opened.
-        #[serde(default = "unsaid")]
-        cache: CacheChoice,
+        #[serde(default = "Modes::unsaid")]
+        cache: Modes,
     },
     /// Press its power button and wait until it is off.
     ShutdownVm {
@@ -69,8 +69,8 @@ pub enum Step {
         #[serde(default = "patience_ms")]
         patience_ms: u64,
         /// How its disks are to be opened when it is turned on again.
-        #[serde(default = "unsaid")]
-        cache: CacheChoice,
+        #[serde(default = "Modes::unsaid")]
+        cache: Modes,
     },
     /// Press its reset button.
     ResetVm { vm: Id },
@@ -91,8 +91,8 @@ pub enum Step {
         volume: Id,
         bus: DiskBus,
         /// How it is to be opened.
-        #[serde(default = "unsaid")]
-        cache: CacheChoice,
+        #[serde(default = "Modes::unsaid")]
+        cache: Modes,
     },
     /// Take a volume from it.
     DetachVolume { vm: Id, volume: Id },
@@ -146,8 +146,8 @@ impl Step {
 
     /// How it asks for disks to be opened, if it says.
     #[must_use]
-    pub fn cache(&self) -> Option<CacheChoice> {
-        match *self {
+    pub fn cache(&self) -> Option<&Modes> {
+        match self {
             Self::DefineVm { cache, .. }
             | Self::StartVm { cache, .. }
             | Self::RebootVm { cache, .. }
@@ -189,14 +189,14 @@ mod tests {
     #[test]
     fn steps_of_release_0_9_ask_for_what_that_asked_for() {
         let id = Id(uuid::Uuid::nil());
-        let (vm, volume, cache) = (id, id, CacheChoice::None);
+        let (vm, volume, cache) = (id, id, Modes::unsaid());
         let (bus, patience_ms) = (DiskBus::Scsi, 5000);
         for (stored, step) in [
-            (r#"{"step":"define_vm","vm":"ID"}"#, Step::DefineVm { vm, cache }),
-            (r#"{"step":"start_vm","vm":"ID"}"#, Step::StartVm { vm, cache }),
+            (r#"{"step":"define_vm","vm":"ID"}"#, Step::DefineVm { vm, cache: cache.clone() }),
+            (r#"{"step":"start_vm","vm":"ID"}"#, Step::StartVm { vm, cache: cache.clone() }),
             (
                 r#"{"step":"reboot_vm","vm":"ID","patience_ms":5000}"#,
-                Step::RebootVm { vm, patience_ms, cache },
+                Step::RebootVm { vm, patience_ms, cache: cache.clone() },
             ),
             (
                 r#"{"step":"attach_volume","vm":"ID","volume":"ID","bus":"scsi"}"#,

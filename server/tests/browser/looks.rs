@@ -94,8 +94,12 @@ fn every_page_fits_in_light_and_dark_on_a_desk_and_on_a_phone() {
         tab.see("#page [data-state]", "running").await;
         tab.see("#tasks-now", "No task is running").await;
         let vm = tab.ask("GET", "vms/web", Value::Null).await;
+        let volume = format!("volume/{}", vm["disks"][0]["volume"].as_str().unwrap());
         let vm = format!("vm/{}", vm["id"].as_str().unwrap());
-        let pages = PAGES.into_iter().chain([(vm.as_str(), "web")]);
+        let storage = tab.ask("GET", "storages/disks", Value::Null).await;
+        let storage = format!("storage/{}", storage["id"].as_str().unwrap());
+        let ones = [(vm.as_str(), "web"), (volume.as_str(), "web-root"), (storage.as_str(), "disks")];
+        let pages = PAGES.into_iter().chain(ones);
 
         for (dress, scheme, width) in
             [("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 390)]

@@ -77,6 +77,7 @@ fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
         tab.click("#page", "Insert an image").await;
         tab.click("dialog", "Insert").await;
         tab.see("#page", "Drive 0: tools").await;
+        tab.until("nothing works on it", "!document.querySelector('#page .notice.busy')").await;
 
         tab.click("#page", "Shut down").await;
         tab.see("#page [data-state]", "off").await;

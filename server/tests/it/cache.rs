@@ -16,7 +16,10 @@ use crate::vms::small;
 const KEY: &str = "/api/v1/config/vm.cacheMode";
 
 async fn set(scene: &Scene, value: &str) {
-    let answer = scene.running.ask(&scene.token, Method::PUT, KEY, &json!({"value": value})).await;
+    let answer = scene
+        .running
+        .ask(&scene.token, Method::PUT, KEY, &json!({"value": value, "accepts_loss": true}))
+        .await;
     assert_eq!(answer.status.as_u16(), 200, "{:?}", answer.body);
 }
 

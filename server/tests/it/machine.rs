@@ -98,7 +98,8 @@ pub fn defined(vm: Vm) -> VmState {
 pub fn reopen(vm: &mut VmState, plan: &CachePlan) -> Outcome<()> {
     for planned in &plan.disks {
         let disk = vm.disks.iter_mut().find(|disk| disk.volume == planned.volume);
-        disk.ok_or(FailureCode::NotFound)?.cache = cache(planned.cache);
+        let disk = disk.ok_or(FailureCode::NotFound)?;
+        disk.cache = EffectiveCache { sector_bytes: disk.cache.sector_bytes, ..cache(planned.cache) };
     }
     for drive in &mut vm.cdroms {
         drive.cache = mode(plan.cdroms);

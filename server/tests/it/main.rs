@@ -11,6 +11,7 @@ mod data;
 mod health;
 mod host;
 mod joining;
+mod levels;
 mod login;
 mod machine;
 mod openapi;

@@ -202,7 +202,8 @@ async fn old_spellings_are_understood_and_never_shown() {
     assert_eq!(first["takes_effect"], expected);
 
     for (old, word) in [("2", "writeback"), ("0", "none"), ("1", "writethrough"), ("unsafe", "unsafe")] {
-        let (status, set) = ask(Method::PUT, OLD, json!({"value": old})).await;
+        let (status, set) =
+            ask(Method::PUT, OLD, json!({"value": old, "accepts_loss": old == "unsafe"})).await;
         assert_eq!((status, &set["key"], &set["value"]), (200, &json!("vm.cacheMode"), &json!(word)));
     }
     for wrong in ["3", "-1", "Writeback", ""] {

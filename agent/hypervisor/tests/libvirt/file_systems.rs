@@ -5,11 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use agent_hypervisor::cache::{CachePlan, evidence};
 use agent_hypervisor::libvirt::{Libvirt, Options};
 use agent_hypervisor::lifecycle::{Action, Start};
-use agent_hypervisor::spec::{CacheChoice, CacheMode, Format};
+use agent_hypervisor::spec::{CacheChoice, CacheMode, Disk, Format, Sector};
 use agent_hypervisor::storage::{Backing, VolumeSpec};
+use agent_hypervisor::survey::{Flush, Verdict, findings};
 use agent_hypervisor::{Attempt, Domains, Kind as ErrorKind, Storage};
+use uuid::Uuid;
 use xtask_testbed::guest::Kind;
 use xtask_testbed::libvirt::Inside;
 use xtask_testbed::loopdisk::{LoopDisk, Mounted, lacks, lacks_loops, mount};
@@ -159,6 +162,10 @@ fn a_guest_starts_and_writes_on_every_kind_of_file_system() {
             said(&libvirt, vm.uuid, "GUEST-UP").await;
             let before = std::fs::read(&path).unwrap();
             tell(b'w', b'W');
+            measured(&libvirt, name, &folder, *answer).await;
+            if *answer == Answer::Larger {
+                large_sectors_are_shown(&libvirt, vm.uuid, &folder).await;
+            }
             // Whatever goes past the page cache of a large block is the guest's when it is off.
             remove(&libvirt, &started).await;
             assert!(std::fs::read(&path).unwrap() != before, "{name}: nothing was written");
@@ -179,6 +186,37 @@ fn a_guest_starts_and_writes_on_every_kind_of_file_system() {
             assert_eq!(left, [] as [&str; 0], "{name}");
         }
     });
+}
+
+/// The folder is worth what its disks found, and leaves nothing there.
+async fn measured(libvirt: &Libvirt, name: &str, folder: &Path, answer: Answer) {
+    let survey = libvirt.survey(folder).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let found = findings(&survey);
+    for finding in &found {
+        println!("{name}: {:?}: {:?}: {}", finding.subject, finding.verdict, finding.evidence);
+    }
+    let direct = matches!(answer, Answer::Direct);
+    assert_eq!(found[0].verdict == Verdict::Good, direct, "{name}: {found:?}");
+    let larger = matches!(survey.layer.answer, evidence::Answer::Larger { bytes: 4096 });
+    assert_eq!(larger, answer == Answer::Larger, "{name}: {survey:?}");
+    assert!(matches!(survey.flush, Flush::Sampled(_)), "{name}: {survey:?}");
+}
+
+/// A blank disk that no guest has had has the blocks below as its sectors, and keeps them.
+async fn large_sectors_are_shown(libvirt: &Libvirt, vm: Uuid, folder: &Path) {
+    let path = folder.join("blank");
+    let blank =
+        VolumeSpec { path: path.clone(), format: Format::Raw, size_bytes: Some(1 << 20), backing: None };
+    libvirt.create_volume(&blank, Attempt::First).await.unwrap();
+    let free = Disk { sector: Sector::Free, ..disk(&path, CacheChoice::Auto) };
+    let attached = libvirt.attach_disk(vm, &free, Attempt::First).await.unwrap();
+    let cache = &attached.disks[1].cache;
+    holds(cache, CacheChoice::Auto, CacheMode::None, &path);
+    assert_eq!((cache.sector_bytes, cache.weakest), (Some(4096), Some(0)), "{}", cache.reason);
+    let auto = CacheChoice::Auto.into();
+    let plan = CachePlan { disks: vec![(free.id, auto)], cdroms: auto };
+    let settled = libvirt.settle_cache(vm, &plan, Attempt::First).await.unwrap();
+    assert_eq!(settled.disks[1].cache.sector_bytes, Some(4096));
 }
 
 /// What O_DIRECT is worth is found out where no file of our own can be written, too.

@@ -30,11 +30,16 @@ async fn a_machine_is_made_shown_turned_off_and_removed() {
     assert_eq!(scene.run(&["vm", "show", id, "--output", "json"]).await.json()["name"], "web");
     let text = scene.run(&["vm", "show", "web"]).await.ok();
     assert!(text.contains("volume_name:"), "{text}");
-    let cache: Vec<_> =
-        text.lines().skip_while(|line| line.trim() != "cache:").skip(1).take(4).map(str::trim).collect();
-    assert_eq!(cache[..2], ["direct:    true", "mode:      none"], "{text}");
-    assert!(cache[2].starts_with("reason:    `vm.cacheMode` is `none`; "), "{text}");
-    assert_eq!(cache[3], "requested: none", "{text}");
+    let said = |field: &str| {
+        let line = text.lines().map(str::trim).find(|line| line.starts_with(field));
+        line.map(|line| line[field.len()..].trim().to_owned()).unwrap_or_default()
+    };
+    assert_eq!(
+        ["direct:", "mode:", "requested:", "set_at:"].map(said),
+        ["true", "none", "none", "global"],
+        "{text}"
+    );
+    assert!(said("reason:").starts_with("`vm.cacheMode` is `none`; "), "{text}");
 
     scene.run(&["vm", "shutdown", "web", "--wait"]).await.ok();
     assert_eq!(scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["state"], "shutoff");
@@ -45,6 +50,62 @@ async fn a_machine_is_made_shown_turned_off_and_removed() {
     assert_eq!(scene.run(&["volume", "list", "--output", "json"]).await.json(), json!({"volumes": []}));
     let tasks = scene.run(&["task", "list"]).await.ok();
     assert!(tasks.lines().count() == 5 && !tasks.contains("failed"), "{tasks}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_mode_is_tried_set_explained_and_cleared() {
+    let scene = Scene::ready().await;
+    scene.run(&["vm", "create", "web", "--image", "debian", "--start", "--wait"]).await.ok();
+    let text = scene.run(&["volume", "explain", "web-root"]).await.ok();
+    for line in [
+        "volume     `web-root`, a disk of `web`, which is running",
+        "requested  auto, set for everything",
+        "           global `vm.cacheMode`: auto, which counts",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{text}");
+    }
+    assert!(
+        text.contains("in force   none: `vm.cacheMode` is `auto`; ") && text.contains("found now  `"),
+        "{text}"
+    );
+    let what_if = scene.run(&["volume", "explain", "web-root", "--if", "writeback", "--at", "vm"]).await.ok();
+    assert!(
+        what_if.ends_with("1 running virtual machine can change live; nothing was changed\n"),
+        "{what_if}"
+    );
+    let tried = scene.run(&["config", "set", "vm.cacheMode", "directsync", "--dry-run"]).await.ok();
+    assert!(tried.contains("1 running virtual machine keeps its mode until a restart"), "{tried}");
+    assert_eq!(scene.run(&["config", "set", "task.retention", "8d", "--dry-run"]).await.code, Some(1));
+
+    let refused = scene.run(&["storage", "cache", "set", "default", "unsafe"]).await;
+    assert_eq!((refused.code, refused.out.as_str()), (Some(8), ""));
+    assert!(
+        refused.err.contains("a crash of the host loses") && refused.err.contains("--accept-loss"),
+        "{refused:?}"
+    );
+    let set = scene.run(&["storage", "cache", "set", "default", "unsafe", "--accept-loss"]).await.ok();
+    assert_eq!(set, "storage `default`: unsafe (a crash of the host loses what is on the disks)\n");
+    scene.run(&["vm", "cache", "set", "web", "none"]).await.ok();
+    scene.run(&["volume", "cache", "set", "web-root", "writeback"]).await.ok();
+    assert_eq!(
+        scene.run(&["volume", "cache", "show", "web-root"]).await.ok(),
+        "volume `web-root`: writeback\n"
+    );
+    scene.run(&["vm", "reboot", "web", "--wait"]).await.ok();
+    let cache = &scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["disks"][0]["cache"];
+    assert_eq!((&cache["mode"], &cache["set_at"]), (&json!("writeback"), &json!("volume")));
+    let cleared = scene.run(&["volume", "cache", "clear", "web-root"]).await.ok();
+    assert_eq!(cleared, "volume `web-root`: nothing is set\n");
+    let history = scene.run(&["volume", "cache", "history", "web-root", "--output", "json"]).await.json();
+    assert_eq!((&history[0]["from"], &history[1]["to"]), (&json!("writeback"), &json!("writeback")));
+
+    let check = scene.run(&["storage", "check", "default"]).await.ok();
+    assert!(check.contains("64 times, median 1.0 ms") && check.contains("direct_io"), "{check}");
+    let migration = scene.run(&["vm", "migration", "web"]).await.ok();
+    assert!(
+        migration.contains("lies on this host alone") && migration.ends_with("it may not migrate\n"),
+        "{migration}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,7 @@ export function card(setting) {
       "Takes ", el("span", { class: "allowed" }, prose(setting.allowed)), `. The type is ${word(setting.type)}. The value is `,
       el("code", { class: "now" }, setting.value), "; the default is ", el("code", { class: "default" }, setting.default),
       ". A change takes effect ", prose(setting.takes_effect), "."),
-    refusals.has(key) ? el("div", { role: "alert" }, notice(refusals.get(key))) : null,
+    refusals.has(key) ? el("div", { role: "alert" }, notice(refusals.get(key).problem), accept(setting)) : null,
     el("details", { on: { toggle: (event) => opened(setting, event.target.open) } },
       el("summary", {}, "History"), history(key)));
   node.onsubmit = (event) => {
@@ -74,16 +74,23 @@ export function card(setting) {
   return node;
 }
 
-async function change({ key }, value) {
+/** The way on where a value costs something that somebody has to accept. */
+function accept(setting) {
+  const { problem, value } = refusals.get(setting.key);
+  if (problem.code !== "loss_not_accepted") return null;
+  return el("div", { class: "buttons" }, button(`Accept the loss and set ${value}`, () => change(setting, value, true)));
+}
+
+async function change({ key }, value, accepts_loss = false) {
   refusals.delete(key);
   try {
     const path = `/api/v1/config/${encodeURIComponent(key)}`;
     if (value === null) await ask("DELETE", path);
-    else await ask("PUT", path, { value });
+    else await ask("PUT", path, accepts_loss ? { value, accepts_loss } : { value });
     say(value === null ? `${key} has its default again.` : `${key} is ${value}.`);
     await load("setting");
   } catch (error) {
-    refusals.set(key, asProblem(error));
+    refusals.set(key, { problem: asProblem(error), value });
     redraw();
   }
 }

@@ -1,7 +1,7 @@
 // Storages: folders of hosts in which images and volumes lie.
 
 import { ask } from "../api.js";
-import { button, el, table } from "../dom.js";
+import { button, el, link, table } from "../dom.js";
 import { askFor, field, notice, select, text } from "../forms.js";
 import { failure, list, put } from "../live.js";
 import { bytes, moment } from "../text.js";
@@ -13,7 +13,7 @@ export function view() {
   const rows = (list("storage") ?? []).map((storage) => ({
     key: storage.id,
     cells: [
-      storage.name,
+      link(`#/storage/${storage.id}`, storage.name),
       storage.host_name,
       el("code", {}, storage.path),
       storage.file_system,

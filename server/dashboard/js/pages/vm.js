@@ -2,7 +2,8 @@
 
 import { ask, choices } from "../api.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
-import { askFor, field, notice, select } from "../forms.js";
+import { askFor, attempt, dialog, field, notice, select } from "../forms.js";
+import { changeMode, setMode, unsafe } from "../cache.js";
 import { failure, find, list, put } from "../live.js";
 import { action, bytes, choice, fieldName, fieldValue, moment, sentence, stateWord, tone, word } from "../text.js";
 import { newestTask, power, press, remove } from "../vm-actions.js";
@@ -91,7 +92,7 @@ function cache(cache) {
   if (!cache) return el("span", { class: "muted" }, "not known yet");
   const direct = cache.direct == null ? null : cache.direct ? "O_DIRECT" : "no O_DIRECT";
   return el("div", { class: "cache" },
-    el("strong", { class: "mode" }, cache.mode), direct ? el("small", {}, direct) : null,
+    el("strong", { class: "mode" }, cache.mode), unsafe(cache.mode), direct ? el("small", {}, direct) : null,
     cache.requested !== cache.mode ? el("small", {}, "asked for: ", el("span", { class: "requested" }, cache.requested)) : null,
     el("p", { class: "reason" }, prose(sentence(cache.reason))));
 }
@@ -104,7 +105,7 @@ function disks(vm) {
       key: disk.volume,
       cells: [
         el("code", {}, disk.target ?? "–"),
-        el("span", {}, disk.volume_name, el("small", {}, el("code", {}, disk.path ?? volume?.path ?? ""))),
+        el("span", {}, link(`#/volume/${disk.volume}`, disk.volume_name), el("small", {}, el("code", {}, disk.path ?? volume?.path ?? ""))),
         disk.size_bytes == null ? null : bytes(disk.size_bytes),
         word(disk.bus),
         cache(disk.cache),
@@ -113,9 +114,27 @@ function disks(vm) {
     };
   });
   const node = section("Disks", table("Disks", ["Target", "Volume", "Size", "Bus", "Effective cache mode", "Actions"], rows, "It has no disk."),
-    el("div", { class: "buttons" }, button("Attach a volume", () => attach(vm), { cannot: vm.task ? "A task works on it." : null })));
+    el("p", { class: "hint" }, "Cache mode of all its disks: ", setMode(vm.cache)),
+    el("div", { class: "buttons" }, button("Attach a volume", () => attach(vm), { cannot: vm.task ? "A task works on it." : null }),
+      button("Change the cache mode", () => changeMode("vm", vm)), button("May it migrate?", () => judge(vm))));
   node.classList.add("wide");
   return node;
+}
+
+/** Says whether it may migrate, and what is in the way. */
+async function judge(vm) {
+  const judged = await attempt(() => ask("GET", `/api/v1/vms/${vm.id}/migration`));
+  if (!judged) return;
+  const rows = judged.disks.map((disk) => ({
+    key: disk.target,
+    cells: [el("code", {}, disk.target), disk.mode, word(disk.reach), disk.safe ? badge("safe", "good") : badge("in the way", "bad"),
+      el("span", {}, prose(sentence(disk.reason)), disk.remedy ? el("small", {}, prose(sentence(disk.remedy))) : null)],
+  }));
+  dialog(`Migration of ${vm.name}`, (close) => [
+    el("p", {}, judged.may ? "It may migrate as it is." : "It may not migrate as it is."),
+    table("Disks", ["Disk", "Mode", "Lies", "Verdict", "Why"], rows, "It has no disk."),
+    el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", on: { click: close } }, "Close")),
+  ]);
 }
 
 async function attach(vm) {

@@ -18,7 +18,7 @@ export function view() {
     return {
       key: volume.id,
       cells: [
-        el("span", {}, volume.name, el("small", { class: "path" }, el("code", {}, volume.path))),
+        el("span", {}, link(`#/volume/${volume.id}`, volume.name), el("small", { class: "path" }, el("code", {}, volume.path))),
         badge(stateWord(volume.phase), tone(volume.phase)),
         el("span", {}, volume.size_bytes == null ? "–" : bytes(volume.size_bytes),
           el("small", {}, word(volume.format), volume.allocated_bytes == null ? "" : `, ${bytes(volume.allocated_bytes)} taken`)),

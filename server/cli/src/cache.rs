@@ -1,0 +1,208 @@
+//! Cache modes: set for storages, virtual machines and volumes, tried before they are, and explained.
+
+use std::fmt::Write;
+
+use server_api::cache::{
+    Attempted, CacheChanged, CacheDryRun, CacheExplanation, CacheImpact, CacheImpactDisk, CacheLayer,
+    CacheLevel, CacheLevelSet, CacheSet, CacheSettings,
+};
+use server_api::vm::{CacheChoice, CacheMode};
+
+use crate::ask::part;
+use crate::cli::{CacheCommand, Common, Output};
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::show::{self, Column};
+
+const HISTORY: &[Column<CacheChanged>] = &[
+    ("WHO", |change| change.who.clone()),
+    ("FROM", |change| spell(change.from)),
+    ("TO", |change| spell(change.to)),
+    ("AT", |change| show::moment(change.at_ms)),
+];
+
+const IMPACT: &[Column<CacheImpactDisk>] = &[
+    ("VM", |disk| disk.vm_name.clone().unwrap_or_default()),
+    ("VOLUME", |disk| disk.volume_name.clone()),
+    ("OUTCOME", |disk| disk.outcome.to_string()),
+    ("FROM", |disk| disk.from.map(|mode| mode.to_string()).unwrap_or_default()),
+    ("TO", |disk| disk.to.map(|mode| mode.to_string()).unwrap_or_default()),
+    ("WHY", |disk| disk.reason.clone()),
+];
+
+fn spell(mode: Option<CacheChoice>) -> String {
+    mode.map_or_else(|| "-".to_owned(), |mode| mode.to_string())
+}
+
+/// What is set for a storage, a virtual machine or a volume; `plural` is its place in the API.
+pub fn run(common: &Common, level: CacheLevel, plural: &str, command: CacheCommand) -> Result<(), Failure> {
+    let client = Client::new(common)?;
+    let at = |name: &str| Ok::<_, Failure>(format!("/api/v1/{plural}/{}/cache", part(name)?));
+    let read = |name: &str| match level {
+        // Of a volume all is explained, its own mode among it.
+        CacheLevel::Volume => client.get::<CacheExplanation>(&at(name)?).map(|told| own(level, told)),
+        CacheLevel::Vm | CacheLevel::Storage | CacheLevel::Global => client.get(&at(name)?),
+    };
+    let settings: CacheSettings = match command {
+        CacheCommand::Show { name } => read(&name)?,
+        CacheCommand::History { name } => {
+            let settings = read(&name)?;
+            return show::list(common, &settings.changes, &settings.changes, HISTORY);
+        }
+        CacheCommand::Set { name, mode, accept_loss, dry_run } => {
+            let set = CacheSet { mode, accepts_loss: accept_loss };
+            if dry_run {
+                return try_out(&client, common, level, Some(name), Some(set));
+            }
+            client.put(&at(&name)?, &set)?
+        }
+        CacheCommand::Clear { name, dry_run } => {
+            if dry_run {
+                return try_out(&client, common, level, Some(name), None);
+            }
+            client.delete(&at(&name)?)?
+        }
+    };
+    match common.output {
+        Output::Json => show::record(common, &settings),
+        Output::Table => {
+            let set = settings.set.map_or_else(|| "nothing is set".to_owned(), label);
+            show::line(&format!("{} `{}`: {set}", settings.level, settings.name))
+        }
+    }
+}
+
+fn own(level: CacheLevel, told: CacheExplanation) -> CacheSettings {
+    let set = told.levels.iter().find(|one| one.level == level).and_then(|one| one.set);
+    CacheSettings { level, id: told.volume, name: told.volume_name, set, changes: told.changes }
+}
+
+/// What would come of setting a mode, or of clearing it.
+pub fn try_out(
+    client: &Client,
+    common: &Common,
+    level: CacheLevel,
+    name: Option<String>,
+    set: Option<CacheSet>,
+) -> Result<(), Failure> {
+    let request = CacheDryRun { level, name, set };
+    let impact: CacheImpact = client.post("/api/v1/cache/dry-run", &request)?;
+    show::list(common, &impact, &impact.disks, IMPACT)?;
+    match common.output {
+        Output::Table => show::line(&format!("{}; nothing was changed", impact.summary)),
+        Output::Json => Ok(()),
+    }
+}
+
+/// In which mode a volume is opened, and why; with what would come of another mode at a level.
+pub fn explain(
+    common: &Common,
+    volume: &str,
+    wanted: Option<CacheChoice>,
+    at: CacheLevel,
+) -> Result<(), Failure> {
+    let client = Client::new(common)?;
+    let told: CacheExplanation = client.get(&format!("/api/v1/volumes/{}/cache", part(volume)?))?;
+    if let Some(mode) = wanted {
+        let name = match at {
+            CacheLevel::Global => None,
+            CacheLevel::Volume | CacheLevel::Vm | CacheLevel::Storage => {
+                let place = told.levels.iter().find(|one| one.level == at);
+                Some(place.map(|one| one.name.clone()).ok_or_else(|| {
+                    Failure::Usage(format!("volume `{volume}` has no {at}; name another level by --at"))
+                })?)
+            }
+        };
+        let set = CacheSet { mode, accepts_loss: true };
+        return try_out(&client, common, at, name, Some(set));
+    }
+    match common.output {
+        Output::Json => show::record(common, &told),
+        Output::Table => show::line(&text(&told).trim_end()),
+    }
+}
+
+/// A mode, and what it costs where it costs something.
+fn label(set: CacheSet) -> String {
+    match set.mode {
+        CacheChoice::Unsafe => "unsafe (a crash of the host loses what is on the disks)".to_owned(),
+        mode => mode.to_string(),
+    }
+}
+
+fn text(told: &CacheExplanation) -> String {
+    let mut text = String::new();
+    // Nothing refuses what is written to a text.
+    let mut say = |head: &str, line: String| {
+        let _ = writeln!(text, "{head:<11}{line}");
+    };
+    let of = match (&told.vm_name, told.vm_state) {
+        (Some(vm), Some(state)) => format!(", a disk of `{vm}`, which is {state}"),
+        (Some(vm), None) => format!(", a disk of `{vm}`"),
+        (None, _) => ", a disk of nobody".to_owned(),
+    };
+    say("volume", format!("`{}`{of}", told.volume_name));
+    let place = match told.set_at {
+        CacheLevel::Global => "everything",
+        CacheLevel::Storage => "the storage",
+        CacheLevel::Vm => "the virtual machine",
+        CacheLevel::Volume => "the volume",
+    };
+    say("requested", format!("{}, set for {place}", label(told.requested)));
+    for CacheLevelSet { level, name, set, counts } in &told.levels {
+        let set = spell(set.map(|set| set.mode));
+        say("", format!("{level} `{name}`: {set}{}", if *counts { ", which counts" } else { "" }));
+    }
+    if let Some(effective) = &told.effective {
+        say("in force", format!("{}: {}", effective.mode, effective.reason));
+        if effective.mode == CacheMode::Unsafe {
+            say("", "a crash of the host loses what is on this disk".to_owned());
+        }
+        effective.warnings.iter().for_each(|warning| say("beware", warning.clone()));
+        effective.evidence.iter().for_each(|found| say("found then", layer(found)));
+    }
+    let now = &told.now;
+    match (now.mode, now.refused) {
+        (Some(mode), _) => say("now", format!("{mode}: {}", now.reason)),
+        (None, true) => say("now", format!("refused: {}", now.reason)),
+        (None, false) => say("now", format!("not known: {}", now.reason)),
+    }
+    now.warnings.iter().for_each(|warning| say("beware", warning.clone()));
+    now.evidence.iter().for_each(|found| say("found now", layer(found)));
+    if let Some(bytes) = told.sector_bytes {
+        say("sectors", format!("{bytes} bytes, as its guest knows it"));
+    }
+    text
+}
+
+/// What was found at one file.
+fn layer(found: &CacheLayer) -> String {
+    let statx = found.statx.map_or_else(
+        || "statx silent".to_owned(),
+        |told| format!("statx: memory {}, offset {}", told.memory_bytes, told.offset_bytes),
+    );
+    let block = found.block_bytes.map(|bytes| format!(", blocks of {bytes} bytes")).unwrap_or_default();
+    format!(
+        "`{}`: {}{block}{} ({} on {} at `{}`; {statx}; open {}; by {}: 512 bytes {}, 4096 bytes {})",
+        found.path,
+        found.answer,
+        if found.weakest { ", which decides" } else { "" },
+        found.file_system,
+        found.device,
+        found.mount,
+        attempted(&found.open),
+        found.by,
+        attempted(&found.sector),
+        attempted(&found.page),
+    )
+}
+
+/// How an attempt went.
+pub fn attempted(tried: &Attempted) -> String {
+    match (tried.worked, tried.errno, &tried.message) {
+        (Some(true), ..) => "works".to_owned(),
+        (Some(false), Some(errno), Some(message)) => format!("{message} (errno {errno})"),
+        (Some(false), ..) => "fails".to_owned(),
+        (None, ..) => "not tried".to_owned(),
+    }
+}

@@ -1,0 +1,278 @@
+//! Cache modes: set and cleared for storages, virtual machines and volumes, explained, and tried before they are set.
+
+use std::collections::HashMap;
+
+use agent_protocol::cache::{JudgeRequest, Question};
+use agent_protocol::call::CacheJudge;
+use server_api::cache::{
+    CacheChanged, CacheDryRun, CacheExplanation, CacheImpact, CacheJudgement, CacheLevel, CacheLevelSet,
+    CacheSet, CacheSettings,
+};
+use server_api::event::Kind;
+use server_api::vm::{CacheChoice, DiskBus, VmState};
+use uuid::Uuid;
+
+use super::host::QUESTION;
+use super::{Begun, Cloud, CloudError, Order, finish, of_host, storage, vm, volume};
+use crate::agents::{evidence, words};
+use crate::cache::impact::{Disk, Told, impact};
+use crate::cache::{self, Asked};
+use crate::setting::VM_CACHE_MODE;
+use crate::store::{self, Connection, Id, Word, now_ms};
+
+/// Something that a mode can be set for.
+#[derive(Debug)]
+struct Subject {
+    level: CacheLevel,
+    id: Id,
+    name: String,
+}
+
+impl Cloud {
+    /// What is set for a storage, a virtual machine or a volume.
+    pub async fn cache_settings(&self, level: CacheLevel, name: &str) -> Result<CacheSettings, CloudError> {
+        let mut db = self.store.read().await?;
+        let subject = find(&mut db, level, Some(name)).await?;
+        show(&mut db, &subject).await
+    }
+
+    /// Sets a mode for one of them; `None` clears it.
+    pub async fn set_cache(
+        &self,
+        order: &Order,
+        level: CacheLevel,
+        name: &str,
+        set: Option<CacheSet>,
+    ) -> Result<CacheSettings, CloudError> {
+        if let Some(set) = set {
+            consent(set)?;
+        }
+        let mut db = match self.begin(order).await? {
+            Begun::Answered(reply) => return Ok(reply),
+            Begun::Fresh(db) => db,
+        };
+        let subject = find(&mut db, level, Some(name)).await?;
+        let before = store::cache::set(&mut db, subject.id).await?;
+        if before != set {
+            let noted = store::cache::Change {
+                at_ms: now_ms(),
+                who: order.who.clone(),
+                from_mode: before.map(|set| Word(set.mode)),
+                to_mode: set.map(|set| Word(set.mode)),
+            };
+            store::cache::change(&mut db, level, subject.id, set, &noted).await?;
+        }
+        let settings = show(&mut db, &subject).await?;
+        finish(db, order, &settings).await?;
+        Ok(settings)
+    }
+
+    /// In which mode a volume is opened, and why.
+    pub async fn explain_cache(&self, name: &str) -> Result<CacheExplanation, CloudError> {
+        let mut db = self.store.read().await?;
+        let volume = volume::find(&mut db, name).await?;
+        let levels = cache::levels(&mut db, volume.id, volume.storage_id, volume.vm_id).await?;
+        let asked = levels.resolve();
+        let vm = match volume.vm_id {
+            Some(id) => store::vm::by_id(&mut db, id).await?,
+            None => None,
+        };
+        let seen = vm.as_ref().and_then(store::vm::Vm::observed);
+        let disk = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
+        let effective = disk.map(|disk| evidence::effective(disk.cache.clone(), asked));
+        let vm_state = match &vm {
+            Some(vm) => Some(vm::state(&mut db, vm).await?),
+            None => None,
+        };
+        let changes = changes(&mut db, volume.id).await?;
+        drop(db);
+        let question = question(&volume, asked);
+        let now = self.judge(volume.host_id, vec![question]).await;
+        let now =
+            now.into_iter().next().unwrap_or_else(|| evidence::undecided("nothing was said".to_owned()));
+        let named = |level, name: Option<&str>| CacheLevelSet {
+            level,
+            name: name.unwrap_or(VM_CACHE_MODE.definition.key).to_owned(),
+            set: levels.at(level),
+            counts: level == asked.level,
+        };
+        let mut told = vec![named(CacheLevel::Volume, Some(&volume.name))];
+        told.extend(volume.vm_name.as_deref().map(|name| named(CacheLevel::Vm, Some(name))));
+        told.push(named(CacheLevel::Storage, Some(&volume.storage_name)));
+        told.push(named(CacheLevel::Global, None));
+        Ok(CacheExplanation {
+            volume: volume.id.0,
+            volume_name: volume.name,
+            vm: volume.vm_id.map(|id| id.0),
+            vm_name: volume.vm_name,
+            vm_state,
+            levels: told,
+            requested: asked.set(),
+            set_at: asked.level,
+            effective,
+            now,
+            sector_bytes: volume.sector_bytes.and_then(|bytes| u32::try_from(bytes).ok()),
+            changes,
+        })
+    }
+
+    /// What would come of setting a mode somewhere, or of clearing it. Nothing is changed.
+    pub async fn try_cache(&self, request: &CacheDryRun) -> Result<CacheImpact, CloudError> {
+        let CacheDryRun { level, name, set } = request;
+        let mut db = self.store.read().await?;
+        let subject = find(&mut db, *level, name.as_deref()).await?;
+        let default = CacheSet { mode: CacheChoice::default(), accepts_loss: false };
+        let mut about = Vec::new();
+        for volume in store::volume::all(&mut db).await? {
+            let concerned = match level {
+                CacheLevel::Volume => volume.id == subject.id,
+                CacheLevel::Vm => volume.vm_id == Some(subject.id),
+                CacheLevel::Storage => volume.storage_id == subject.id,
+                CacheLevel::Global => true,
+            };
+            if !concerned {
+                continue;
+            }
+            let levels = cache::levels(&mut db, volume.id, volume.storage_id, volume.vm_id).await?;
+            let (before, after) = (levels.resolve(), levels.with(*level, *set, default).resolve());
+            // What is set more specifically is not touched.
+            if before != after || after.level == *level {
+                about.push((volume, after));
+            }
+        }
+        let mut disks = Vec::with_capacity(about.len());
+        for (volume, _) in &about {
+            disks.push(now(&mut db, volume).await?);
+        }
+        drop(db);
+        for (disk, told) in disks.iter_mut().zip(self.told(about).await) {
+            disk.told = told;
+        }
+        Ok(impact(disks))
+    }
+
+    /// What hosts say would come of these, each host asked once.
+    async fn told(&self, about: Vec<(store::volume::Volume, Asked)>) -> Vec<Told> {
+        let mut hosts: HashMap<Id, Vec<(usize, Question)>> = HashMap::new();
+        for (at, (volume, asked)) in about.iter().enumerate() {
+            hosts.entry(volume.host_id).or_default().push((at, question(volume, *asked)));
+        }
+        let mut told: Vec<Told> =
+            about.iter().map(|_| Told::Unknown("nothing was said".to_owned())).collect();
+        for (host, questions) in hosts {
+            let (places, questions): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+            for (at, judged) in places.into_iter().zip(self.judge(host, questions).await) {
+                told[at] = match (judged.mode, judged.refused) {
+                    (Some(mode), _) => Told::Decided(mode, judged.reason),
+                    (None, true) => Told::Refused(judged.reason),
+                    (None, false) => Told::Unknown(judged.reason),
+                };
+            }
+        }
+        told
+    }
+
+    /// What a host says would come of disks; of each, that nothing is known, where it does not answer.
+    async fn judge(&self, host: Id, questions: Vec<Question>) -> Vec<CacheJudgement> {
+        let count = questions.len();
+        match self.ask_to_judge(host, questions).await {
+            Ok(judged) => judged,
+            Err(error) => (0..count).map(|_| evidence::undecided(error.to_string())).collect(),
+        }
+    }
+
+    async fn ask_to_judge(
+        &self,
+        host: Id,
+        questions: Vec<Question>,
+    ) -> Result<Vec<CacheJudgement>, CloudError> {
+        let found = store::host::by_id(&mut *self.store.read().await?, host).await?;
+        let host = found.ok_or_else(|| CloudError::NotFound { kind: Kind::Host, name: host.to_string() })?;
+        let agent = self.agents.of(&host).map_err(of_host(&host.name))?;
+        let reply = agent.call::<CacheJudge>(Uuid::new_v4(), JudgeRequest { questions }, QUESTION).await;
+        let judged = reply.map_err(of_host(&host.name))?.judgements;
+        Ok(judged.into_iter().map(evidence::judgement).collect())
+    }
+}
+
+/// Refuses a mode that may lose disks from whoever does not accept that.
+pub(super) fn consent(set: CacheSet) -> Result<(), CloudError> {
+    match set {
+        CacheSet { mode: CacheChoice::Unsafe, accepts_loss: false } => Err(CloudError::LossNotAccepted),
+        CacheSet { .. } => Ok(()),
+    }
+}
+
+async fn find(db: &mut Connection, level: CacheLevel, name: Option<&str>) -> Result<Subject, CloudError> {
+    let name = match (level, name) {
+        (CacheLevel::Global, None) => {
+            let name = VM_CACHE_MODE.definition.key.to_owned();
+            return Ok(Subject { level, id: Id(Uuid::nil()), name });
+        }
+        (CacheLevel::Global, Some(_)) => {
+            let message = "`global` is for everything, and nothing is named";
+            return Err(CloudError::invalid(message, "leave `name` out"));
+        }
+        (_, None) => {
+            let message = format!("a mode is to be set for a {level}, and none is named");
+            return Err(CloudError::invalid(message, "give its `name`"));
+        }
+        (_, Some(name)) => name,
+    };
+    let (id, name) = match level {
+        CacheLevel::Storage => storage::find(db, name).await.map(|found| (found.id, found.name))?,
+        CacheLevel::Vm => vm::find(db, name).await.map(|found| (found.id, found.name))?,
+        CacheLevel::Volume | CacheLevel::Global => {
+            volume::find(db, name).await.map(|found| (found.id, found.name))?
+        }
+    };
+    Ok(Subject { level, id, name })
+}
+
+async fn show(db: &mut Connection, subject: &Subject) -> Result<CacheSettings, CloudError> {
+    let set = store::cache::set(db, subject.id).await?;
+    let changes = changes(db, subject.id).await?;
+    let Subject { level, id, ref name } = *subject;
+    Ok(CacheSettings { level, id: id.0, name: name.clone(), set, changes })
+}
+
+async fn changes(db: &mut Connection, id: Id) -> Result<Vec<CacheChanged>, CloudError> {
+    let encode = |change: store::cache::Change| CacheChanged {
+        at_ms: change.at_ms,
+        who: change.who,
+        from: change.from_mode.map(|mode| mode.0),
+        to: change.to_mode.map(|mode| mode.0),
+    };
+    Ok(store::cache::changes(db, id).await?.into_iter().map(encode).collect())
+}
+
+/// What its host is asked about a volume.
+fn question(volume: &store::volume::Volume, asked: Asked) -> Question {
+    Question {
+        path: volume.path.clone(),
+        format: words::format_to_agent(volume.format.0),
+        bus: words::bus(volume.bus.map_or(DiskBus::Virtio, |bus| bus.0)),
+        cache: evidence::request(asked),
+        sector: evidence::sector(volume.sector_bytes.and_then(|bytes| u32::try_from(bytes).ok())),
+    }
+}
+
+/// A volume as it is open now.
+async fn now(db: &mut Connection, volume: &store::volume::Volume) -> Result<Disk, CloudError> {
+    let mut disk = Disk {
+        vm: None,
+        volume: volume.name.clone(),
+        mode: None,
+        native: false,
+        told: Told::Unknown(String::new()),
+    };
+    let Some(id) = volume.vm_id else { return Ok(disk) };
+    let Some(vm) = store::vm::by_id(db, id).await? else { return Ok(disk) };
+    let state: VmState = vm::state(db, &vm).await?;
+    let seen = vm.observed();
+    let open = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
+    disk.mode = open.map(|open| words::cache(open.cache.mode));
+    disk.native = open.is_some_and(|open| open.cache.io == Some(agent_protocol::cache::Io::Native));
+    disk.vm = Some((vm.name, state));
+    Ok(disk)
+}
