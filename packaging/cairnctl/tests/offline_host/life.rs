@@ -92,10 +92,45 @@ fn installs(host: &Host) -> String {
         let verified = host.run(["systemd-analyze", "verify", &format!("/etc/systemd/system/{unit}")]);
         assert_eq!(expect(&verified, 0, ""), "");
     }
+    // Measured when the units were written: what is more is a hole that somebody made.
+    for (unit, exposure) in UNITS.into_iter().zip(["16", "34"]) {
+        let bound = format!("--threshold={exposure}");
+        expect(&host.run(["systemd-analyze", "security", "--no-pager", &bound, unit]), 0, "");
+    }
+    only_documented_ports_listen(host);
+    no_secret_is_told(host, &host.says(["cat", "/var/lib/cairn/admin-password"]));
     assert_eq!(host.says(["stat", "--format=%a %U", "/var/lib/cairn/admin-password"]), "600 root");
     let password = host.says(["cat", "/var/lib/cairn/admin-password"]);
     assert!(password.len() >= 10 && !said.contains(&password));
     password
+}
+
+/// Those of the control contract, on all addresses, and nothing else.
+fn only_documented_ports_listen(host: &Host) {
+    let listening = host.says(["ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp"]);
+    let port = |line: &str| line.split_whitespace().nth(4)?.rsplit_once(':').map(|(_, port)| port.to_owned());
+    let mut ports: Vec<String> = listening.lines().filter_map(port).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, ["7070", "8443"], "{listening}");
+}
+
+/// Not in a log, not in the command line or environment of what runs, and in no file that others can read.
+fn no_secret_is_told(host: &Host, password: &str) {
+    let logs = host.says(["journalctl", "--boot", "--output=cat", "--quiet", "--no-pager"]);
+    assert!(logs.contains("serving on") && !logs.contains(password));
+    let told =
+        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n' | grep --count --fixed-strings";
+    let count = |words: &str| host.run(["sh", "-c", &format!("{told} {words}")]).stdout_text();
+    assert_ne!(count("cairn-server"), "0");
+    assert_eq!(count("--file=/var/lib/cairn/admin-password"), "0");
+    let find = |words: [&str; 2]| {
+        host.says(["find", "/etc/cairn/tls", "/var/lib/cairn", "-type", "f", words[0], words[1]])
+    };
+    assert_eq!(find(["-name", "*.key"]).lines().count(), 4);
+    let open = find(["-perm", "/077"]);
+    let public =
+        |file: &&str| file.ends_with(".pem") || file.ends_with("receipt.json") || file.contains("/archives/");
+    assert_eq!(open.lines().filter(|file| !public(file)).collect::<Vec<_>>(), [""; 0]);
 }
 
 /// The page and the API answer over TLS that the host's own authority vouches for, and the password lets one in.

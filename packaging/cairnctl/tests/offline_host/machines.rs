@@ -5,6 +5,7 @@ use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::{Invocation, MachineOptions};
 
 use crate::host::Host;
+use crate::pair;
 use crate::support::{run_file, testbed};
 
 impl Host {
@@ -64,6 +65,7 @@ fn from_the_file_to_a_virtual_machine() {
     assert_eq!(host.says(["find", "/srv/machines", "-type", "f"]), "");
     a_file_system_without_o_direct_is_used_through_the_page_cache(&host);
     assert_eq!(host.trouble(), "");
+    pair::a_second_host_joins_and_runs_a_machine(&host, &virt);
 }
 
 /// Nobody has to set anything for that: the host finds out, and says so.

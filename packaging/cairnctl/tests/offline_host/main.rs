@@ -8,6 +8,7 @@ mod https;
 mod life;
 mod machines;
 mod operated;
+mod pair;
 mod preflight;
 mod story;
 #[path = "../support/mod.rs"]
