@@ -166,10 +166,15 @@ impl Apt {
         {
             return Err(error);
         }
+        let all = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes));
+        let (code, remedy) = match all.iter().flat_map(|text| text.lines()).find(|line| lacks_room(line)) {
+            Some(line) => (Code::NoSpace, format!("{}; make room there", line.trim())),
+            None => (Code::Failed, "see to that".to_owned()),
+        };
         let sentence = format!(
-            "apt could not {what}: {said}; see to that, and run this again: it goes on where this ended"
+            "apt could not {what}: {said}; {remedy}, and run this again: it goes on where this ended"
         );
-        Err(Exit::error(Code::Failed, sentence))
+        Err(Exit::error(code, sentence))
     }
 
     fn apt_get(&self, words: &[&str]) -> Command {
@@ -200,6 +205,13 @@ fn run(mut command: Command) -> Result<Output> {
             format!("cannot run `{program}` ({error}); carried packages are for hosts that have it"),
         )
     })
+}
+
+/// Whether apt or dpkg says here that bytes or inodes ran out.
+fn lacks_room(line: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded", "enough free space in"]
+        .iter()
+        .any(|words| line.contains(words))
 }
 
 /// The lines that say what is wrong, or else the last ones.

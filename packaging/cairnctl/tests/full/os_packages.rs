@@ -1,9 +1,12 @@
 //! The packages that releases carry, all 200 of them, on a bare host, and the guest image, booted.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use packaging_archive::Archive;
-use xtask_testbed::{CloneOptions, Device, Invocation, Output, RootClone, Testbed};
+use xtask_testbed::{
+    CloneOptions, Device, Invocation, Listing, Machine, MachineOptions, Output, RootClone, Testbed,
+};
 
 /// The file that carries them.
 fn file() -> PathBuf {
@@ -19,36 +22,77 @@ fn expect(output: &Output, code: i32, sentence: &str) {
     assert!(said.contains(sentence), "{said}\ndoes not say: {sentence}");
 }
 
+/// What a package leaves where packages are kept track of, and users and caches that its removal does not touch.
+const OF_PACKAGES: [&str; 12] = [
+    "/etc/group",
+    "/etc/group-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/passwd",
+    "/etc/passwd-",
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/var/cache",
+    "/var/lib/apt",
+    "/var/lib/dpkg",
+    "/var/log",
+];
+
+/// What changes on a host that is left alone.
+const RESTLESS: [&str; 4] = ["/run", "/tmp", "/var/tmp", "/var/lib/systemd"];
+
 #[test]
 fn a_bare_host_gets_qemu_and_libvirt_from_the_file_alone() {
-    let file = file();
     let testbed = Testbed::from_env().expect("a prepared testbed");
-    let clone = RootClone::new(testbed.host(), CloneOptions::default()).unwrap();
-    clone.copy_in(file, "/root/cairn.run", 0o644).unwrap();
-    let room = clone.room(&[]).unwrap();
-    let run = |words: &[&str]| room.run(Invocation::new("sh").args(words.iter().copied())).unwrap();
-    assert!(!room.run(["sh", "-c", "command -v qemu-img"]).unwrap().success(), "the host is not bare");
-    expect(&run(&["/root/cairn.run", "packages", "--role", "agent", "--dry-run"]), 0, "qemu-system-x86 ");
-    expect(
-        &run(&["/root/cairn.run", "packages", "--role", "agent", "--yes"]),
-        0,
-        "the packages of debian-12 are installed",
-    );
+    let host = Machine::boot(testbed.host(), MachineOptions::default()).unwrap();
+    host.copy_in(file(), "/root/cairn.run", 0o644).unwrap();
+    let listing = || Listing::of(&host.path(), &[&OF_PACKAGES[..], &RESTLESS].concat()).unwrap();
+    let run = |words: &[&str]| {
+        let run = Invocation::new("sh").arg("/root/cairn.run").args(words.iter().copied());
+        host.run(run.limit(Duration::from_secs(900))).unwrap()
+    };
+    let says = |words: &[&str]| {
+        host.run(Invocation::new(words[0]).args(words[1..].iter().copied()))
+            .unwrap()
+            .checked()
+            .unwrap()
+            .stdout_text()
+    };
+    let bare = listing();
+    assert!(!host.run(["sh", "-c", "command -v qemu-img"]).unwrap().success(), "the host is not bare");
+
+    expect(&run(&["preflight"]), 0, "there is no `qemu-img`; the file brings it");
+    expect(&run(&["--dry-run"]), 0, "qemu-system-x86 ");
+    assert_eq!(bare.diff(&listing()), "");
+    expect(&run(&["--yes"]), 0, " packages of the operating system ... ok");
     for words in [
         ["qemu-system-x86_64", "--version"],
         ["qemu-img", "--version"],
         ["libvirtd", "--version"],
         ["nft", "--version"],
+        ["virsh", "version"],
     ] {
-        room.run(words).unwrap().checked().unwrap();
+        says(&words);
     }
-    assert!(clone.path().join("usr/share/qemu/firmware").is_dir(), "no UEFI firmware is described");
-    assert_eq!(room.run(["dpkg", "--audit"]).unwrap().checked().unwrap().stdout_text(), "");
-    expect(
-        &run(&["/root/cairn.run", "packages", "--role", "agent", "--yes"]),
-        0,
-        "all packages are there; nothing to do",
-    );
+    assert!(host.path().join("usr/share/qemu/firmware").is_dir(), "no UEFI firmware is described");
+    assert_eq!(says(&["dpkg", "--audit"]), "");
+    let health = host.run(["/opt/cairn/current/bin/cairn-agent", "health", "--json"]).unwrap();
+    expect(&health, 0, "\"healthy\":true");
+    expect(&run(&["preflight"]), 0, "accepts a connection; /usr/sbin/libvirtd (libvirt) 9.0.0");
+    expect(&run(&["--yes"]), 0, "is already installed; nothing to do");
+    expect(&run(&["packages", "--yes"]), 0, "all packages are there; nothing to do");
+
+    // A removal keeps them, and names them; another one takes them, and leaves the host as it was.
+    expect(&run(&["uninstall", "--yes"]), 0, " packages that were installed: ");
+    says(&["qemu-img", "--version"]);
+    expect(&run(&["uninstall", "--yes", "--purge", "--remove-packages"]), 0, "uninstalled");
+    assert_eq!(says(&["dpkg", "--audit"]), "");
+    assert!(!host.run(["sh", "-c", "command -v qemu-img || command -v libvirtd"]).unwrap().success());
+    for list in ["list-units", "list-unit-files"] {
+        let known = host.run(["systemctl", list, "--plain", "--no-legend", "libvirt*", "virt*", "cairn*"]);
+        assert_eq!(known.unwrap().stdout_text(), "", "systemctl {list}");
+    }
+    assert_eq!(bare.diff(&listing()), "");
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod with_cairn;
 
 use std::path::PathBuf;
 
-use xtask_testbed::{Bind, CloneOptions, Invocation, Output, Room, RootClone, Testbed};
+use xtask_testbed::{Bind, CloneOptions, Invocation, Mount, Output, Room, RootClone, Testbed};
 
 use distribution::{Package, build, carry};
 
@@ -41,12 +41,18 @@ impl Host {
     }
 
     fn room(&self) -> Room<'_> {
+        self.room_with(&[])
+    }
+
+    /// One with these mounts as well.
+    fn room_with(&self, mounts: &[Mount]) -> Room<'_> {
         let tool = PathBuf::from(env!("CARGO_BIN_EXE_cairnctl"));
         let binds = [
             Bind::read_only(tool, "/usr/local/sbin/cairnctl"),
             Bind::read_only(self.carried.path(), "/carried"),
         ];
-        self.clone.room(&binds.map(Into::into)).unwrap()
+        let mounts: Vec<Mount> = binds.map(Into::into).into_iter().chain(mounts.iter().cloned()).collect();
+        self.clone.room(&mounts).unwrap()
     }
 
     /// Installs a package by hand.

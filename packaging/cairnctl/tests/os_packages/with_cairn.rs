@@ -5,7 +5,7 @@ use std::fs;
 
 use packaging_archive::Mode;
 use serde_json::Value;
-use xtask_testbed::{Invocation, Listing, Output, Room};
+use xtask_testbed::{Invocation, Listing, Mount, Output, Room};
 
 use crate::distribution::{FOLDER, Package, carry};
 use crate::product::pack_with;
@@ -179,4 +179,26 @@ fn what_comes_is_remembered_wherever_the_run_ends() {
     assert_eq!(host.record(), all);
     expect(&uninstall(&room, &["--remove-packages"]), 0, "remove 2 packages: hyper, lower");
     assert_eq!((installed(&room, &NAMES).as_str(), bare.diff(&host.listing()).as_str()), ("", ""));
+}
+
+#[test]
+fn a_disk_without_room_for_them_is_told_and_the_next_run_goes_on() {
+    let host = Host::new(&CARRIED, &[]);
+    host.has_file("1.0", &CARRIED, &[]);
+    let room = host.room_with(&[Mount::tmpfs("/var/cache").size_bytes(256 << 10)]);
+    let bare = host.listing();
+    let said = expect(&install(&room, &[]), 4, "FAIL  space");
+    assert!(said.contains("`/var/cache/cairn-packages` on the tmpfs at `/var/cache`"), "{said}");
+    assert_eq!((host.record(), bare.diff(&host.listing()).as_str()), (Value::Null, ""));
+    drop(room);
+
+    // One page, where the first package finds room and the second one does not.
+    let room = host.room_with(&[Mount::tmpfs("/usr/share/doc").size_bytes(4096)]);
+    let said = expect(&install(&room, &[]), 4, "No space left on device");
+    assert!(said.contains("make room there, and run this again: it goes on where this ended"), "{said}");
+    drop(room);
+    assert!(!host.clone.path().join("opt/cairn").exists());
+    let room = host.room();
+    expect(&install(&room, &[]), 0, "cairn 1.0 is installed");
+    assert_eq!(installed(&room, &NAMES), "hyper 2.0-1 ii\nlower 1.5 ii");
 }

@@ -52,6 +52,17 @@ const PACKAGES: (&str, &str) = ("share/os/debian-12/", "os-debian-12");
 
 /// A packed file with these entries.
 pub fn pack_entries(file: &Path, product: &str, version: &str, entries: Vec<(&str, Mode, Vec<u8>)>) {
+    pack_made(file, product, version, 1, entries);
+}
+
+/// The same, as made at a time, in seconds since 1970.
+pub fn pack_made(
+    file: &Path,
+    product: &str,
+    version: &str,
+    created: u64,
+    entries: Vec<(&str, Mode, Vec<u8>)>,
+) {
     let mut sections = vec![("core".to_owned(), Vec::new())];
     if entries.iter().any(|(path, ..)| path.starts_with(PACKAGES.0)) {
         sections.push((PACKAGES.1.to_owned(), vec!["agent".to_owned()]));
@@ -69,7 +80,7 @@ pub fn pack_entries(file: &Path, product: &str, version: &str, entries: Vec<(&st
     let description = Description {
         product: product.into(),
         version: version.into(),
-        created: 1,
+        created,
         toolchain: Toolchain { commit: "0".repeat(40), dirty: false },
         build: Build { target: "x86_64-unknown-linux-gnu".into(), native: true, glibc: None },
         components: BTreeMap::new(),

@@ -18,6 +18,7 @@ mod pair;
 #[path = "../support/product.rs"]
 mod product;
 mod recovery;
+mod refused;
 mod restored;
 mod stage;
 mod upgraded;
