@@ -113,7 +113,7 @@ pub fn turn_off(vm: &Vm) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::CommandExt as _;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     use super::*;
 
@@ -142,8 +142,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("run/libvirt/qemu");
         fs::create_dir_all(&folder).unwrap();
-        let qemu =
-            |name: &str| Command::new("sleep").arg0(format!("guest={name}")).arg("600").spawn().unwrap();
+        let qemu = |name: &str| {
+            let child =
+                Command::new("sleep").arg0(format!("guest={name}")).arg("600").stdout(Stdio::null()).spawn();
+            let child = child.unwrap();
+            // It has been started before its words can be read.
+            while fs::read(format!("/proc/{}/cmdline", child.id())).unwrap().is_empty() {
+                std::thread::yield_now();
+            }
+            child
+        };
         let state = |name: &str, mark: &str, pid: u32| {
             fs::write(
                 folder.join(format!("{name}.xml")),
