@@ -108,9 +108,10 @@ impl Apt {
     pub fn simulate_autoremove(&self, states: &str) -> Result<String> {
         let file = self.folder.join("extended_states");
         host::write_whole(&file, states.as_bytes(), 0o644)?;
-        // What is only suggested by something else is not needed by it.
+        // What something else only recommends or suggests is not needed by it: it was there without.
         let settings = [
             format!("Dir::State::extended_states={}", file.display()),
+            "APT::AutoRemove::RecommendsImportant=false".to_owned(),
             "APT::AutoRemove::SuggestsImportant=false".to_owned(),
         ];
         let mut command = self.apt_get(&["--simulate", "autoremove"]);

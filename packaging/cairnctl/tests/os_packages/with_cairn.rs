@@ -132,6 +132,8 @@ fn everything_goes_in_one_run() {
     let host = Host::new(&CARRIED, &[]);
     host.has_file("1.0", &CARRIED, &[]);
     let room = host.room();
+    // Somebody who would like to have one of them does not need it.
+    host.has(&room, ("stranger", "1", "Recommends: lower\n"), &[]);
     let bare = host.listing();
     expect(&install(&room, &[]), 0, "cairn 1.0 is installed");
     let json = uninstall(&room, &["--purge", "--remove-packages", "--json"]);
