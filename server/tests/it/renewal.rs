@@ -56,6 +56,8 @@ async fn connected(running: &Running, session: &str, name: &str) -> Value {
 async fn certificates_are_renewed_under_what_runs() {
     let mut host = Host::new(Role::All);
     host.config.local_agent = free();
+    // An address that its certificate is not for, as one that the host got later.
+    host.config.listen = "127.0.0.2:0".parse().unwrap();
     let _local = start_agent(&host.layout, host.config.local_agent);
     let running = host.start().await;
     let session = running.token().await;
@@ -64,7 +66,7 @@ async fn certificates_are_renewed_under_what_runs() {
     connected(&running, &session, here).await;
 
     // A second host joins, and runs a machine.
-    let asked = json!({"server": format!("localhost:{}", running.address.port())});
+    let asked = json!({"server": running.address.to_string()});
     let made = running.post(&session, "/api/v1/hosts/tokens", &asked).await.json();
     let token: JoinToken = made["token"].as_str().unwrap().parse().unwrap();
     let root = tempfile::tempdir().unwrap();
