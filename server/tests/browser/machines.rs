@@ -19,6 +19,11 @@ async fn create(tab: &Tab, name: &str, image: &str) -> Value {
     tab.ask("GET", &format!("vms/{name}"), Value::Null).await
 }
 
+/// Waits until no task works on what is shown: until then its buttons do nothing.
+async fn idle(tab: &Tab) {
+    tab.until("nothing works on it", "!document.querySelector('#page [aria-disabled=true]')").await;
+}
+
 #[test]
 fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
     in_a_browser("a_machine_is_made_with_one_form_and_shows_what_its_host_says", async |world, tab| {
@@ -69,26 +74,31 @@ fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
 
         tab.click("#page", "Pause").await;
         tab.see("#page [data-state]", "paused").await;
+        idle(tab).await;
         tab.click("#page", "Resume").await;
         tab.see("#page .buttons", "Shut down").await;
+        idle(tab).await;
         tab.click("#page", "Eject").await;
         tab.click("dialog", "Eject").await;
         tab.see("#page", "Drive 0: empty").await;
+        idle(tab).await;
         tab.click("#page", "Insert an image").await;
         tab.click("dialog", "Insert").await;
         tab.see("#page", "Drive 0: tools").await;
-        tab.until("nothing works on it", "!document.querySelector('#page .notice.busy')").await;
+        idle(tab).await;
 
         tab.click("#page", "Shut down").await;
         tab.see("#page [data-state]", "off").await;
-        tab.until("nothing works on it", "!document.querySelector('#page .notice.busy')").await;
+        idle(tab).await;
         tab.click("#page table", "Detach").await;
         tab.see("dialog", "The volume stays").await;
         tab.click("dialog", "Detach").await;
         tab.see_no("#page table", "web-data1").await;
+        idle(tab).await;
         tab.click("#page", "Attach a volume").await;
         tab.click("dialog", "Attach").await;
         tab.see("#page table", "web-data1").await;
+        idle(tab).await;
 
         tab.click("#page", "Delete").await;
         tab.see("dialog", "Its volumes stay: web-root, web-data1.").await;
