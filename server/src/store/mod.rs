@@ -58,6 +58,10 @@ const TURN: Duration = Duration::from_secs(20);
 /// Connections that read.
 const READERS: u32 = 4;
 
+/// What a copy does not hold: whoever puts it back would let in again who has gone out since.
+const PASSES: [(&str, &str); 2] =
+    [("sessions", "DELETE FROM sessions"), ("join_tokens", "DELETE FROM join_tokens")];
+
 /// Changes that a slow follower may be behind.
 const BEHIND: usize = 1024;
 
@@ -162,8 +166,8 @@ pub async fn applied(path: &Path) -> Result<Option<i64>> {
     Ok(Some(applied.unwrap_or(0)))
 }
 
-/// Writes a copy of the database at `path` to `to`: as it is at one moment, whoever works with it. Returns its newest
-/// migration, `None` without a database; then nothing is written.
+/// Writes a copy of the database at `path` to `to`: as it is at one moment, whoever works with it, but for sessions and
+/// join tokens. Returns its newest migration, `None` without a database; then nothing is written.
 ///
 /// # Errors
 /// If it cannot be read, or `to` is there or cannot be written.
@@ -186,6 +190,7 @@ pub async fn copy(path: &Path, to: &Path) -> Result<Option<i64>> {
         let mut connection = options.connect().await?;
         sqlx::query("VACUUM INTO ?").bind(to.to_string_lossy()).execute(&mut connection).await?;
         connection.close().await?;
+        without_passes(to).await?;
         // The database does not wait for the disk here.
         Ok(file.sync_all()?)
     };
@@ -194,6 +199,21 @@ pub async fn copy(path: &Path, to: &Path) -> Result<Option<i64>> {
         return Err(failed(error));
     }
     applied(to).await
+}
+
+/// Removes them from a copy, bytes and all.
+async fn without_passes(copy: &Path) -> std::result::Result<(), sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(copy).pragma("secure_delete", "ON");
+    let mut connection = options.connect().await?;
+    for (table, forget) in PASSES {
+        // A database from before a migration does not have them all.
+        let query = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1";
+        let tables: i64 = sqlx::query_scalar(query).bind(table).fetch_one(&mut connection).await?;
+        if tables > 0 {
+            sqlx::query(forget).execute(&mut connection).await?;
+        }
+    }
+    connection.close().await
 }
 
 fn log_of(path: &Path) -> PathBuf {

@@ -176,3 +176,47 @@ async fn what_ended_long_ago_is_forgotten_with_its_steps_and_the_rest_is_not() {
     assert_eq!(task::unfinished(&mut write).await.unwrap(), [tasks[1]]);
     assert_eq!(task::steps(&mut write, tasks[1]).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_copy_lets_nobody_in() {
+    let (folder, store) = scratch().await;
+    let mut write = store.write().await.unwrap();
+    let digest = "5e".repeat(32);
+    let session = session::Session {
+        digest: digest.clone(),
+        who: "admin".to_owned(),
+        credential: "c".to_owned(),
+        expires_ms: i64::MAX,
+    };
+    session::insert(&mut write, &session).await.unwrap();
+    let token = join_token::JoinToken {
+        id: Id::new(),
+        digest: digest.clone(),
+        created_by: "admin".to_owned(),
+        created_ms: 1,
+        expires_ms: i64::MAX,
+        host_id: None,
+        used_ms: None,
+    };
+    join_token::insert(&mut write, &token, 0).await.unwrap();
+    write.commit().await.unwrap();
+    let (path, to) = (folder.path().join("cairn.db"), folder.path().join("copy.db"));
+    assert_eq!(copy(&path, &to).await.unwrap(), applied(&path).await.unwrap());
+    let bytes = std::fs::read(&to).unwrap();
+    assert!(!bytes.windows(digest.len()).any(|window| window == digest.as_bytes()));
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("copy.db") })
+            .count(),
+        1
+    );
+    let copied = Store::open(&to).await.unwrap();
+    let mut read = copied.read().await.unwrap();
+    assert!(session::all(&mut read, "c").await.unwrap().is_empty());
+    assert!(join_token::by_id(&mut read, token.id).await.unwrap().is_none());
+    // Where it was copied from, they are.
+    let mut read = store.read().await.unwrap();
+    assert_eq!(session::all(&mut read, "c").await.unwrap().len(), 1);
+    assert!(join_token::by_id(&mut read, token.id).await.unwrap().is_some());
+}

@@ -134,7 +134,11 @@ fn plan(installed: &Installed, file: &Path, record: &Record) -> Plan {
         record.version
     ));
     if data {
-        plan.notes.push("the server's data goes back to what it was then".to_owned());
+        plan.notes.push(
+            "the server's data goes back to what it was then: hosts that were removed and tokens that were revoked since are \
+             there again, sessions and join tokens are not"
+                .to_owned(),
+        );
     }
     plan.notes
         .extend(changed.iter().map(|kept| format!("differs: {}", layout.root().join(&kept.path).display())));
