@@ -65,8 +65,12 @@ pub fn create_folder(path: &Path, access: Access) -> Result<bool, CreateError> {
         Access::Public => 0o755,
         Access::Private => 0o700,
     };
-    let made = DirBuilder::new().mode(mode).create(path).and_then(|()| set_mode(path, mode));
-    made.map(|()| true).map_err(|cause| CreateError { path: path.to_owned(), cause })
+    match DirBuilder::new().mode(mode).create(path).and_then(|()| set_mode(path, mode)) {
+        Ok(()) => Ok(true),
+        // Another thread or process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
+        Err(cause) => Err(CreateError { path: path.to_owned(), cause }),
+    }
 }
 
 /// Makes `files`, which must all lie in folders that exist. All are on disk under temporary names before the first
@@ -120,6 +124,23 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn folders_that_many_make_at_once_are_made_once() {
+        for _ in 0..100 {
+            let root = tempfile::tempdir().unwrap();
+            let (path, start) = (root.path().join("a/b/c/d"), std::sync::Barrier::new(8));
+            let make = || {
+                start.wait();
+                create_folder(&path, Access::Private).unwrap()
+            };
+            let made = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).filter(|made| *made).count()
+            });
+            assert_eq!((made, mode(&path)), (1, 0o700));
+        }
     }
 
     #[test]
