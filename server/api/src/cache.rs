@@ -68,6 +68,8 @@ pub struct CacheExplanation {
     pub set_at: CacheLevel,
     /// The mode that is in force, or that the host settled for the next start. Absent while it is a disk of nobody.
     pub effective: Option<EffectiveCache>,
+    /// What it takes until the mode is in force that is set for it now. Absent while it is a disk of nobody.
+    pub pending: Option<CacheOutcome>,
     /// What it would come to, if it were settled now.
     pub now: CacheJudgement,
     /// The sector that a guest sees; absent while no guest has had it.

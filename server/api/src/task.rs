@@ -88,6 +88,8 @@ words! {
         VmForceOff = "vm_force_off",
         /// Presses its power button and turns it on again.
         VmReboot = "vm_reboot",
+        /// Changes the cache modes of its disks while it runs.
+        VmApplyCache = "vm_apply_cache",
         /// Presses its reset button.
         VmReset = "vm_reset",
         /// Stops its processors.

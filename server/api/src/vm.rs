@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::cache::{CacheIo, CacheLayer, CacheLevel, CacheSet};
+use crate::cache::{CacheIo, CacheLayer, CacheLevel, CacheOutcome, CacheSet};
 use crate::task::Action;
 use crate::volume::Phase;
 use crate::words::words;
@@ -82,6 +82,8 @@ pub struct VmDisk {
     pub size_bytes: Option<u64>,
     /// How its file is opened, as its host says.
     pub cache: Option<EffectiveCache>,
+    /// What it takes until the mode is in force that is set for it now. Whether a file system takes that is not looked at.
+    pub pending: CacheOutcome,
 }
 
 /// A CD-ROM drive.

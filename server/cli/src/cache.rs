@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use server_api::cache::{
     Attempted, CacheChanged, CacheDryRun, CacheExplanation, CacheImpact, CacheImpactDisk, CacheLayer,
-    CacheLevel, CacheLevelSet, CacheSet, CacheSettings,
+    CacheLevel, CacheLevelSet, CacheOutcome, CacheSet, CacheSettings,
 };
-use server_api::vm::{CacheChoice, CacheMode};
+use server_api::vm::{CacheChoice, CacheMode, Vm, VmList};
 
 use crate::ask::part;
 use crate::cli::{CacheCommand, Common, Output};
@@ -43,6 +43,7 @@ pub fn run(common: &Common, level: CacheLevel, plural: &str, command: CacheComma
         CacheLevel::Volume => client.get::<CacheExplanation>(&at(name)?).map(|told| own(level, told)),
         CacheLevel::Vm | CacheLevel::Storage | CacheLevel::Global => client.get(&at(name)?),
     };
+    let changed = matches!(command, CacheCommand::Set { .. } | CacheCommand::Clear { .. });
     let settings: CacheSettings = match command {
         CacheCommand::Show { name } => read(&name)?,
         CacheCommand::History { name } => {
@@ -67,9 +68,33 @@ pub fn run(common: &Common, level: CacheLevel, plural: &str, command: CacheComma
         Output::Json => show::record(common, &settings),
         Output::Table => {
             let set = settings.set.map_or_else(|| "nothing is set".to_owned(), label);
-            show::line(&format!("{} `{}`: {set}", settings.level, settings.name))
+            show::line(&format!("{} `{}`: {set}", settings.level, settings.name))?;
+            if changed { name_live(&client, &settings) } else { Ok(()) }
         }
     }
+}
+
+/// Names what puts a mode into force that was just set, where machines that run can change to it.
+fn name_live(client: &Client, settings: &CacheSettings) -> Result<(), Failure> {
+    // It is set, whatever becomes of this question.
+    let Ok(VmList { vms }) = client.get("/api/v1/vms") else { return Ok(()) };
+    let concerned = |vm: &Vm| match settings.level {
+        CacheLevel::Volume => vm.disks.iter().any(|disk| disk.volume == settings.id),
+        CacheLevel::Vm => vm.id == settings.id,
+        CacheLevel::Storage | CacheLevel::Global => true,
+    };
+    for vm in vms.iter().filter(|vm| concerned(vm)) {
+        if goes_live(vm.disks.iter().map(|disk| disk.pending)) {
+            show::line(&format!("`{}` can change live: `cairn vm apply-cache {}`", vm.name, vm.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a virtual machine of whose disks these come can be changed while it runs.
+fn goes_live(mut outcomes: impl Iterator<Item = CacheOutcome> + Clone) -> bool {
+    let fits = |outcome| matches!(outcome, CacheOutcome::Live | CacheOutcome::Unchanged);
+    outcomes.clone().all(fits) && outcomes.any(|outcome| outcome == CacheOutcome::Live)
 }
 
 fn own(level: CacheLevel, told: CacheExplanation) -> CacheSettings {
@@ -88,10 +113,19 @@ pub fn try_out(
     let request = CacheDryRun { level, name, set };
     let impact: CacheImpact = client.post("/api/v1/cache/dry-run", &request)?;
     show::list(common, &impact, &impact.disks, IMPACT)?;
-    match common.output {
-        Output::Table => show::line(&format!("{}; nothing was changed", impact.summary)),
-        Output::Json => Ok(()),
+    if common.output == Output::Json {
+        return Ok(());
     }
+    let mut live: Vec<&str> = impact.disks.iter().filter_map(|disk| disk.vm_name.as_deref()).collect();
+    live.sort_unstable();
+    live.dedup();
+    for vm in live {
+        let disks = impact.disks.iter().filter(|disk| disk.vm_name.as_deref() == Some(vm));
+        if goes_live(disks.map(|disk| disk.outcome)) {
+            show::line(&format!("once it is set, `{vm}` can change live: `cairn vm apply-cache {vm}`"))?;
+        }
+    }
+    show::line(&format!("{}; nothing was changed", impact.summary))
 }
 
 /// In which mode a volume is opened, and why; with what would come of another mode at a level.
@@ -162,6 +196,15 @@ fn text(told: &CacheExplanation) -> String {
         effective.evidence.iter().for_each(|found| say("found then", layer(found)));
     }
     let now = &told.now;
+    match (&told.vm_name, told.pending) {
+        (Some(vm), Some(CacheOutcome::Live)) => {
+            say("pending", format!("it can change live: `cairn vm apply-cache {vm}`"));
+        }
+        (Some(vm), Some(CacheOutcome::Restart)) => {
+            say("pending", format!("it needs a restart: `cairn vm reboot {vm}`"));
+        }
+        _ => {}
+    }
     match (now.mode, now.refused) {
         (Some(mode), _) => say("now", format!("{mode}: {}", now.reason)),
         (None, true) => say("now", format!("refused: {}", now.reason)),

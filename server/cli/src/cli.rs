@@ -260,6 +260,8 @@ pub enum VmCommand {
     ForceOff { vm: String },
     /// Ask its guest to turn it off, and turn it on again.
     Reboot { vm: String },
+    /// Change its disks to the cache modes that are set for them, while it runs.
+    ApplyCache { vm: String },
     /// Start it over without asking its guest.
     Reset { vm: String },
     /// Stop its processors.

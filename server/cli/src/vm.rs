@@ -48,6 +48,7 @@ pub fn run(common: &Common, command: VmCommand) -> Result<(), Failure> {
         VmCommand::Shutdown { vm } => press(&vm, "shutdown")?,
         VmCommand::ForceOff { vm } => press(&vm, "force-off")?,
         VmCommand::Reboot { vm } => press(&vm, "reboot")?,
+        VmCommand::ApplyCache { vm } => press(&vm, "apply-cache")?,
         VmCommand::Reset { vm } => press(&vm, "reset")?,
         VmCommand::Pause { vm } => press(&vm, "pause")?,
         VmCommand::Resume { vm } => press(&vm, "resume")?,

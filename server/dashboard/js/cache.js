@@ -3,6 +3,7 @@
 import { ask, choices } from "./api.js";
 import { badge, button, el, prose, table } from "./dom.js";
 import { asProblem, askFor, checkbox, field, notice, select } from "./forms.js";
+import { put } from "./live.js";
 import { moment, sentence, word } from "./text.js";
 
 const PLURALS = { storage: "storages", vm: "vms", volume: "volumes" };
@@ -16,6 +17,31 @@ export function setMode(set, otherwise = "nothing is set") {
 /** A label on a mode that may lose what is on a disk. */
 export function unsafe(mode) {
   return mode === "unsafe" ? badge("a crash of the host loses the disk", "bad") : null;
+}
+
+/** What it takes until the mode is in force that is set for a disk now, where it takes something. */
+export function pending(outcome) {
+  if (outcome === "live") return badge("another mode is set, and can be applied live", "warn");
+  if (outcome === "restart") return badge("another mode is set, and needs a reboot", "warn");
+  return null;
+}
+
+/** Asks before it has a virtual machine that runs change its disks to the modes that are set for them. */
+export function applyModes(vm) {
+  const names = (vm.disks ?? []).filter((disk) => disk.pending === "live").map((disk) => disk.volume_name);
+  askFor(`Apply cache modes: ${vm.name}`, {
+    lead: `While it runs, these volumes are opened anew in the modes that are set for them: ${names.join(", ")}. QEMU's monitor is used for it: libvirt marks the domain as tainted until it is turned off.`,
+    action: "Apply",
+    submit: async () => put("task", await ask("POST", `/api/v1/vms/${vm.id}/apply-cache`)),
+  });
+}
+
+/** The button for that, where it makes sense. */
+export function applyButton(vm) {
+  const outcomes = (vm?.disks ?? []).map((disk) => disk.pending);
+  if (!outcomes.includes("live")) return null;
+  const cannot = vm.task ? "A task works on it." : outcomes.includes("restart") ? "The mode of one of its disks needs a reboot." : null;
+  return button("Apply cache modes now", () => applyModes(vm), { cannot, "data-press": "apply-cache" });
 }
 
 /** How one attempt of the host went. */
@@ -71,7 +97,7 @@ export async function changeMode(level, thing, done = () => {}) {
   };
   const options = [["", "nothing: what is set less specifically counts"], ...modes];
   askFor(`Cache mode of ${thing.name}`, {
-    lead: "The most specific mode counts: that of the volume, the virtual machine, the storage, and then that of Global Config. Virtual machines that run keep theirs until they are rebooted.",
+    lead: "The most specific mode counts: that of the volume, the virtual machine, the storage, and then that of Global Config. Virtual machines that run keep theirs until they are rebooted, or until it is applied on their pages.",
     fields: [
       field("Mode", select("mode", options, { value: thing.cache?.mode ?? "" })),
       checkbox("accepts_loss", "With unsafe a crash of the host loses what is on the disks; I accept that"),

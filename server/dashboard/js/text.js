@@ -76,6 +76,7 @@ const ACTIONS = {
   vm_shutdown: "Shut down",
   vm_force_off: "Force off",
   vm_reboot: "Reboot",
+  vm_apply_cache: "Apply cache modes",
   vm_reset: "Reset",
   vm_pause: "Pause",
   vm_resume: "Resume",

@@ -66,6 +66,7 @@ pub fn again(action: Action, name: &str) -> String {
     match action {
         // A reboot ends with a machine that is off.
         Action::VmStart | Action::VmReboot => format!("`cairn vm start {name}`"),
+        Action::VmApplyCache => format!("`cairn vm apply-cache {name}`"),
         // The drive keeps its mode as long as the machine runs.
         Action::VmInsertMedia => format!("`cairn vm reboot {name}`, and insert the image again"),
         Action::VmAttachVolume => "attach the volume again".to_owned(),

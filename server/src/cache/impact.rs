@@ -1,7 +1,10 @@
 //! What would come of a change of a cache mode: a pure function of what is in force and of what hosts say.
 
+use agent_protocol::vm::DiskState;
 use server_api::cache::{CacheImpact, CacheImpactCount, CacheImpactDisk, CacheOutcome};
-use server_api::vm::{CacheMode, VmState};
+use server_api::vm::{CacheChoice, CacheMode, VmState};
+
+use crate::agents::words;
 
 /// A disk that a change is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +15,8 @@ pub struct Disk {
     pub volume: String,
     /// The mode that is in force, or that it would be started in.
     pub mode: Option<CacheMode>,
-    /// Whether QEMU waits in a way that a change while it runs would break.
-    pub native: bool,
+    /// The modes that it can go over to while the virtual machine runs.
+    pub live: Vec<CacheMode>,
     /// What the host says would come of it.
     pub told: Told,
 }
@@ -37,28 +40,47 @@ pub fn outcome(disk: &Disk) -> CacheOutcome {
         Told::Unknown(_) => return CacheOutcome::Unknown,
         Told::Decided(to, _) => *to,
     };
-    let runs = match disk.vm.as_ref().map(|(_, state)| *state) {
+    let state = disk.vm.as_ref().map(|(_, state)| *state);
+    comes_to(state, disk.mode == Some(to), disk.live.contains(&to))
+}
+
+/// What it takes until what is `asked` of a disk is in force, as far as that is known without asking its host. `open` is what
+/// that said of the disk last.
+#[must_use]
+pub fn pending(state: VmState, open: Option<&DiskState>, asked: CacheChoice) -> CacheOutcome {
+    let mode = open.map(|open| words::cache(open.cache.mode));
+    let live: Vec<_> = open.into_iter().flat_map(|open| &open.live).map(|mode| words::cache(*mode)).collect();
+    let to = match asked {
+        CacheChoice::None => CacheMode::None,
+        CacheChoice::Writeback => CacheMode::Writeback,
+        CacheChoice::Writethrough => CacheMode::Writethrough,
+        CacheChoice::Directsync => CacheMode::Directsync,
+        CacheChoice::Unsafe => CacheMode::Unsafe,
+        // What that comes to is for the host to say. It never is a mode without a cache for the guest's writes.
+        CacheChoice::Auto => {
+            let was = open.is_some_and(|open| words::choice(open.cache.requested) == CacheChoice::Auto);
+            let auto = [CacheMode::None, CacheMode::Writeback];
+            let may = auto.iter().any(|to| live.contains(to) || mode == Some(*to));
+            return comes_to(Some(state), was, may);
+        }
+    };
+    comes_to(Some(state), mode == Some(to), live.contains(&to))
+}
+
+/// What comes of a disk of a virtual machine in this state, or of nobody's: `so` if it is as wanted already, `live` if it can go
+/// over to that while it runs.
+fn comes_to(state: Option<VmState>, so: bool, live: bool) -> CacheOutcome {
+    let runs = match state {
         None | Some(VmState::Shutoff | VmState::Crashed | VmState::Missing) => false,
         Some(VmState::Running | VmState::Paused | VmState::Shutdown | VmState::Pmsuspended) => true,
         Some(VmState::Unknown) => return CacheOutcome::Unknown,
     };
-    match disk.mode {
-        Some(from) if from == to => CacheOutcome::Unchanged,
-        Some(from) if runs && changes_live(from, to) && !disk.native => CacheOutcome::Live,
-        Some(_) | None if runs => CacheOutcome::Restart,
-        Some(_) | None => CacheOutcome::NextStart,
+    match (so, runs) {
+        (true, _) => CacheOutcome::Unchanged,
+        (false, true) if live => CacheOutcome::Live,
+        (false, true) => CacheOutcome::Restart,
+        (false, false) => CacheOutcome::NextStart,
     }
-}
-
-/// Whether QEMU goes from one mode to the other while a guest runs: as long as the guest sees a disk with a cache for its
-/// writes as before, or without. That is fixed when it is started.
-#[must_use]
-pub fn changes_live(from: CacheMode, to: CacheMode) -> bool {
-    let cached = |mode| match mode {
-        CacheMode::None | CacheMode::Writeback | CacheMode::Unsafe => true,
-        CacheMode::Writethrough | CacheMode::Directsync => false,
-    };
-    cached(from) == cached(to)
 }
 
 /// How far from nothing an outcome is. A virtual machine counts by the disk that is farthest.
@@ -149,9 +171,16 @@ mod tests {
             vm: Some((vm.to_owned(), state)),
             volume: format!("{vm}-root"),
             mode: Some(from),
-            native: false,
+            live: if state == VmState::Running { live(from) } else { Vec::new() },
             told,
         }
+    }
+
+    /// What agents say of a disk that is open so, unless QEMU waits for it by `io=native`.
+    fn live(from: CacheMode) -> Vec<CacheMode> {
+        let (cached, plain) = MODES.split_at(3);
+        let same = if cached.contains(&from) { cached } else { plain };
+        same.iter().copied().filter(|mode| *mode != from).collect()
     }
 
     fn to(mode: CacheMode) -> Told {
@@ -167,7 +196,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_runs_changes_live_only_where_its_guest_sees_nothing() {
+    fn what_runs_changes_live_where_its_host_says_so() {
         let mut table = String::new();
         for from in MODES {
             let row = MODES.map(|mode| outcome(&disk("a", VmState::Running, from, to(mode))).to_string());
@@ -187,10 +216,51 @@ mod tests {
             assert_eq!(outcome(&off) == CacheOutcome::Unchanged, same);
             assert_eq!(outcome(&off) == CacheOutcome::NextStart, !same);
         }
-        // `io=native` works with O_DIRECT alone, and does not change while a guest runs.
-        let native =
-            Disk { native: true, ..disk("a", VmState::Paused, CacheMode::None, to(CacheMode::Writeback)) };
-        assert_eq!(outcome(&native), CacheOutcome::Restart);
+        // As with `io=native`.
+        let fixed = Disk {
+            live: Vec::new(),
+            ..disk("a", VmState::Running, CacheMode::None, to(CacheMode::Writeback))
+        };
+        assert_eq!(outcome(&fixed), CacheOutcome::Restart);
+    }
+
+    #[test]
+    fn what_is_pending_is_known_without_the_host_unless_it_has_the_choice() {
+        use agent_protocol::vm as agent;
+        let open = |requested, mode, live: &[agent::CacheMode]| DiskState {
+            volume: uuid::Uuid::nil(),
+            target: "vda".to_owned(),
+            path: "/srv/a.raw".to_owned(),
+            format: agent::Format::Raw,
+            bus: agent::DiskBus::Virtio,
+            cache: agent_protocol::cache::EffectiveCache {
+                requested,
+                origin: None,
+                mode,
+                direct: None,
+                reason: String::new(),
+                warnings: Vec::new(),
+                io: None,
+                sector_bytes: 512,
+                evidence: Vec::new(),
+            },
+            live: live.to_vec(),
+        };
+        let (unsafe_, writeback) = (agent::CacheMode::Unsafe, agent::CacheMode::Writeback);
+        let auto = open(agent::CacheChoice::Auto, agent::CacheMode::None, &[writeback, unsafe_]);
+        let modes = [CacheChoice::Auto, CacheChoice::None, CacheChoice::Writeback, CacheChoice::Directsync];
+        let told = |state, disk: &DiskState| modes.map(|asked| pending(state, Some(disk), asked).to_string());
+        assert_eq!(told(VmState::Running, &auto), ["unchanged", "unchanged", "live", "restart"]);
+        let through = open(agent::CacheChoice::Directsync, agent::CacheMode::Directsync, &[]);
+        assert_eq!(told(VmState::Running, &through), ["restart", "restart", "restart", "unchanged"]);
+        let set = open(agent::CacheChoice::Unsafe, unsafe_, &[agent::CacheMode::None, writeback]);
+        assert_eq!(told(VmState::Running, &set), ["live", "live", "live", "restart"]);
+        // As with `io=native`: `auto` may come to what it is already.
+        let fixed = open(agent::CacheChoice::None, agent::CacheMode::None, &[]);
+        assert_eq!(told(VmState::Running, &fixed), ["live", "unchanged", "restart", "restart"]);
+        assert_eq!(told(VmState::Shutoff, &through), ["next_start", "next_start", "next_start", "unchanged"]);
+        assert_eq!(told(VmState::Unknown, &auto), ["unknown"; 4]);
+        assert_eq!(pending(VmState::Running, None, CacheChoice::None), CacheOutcome::Restart);
     }
 
     #[test]

@@ -1,24 +1,28 @@
 //! Cache modes: set and cleared for storages, virtual machines and volumes, explained, and tried before they are set.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use agent_protocol::cache::{JudgeRequest, Question};
 use agent_protocol::call::CacheJudge;
+use agent_protocol::vm::DiskState;
 use server_api::cache::{
     CacheChanged, CacheDryRun, CacheExplanation, CacheImpact, CacheJudgement, CacheLevel, CacheLevelSet,
-    CacheSet, CacheSettings,
+    CacheOutcome, CacheSet, CacheSettings,
 };
 use server_api::event::Kind;
+use server_api::task::{Action, Task};
 use server_api::vm::{CacheChoice, DiskBus, VmState};
 use uuid::Uuid;
 
 use super::host::QUESTION;
 use super::{Begun, Cloud, CloudError, Order, finish, of_host, storage, vm, volume};
 use crate::agents::{evidence, words};
-use crate::cache::impact::{Disk, Told, impact};
-use crate::cache::{self, Asked};
+use crate::cache::impact::{self, Disk, Told};
+use crate::cache::{self, Asked, Modes, Requests};
 use crate::setting::VM_CACHE_MODE;
 use crate::store::{self, Connection, Id, Word, now_ms};
+use crate::task::step::Step;
 
 /// Something that a mode can be set for.
 #[derive(Debug)]
@@ -26,6 +30,18 @@ struct Subject {
     level: CacheLevel,
     id: Id,
     name: String,
+}
+
+impl Subject {
+    /// Whether what is set for it can count for a volume.
+    fn concerns(&self, volume: &store::volume::Volume) -> bool {
+        match self.level {
+            CacheLevel::Volume => volume.id == self.id,
+            CacheLevel::Vm => volume.vm_id == Some(self.id),
+            CacheLevel::Storage => volume.storage_id == self.id,
+            CacheLevel::Global => true,
+        }
+    }
 }
 
 impl Cloud {
@@ -61,6 +77,10 @@ impl Cloud {
                 to_mode: set.map(|set| Word(set.mode)),
             };
             store::cache::change(&mut db, level, subject.id, set, &noted).await?;
+            // What they show of their disks is something else now.
+            let volumes = store::volume::all(&mut db).await?.into_iter();
+            let vms = volumes.filter(|volume| subject.concerns(volume)).filter_map(|volume| volume.vm_id);
+            vms.for_each(|vm| db.changed(Kind::Vm, vm));
         }
         let settings = show(&mut db, &subject).await?;
         finish(db, order, &settings).await?;
@@ -84,6 +104,7 @@ impl Cloud {
             Some(vm) => Some(vm::state(&mut db, vm).await?),
             None => None,
         };
+        let pending = vm_state.map(|state| impact::pending(state, disk, asked.mode));
         let changes = changes(&mut db, volume.id).await?;
         drop(db);
         let question = question(&volume, asked);
@@ -110,6 +131,7 @@ impl Cloud {
             requested: asked.set(),
             set_at: asked.level,
             effective,
+            pending,
             now,
             sector_bytes: volume.sector_bytes.and_then(|bytes| u32::try_from(bytes).ok()),
             changes,
@@ -124,13 +146,7 @@ impl Cloud {
         let default = CacheSet { mode: CacheChoice::default(), accepts_loss: false };
         let mut about = Vec::new();
         for volume in store::volume::all(&mut db).await? {
-            let concerned = match level {
-                CacheLevel::Volume => volume.id == subject.id,
-                CacheLevel::Vm => volume.vm_id == Some(subject.id),
-                CacheLevel::Storage => volume.storage_id == subject.id,
-                CacheLevel::Global => true,
-            };
-            if !concerned {
+            if !subject.concerns(&volume) {
                 continue;
             }
             let levels = cache::levels(&mut db, volume.id, volume.storage_id, volume.vm_id).await?;
@@ -148,7 +164,36 @@ impl Cloud {
         for (disk, told) in disks.iter_mut().zip(self.told(about).await) {
             disk.told = told;
         }
-        Ok(impact(disks))
+        Ok(impact::impact(disks))
+    }
+
+    /// Changes the disks of a virtual machine that runs to the modes that are set for them. Nothing is begun if one of them
+    /// needs a restart; where all are as they are set, there is nothing to do.
+    pub async fn apply_cache(self: &Arc<Self>, order: &Order, name: &str) -> Result<Task, CloudError> {
+        let mut db = match self.begin(order).await? {
+            Begun::Answered(task) => return Ok(task),
+            Begun::Fresh(db) => db,
+        };
+        let vm = vm::find(&mut db, name).await?;
+        vm::present(&mut db, &vm).await?;
+        let state = vm::state(&mut db, &vm).await?;
+        let (seen, mut disks) = (vm.observed(), Vec::new());
+        for volume in store::volume::of_vm(&mut db, vm.id).await? {
+            let levels = cache::levels(&mut db, volume.id, volume.storage_id, Some(vm.id)).await?;
+            let asked = levels.resolve();
+            let open = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
+            match impact::pending(state, open, asked.mode) {
+                CacheOutcome::Unchanged => {}
+                CacheOutcome::Live => disks.push((volume.id, asked)),
+                outcome => return Err(not_live(&vm.name, state, &volume.name, open, asked, outcome)),
+            }
+        }
+        let mut steps = Vec::new();
+        if !disks.is_empty() {
+            let drives = cache::of_drives(&mut db, vm.id).await?;
+            steps.push(Step::ChangeCache { vm: vm.id, cache: Modes::Each(Requests { disks, drives }) });
+        }
+        self.plan(db, order, vm::plan(Action::VmApplyCache, vm.id, vm.name, steps)).await
     }
 
     /// What hosts say would come of these, each host asked once.
@@ -193,6 +238,40 @@ impl Cloud {
         let judged = reply.map_err(of_host(&host.name))?.judgements;
         Ok(judged.into_iter().map(evidence::judgement).collect())
     }
+}
+
+/// Why a disk does not get what is asked of it while its virtual machine runs.
+fn not_live(
+    vm: &str,
+    state: VmState,
+    volume: &str,
+    open: Option<&DiskState>,
+    asked: Asked,
+    outcome: CacheOutcome,
+) -> CloudError {
+    let (message, next) = match outcome {
+        CacheOutcome::NextStart => (
+            format!("virtual machine `{vm}` is {state}, and its disks get their modes when it is started"),
+            format!("start it: `cairn vm start {vm}`"),
+        ),
+        CacheOutcome::Unknown => (
+            format!("what `{vm}` does is not known: its host does not answer"),
+            "see why: `cairn host list`".to_owned(),
+        ),
+        CacheOutcome::Unchanged | CacheOutcome::Live | CacheOutcome::Restart | CacheOutcome::Refused => {
+            let from =
+                open.map_or_else(String::new, |open| format!(" from `{}`", words::cache(open.cache.mode)));
+            let (to, target) = (asked.mode, open.map_or("?", |open| open.target.as_str()));
+            let disk = format!("disk `{target}` of `{vm}` (volume `{volume}`)");
+            (
+                format!(
+                    "{disk} cannot change its cache mode{from} to `{to}` while it runs; this needs a restart"
+                ),
+                format!("turn it off and on: `cairn vm reboot {vm}`"),
+            )
+        }
+    };
+    CloudError::conflict(message, next)
 }
 
 /// Refuses a mode that may lose disks from whoever does not accept that.
@@ -263,7 +342,7 @@ async fn now(db: &mut Connection, volume: &store::volume::Volume) -> Result<Disk
         vm: None,
         volume: volume.name.clone(),
         mode: None,
-        native: false,
+        live: Vec::new(),
         told: Told::Unknown(String::new()),
     };
     let Some(id) = volume.vm_id else { return Ok(disk) };
@@ -272,7 +351,7 @@ async fn now(db: &mut Connection, volume: &store::volume::Volume) -> Result<Disk
     let seen = vm.observed();
     let open = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
     disk.mode = open.map(|open| words::cache(open.cache.mode));
-    disk.native = open.is_some_and(|open| open.cache.io == Some(agent_protocol::cache::Io::Native));
+    disk.live = open.into_iter().flat_map(|open| &open.live).map(|mode| words::cache(*mode)).collect();
     disk.vm = Some((vm.name, state));
     Ok(disk)
 }

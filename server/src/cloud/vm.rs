@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::host::QUESTION;
 use super::{Begun, Cloud, CloudError, Order, Plan, find, free, image, of_host, volume};
 use crate::agents::{evidence, words};
+use crate::cache::impact::pending;
 use crate::cache::{self, Modes};
 use crate::setting::VM_SHUTDOWN_PATIENCE;
 use crate::store::{self, Connection, Id, Write};
@@ -294,7 +295,7 @@ pub(super) fn plan(action: Action, id: Id, name: String, steps: Vec<Step>) -> Pl
 }
 
 /// Refuses a virtual machine that is not there yet, or not any more, or that a task works on.
-async fn present(db: &mut Connection, vm: &store::vm::Vm) -> Result<(), CloudError> {
+pub(super) async fn present(db: &mut Connection, vm: &store::vm::Vm) -> Result<(), CloudError> {
     free(db, Kind::Vm, vm.id, &vm.name).await?;
     if vm.phase.0 == Phase::Ready {
         return Ok(());
@@ -368,6 +369,7 @@ async fn show(db: &mut Connection, vm: store::vm::Vm) -> Result<Vm, CloudError> 
             bus: volume.bus.map_or(DiskBus::Virtio, |bus| bus.0),
             size_bytes: volume.size_bytes.map(i64::cast_unsigned),
             cache: disk.map(|disk| evidence::effective(disk.cache.clone(), now)),
+            pending: pending(state, disk, now.mode),
         });
     }
     let mut cdroms = Vec::new();

@@ -51,6 +51,7 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("POST", "/vms/{vm}/shutdown", "vm shutdown"),
     ("POST", "/vms/{vm}/force-off", "vm force-off"),
     ("POST", "/vms/{vm}/reboot", "vm reboot"),
+    ("POST", "/vms/{vm}/apply-cache", "vm apply-cache"),
     ("POST", "/vms/{vm}/reset", "vm reset"),
     ("POST", "/vms/{vm}/pause", "vm pause"),
     ("POST", "/vms/{vm}/resume", "vm resume"),

@@ -6,8 +6,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use server_api::cache::{CacheDryRun, CacheExplanation, CacheImpact, CacheLevel, CacheSet, CacheSettings};
 use server_api::error::ErrorReply;
+use server_api::task::Task;
 
-use super::command::{Command, Empty};
+use super::command::{Accepted, Command, Empty, accepted};
 use super::problem::Problem;
 use super::session::Session;
 use crate::run::Server;
@@ -84,6 +85,18 @@ pub async fn clear_vm(
     Command { order, .. }: Command<Empty>,
 ) -> Result<Json<CacheSettings>, Problem> {
     Ok(Json(server.cloud.set_cache(&order, CacheLevel::Vm, &name, None).await?))
+}
+
+/// Changes the disks of a virtual machine that runs to the cache modes that are set for them.
+#[utoipa::path(post, path = "/api/v1/vms/{vm}/apply-cache", tag = "vms", params(("vm" = String, Path)), responses(
+    (status = 202, body = Task), (status = "default", body = ErrorReply)
+))]
+pub async fn apply_cache(
+    State(server): State<Arc<Server>>,
+    Path(vm): Path<String>,
+    Command { order, .. }: Command<Empty>,
+) -> Result<Accepted, Problem> {
+    Ok(accepted(server.cloud.apply_cache(&order, &vm).await?))
 }
 
 /// In which mode a volume is opened, and why.

@@ -78,6 +78,7 @@ fn api() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(vm::console))
         .routes(routes!(vm::migration))
         .routes(routes!(cache::of_vm, cache::set_vm, cache::clear_vm))
+        .routes(routes!(cache::apply_cache))
         .routes(routes!(task::list))
         .routes(routes!(task::show))
         .routes(routes!(task::cancel))

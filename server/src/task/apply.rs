@@ -40,6 +40,7 @@ pub async fn apply(db: &mut Write, step: &Step, answer: &Answer) -> Result<(), S
         | Step::ShutdownVm { .. }
         | Step::DestroyVm { .. }
         | Step::RebootVm { .. }
+        | Step::ChangeCache { .. }
         | Step::ResetVm { .. }
         | Step::SuspendVm { .. }
         | Step::ResumeVm { .. } => {}

@@ -48,6 +48,12 @@ pub fn disk(volume: &store::volume::Volume, bus: DiskBus, asked: Asked) -> Disk 
     }
 }
 
+/// What is asked of the disks that a change names.
+pub fn change(cache: &Modes) -> Vec<DiskCache> {
+    let ask = |volume: Id| DiskCache { volume: volume.0, cache: evidence::request(cache.of(volume)) };
+    cache.volumes().map(ask).collect()
+}
+
 /// What is asked of all disks of a virtual machine when it is turned on, also of those that an earlier choice made. The
 /// task holds it: nobody adds a disk or takes one before it ends.
 pub async fn plan(db: &mut Connection, vm: Id, cache: &Modes) -> Result<CachePlan, StoreError> {

@@ -202,6 +202,7 @@ pub async fn perform(cloud: &Cloud, step: &Step, order: Asked) -> Result<Answer,
         | Step::ShutdownVm { vm, .. }
         | Step::DestroyVm { vm, .. }
         | Step::RebootVm { vm, .. }
+        | Step::ChangeCache { vm, .. }
         | Step::ResetVm { vm }
         | Step::SuspendVm { vm }
         | Step::ResumeVm { vm }

@@ -1,13 +1,13 @@
 //! Doing a step about a virtual machine.
 
 use agent_protocol::call::{
-    VmAttachDisk, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmReboot, VmReset,
-    VmResume, VmShutdown, VmStart, VmSuspend, VmUndefine,
+    VmAttachDisk, VmChangeCache, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmReboot,
+    VmReset, VmResume, VmShutdown, VmStart, VmSuspend, VmUndefine,
 };
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::{
-    AttachRequest, ButtonRequest, DefineRequest, DetachRequest, EjectRequest, InsertRequest, RebootRequest,
-    StartMode, StartRequest, VmRequest,
+    AttachRequest, ButtonRequest, ChangeCacheRequest, DefineRequest, DetachRequest, EjectRequest,
+    InsertRequest, RebootRequest, StartMode, StartRequest, VmRequest,
 };
 use uuid::Uuid;
 
@@ -39,6 +39,11 @@ pub async fn perform(
             let cache = define::plan(&mut db, row.id, cache).await?;
             drop(db);
             reach.call::<VmReboot>(RebootRequest { vm: uuid, patience_ms: *patience_ms, cache }).await
+        }
+        Step::ChangeCache { cache, .. } => {
+            drop(db);
+            let disks = define::change(cache);
+            reach.call::<VmChangeCache>(ChangeCacheRequest { vm: uuid, disks }).await
         }
         Step::AttachVolume { volume, bus, cache, .. } => {
             let volume = store::volume::by_id(&mut db, *volume).await?.ok_or(StepError::Gone)?;
@@ -106,6 +111,7 @@ async fn plain(step: &Step, uuid: Uuid, reach: &Reach) -> Result<Answer, StepErr
         Step::DefineVm { .. }
         | Step::StartVm { .. }
         | Step::RebootVm { .. }
+        | Step::ChangeCache { .. }
         | Step::AttachVolume { .. }
         | Step::InsertMedia { .. }
         | Step::ImportImage { .. }

@@ -72,6 +72,12 @@ pub enum Step {
         #[serde(default = "Modes::unsaid")]
         cache: Modes,
     },
+    /// Change how its disks are opened while it runs.
+    ChangeCache {
+        vm: Id,
+        /// How which of them are to be opened. The others stay as they are.
+        cache: Modes,
+    },
     /// Press its reset button.
     ResetVm { vm: Id },
     /// Stop its processors.
@@ -133,6 +139,7 @@ impl Step {
             Self::ShutdownVm { .. } => "press the power button and wait",
             Self::DestroyVm { .. } => "cut its power",
             Self::RebootVm { .. } => "press the power button, wait, and start it",
+            Self::ChangeCache { .. } => "change the cache modes of its disks",
             Self::ResetVm { .. } => "press the reset button",
             Self::SuspendVm { .. } => "stop its processors",
             Self::ResumeVm { .. } => "let its processors go on",
@@ -151,6 +158,7 @@ impl Step {
             Self::DefineVm { cache, .. }
             | Self::StartVm { cache, .. }
             | Self::RebootVm { cache, .. }
+            | Self::ChangeCache { cache, .. }
             | Self::AttachVolume { cache, .. } => Some(cache),
             Self::ImportImage { .. }
             | Self::DeleteImage { .. }
@@ -184,7 +192,11 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use server_api::cache::CacheLevel;
+    use server_api::vm::CacheChoice;
+
     use super::*;
+    use crate::cache::{Asked, Requests};
 
     #[test]
     fn steps_of_release_0_9_ask_for_what_that_asked_for() {
@@ -206,5 +218,21 @@ mod tests {
             let stored = stored.replace("ID", &id.to_string());
             assert_eq!(serde_json::from_str::<Step>(&stored).unwrap(), step);
         }
+    }
+
+    #[test]
+    fn a_live_change_is_stored_with_what_is_asked_of_each_disk() {
+        let (vm, volume) = (Id(uuid::Uuid::from_u128(1)), Id(uuid::Uuid::from_u128(2)));
+        let asked = Asked { mode: CacheChoice::Unsafe, level: CacheLevel::Vm, accepts_loss: true };
+        let drives = Asked { level: CacheLevel::Global, ..Asked::by_setting(CacheChoice::Auto) };
+        let step =
+            Step::ChangeCache { vm, cache: Modes::Each(Requests { disks: vec![(volume, asked)], drives }) };
+        let stored = concat!(
+            r#"{"step":"change_cache","vm":"00000000-0000-0000-0000-000000000001","cache":{"disks":["#,
+            r#"["00000000-0000-0000-0000-000000000002",{"mode":"unsafe","level":"vm","accepts_loss":true}]],"#,
+            r#""drives":{"mode":"auto","level":"global","accepts_loss":true}}}"#,
+        );
+        assert_eq!(serde_json::to_string(&step).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Step>(stored).unwrap(), step);
     }
 }

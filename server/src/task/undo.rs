@@ -60,6 +60,7 @@ pub async fn call(cloud: &Cloud, action: Action, step: &Step, order: Asked) -> R
         | Step::ShutdownVm { .. }
         | Step::DestroyVm { .. }
         | Step::RebootVm { .. }
+        | Step::ChangeCache { .. }
         | Step::ResetVm { .. }
         | Step::SuspendVm { .. }
         | Step::ResumeVm { .. }
@@ -90,6 +91,7 @@ pub async fn apply(db: &mut Write, step: &Step, begun: bool, clean: bool) -> Res
         | Step::ShutdownVm { .. }
         | Step::DestroyVm { .. }
         | Step::RebootVm { .. }
+        | Step::ChangeCache { .. }
         | Step::ResetVm { .. }
         | Step::SuspendVm { .. }
         | Step::ResumeVm { .. }

@@ -87,6 +87,20 @@ fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
         tab.see("#page", "Drive 0: tools").await;
         idle(tab).await;
 
+        // A mode that is set is applied while it runs.
+        let disk = &vm["disks"][0];
+        let other = if disk["cache"]["mode"] == "none" { "writeback" } else { "none" };
+        tab.ask("PUT", "volumes/web-root/cache", json!({"mode": other})).await;
+        tab.see("#page table", "another mode is set, and can be applied live").await;
+        tab.click("#page", "Apply cache modes now").await;
+        tab.see("dialog", "these volumes are opened anew in the modes that are set for them: web-root.")
+            .await;
+        tab.see("dialog", "libvirt marks the domain as tainted").await;
+        tab.click("dialog", "Apply").await;
+        tab.see(&format!("#page tr[data-key='{}'] .mode", disk["volume"].as_str().unwrap()), other).await;
+        tab.see_no("#page", "Apply cache modes now").await;
+        idle(tab).await;
+
         tab.click("#page", "Shut down").await;
         tab.see("#page [data-state]", "off").await;
         idle(tab).await;

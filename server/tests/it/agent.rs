@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::host::golden;
-use crate::machine::{cache, defined, disk_state, judge, reopen};
+use crate::machine::{cache, change_live, defined, disk_state, judge, note_live, reopen};
 
 /// A running agent. It stops when it is dropped.
 pub struct Agent {
@@ -250,6 +250,12 @@ fn router(world: &Arc<World>) -> Router {
             state.reopen(request.vm, &request.cache)?;
             state.turn(request.vm, State::Running)
         };
+        VmChangeCache: |state, request| {
+            state.refuse_if_off(request.vm)?;
+            let vm = state.vms.get_mut(&request.vm).ok_or(FailureCode::NotFound)?;
+            change_live(vm, &request.disks)?;
+            Ok(vm.clone())
+        };
         VmReset: |state, request| state.turn(request.vm, State::Running);
         VmSuspend: |state, request| state.turn(request.vm, State::Paused);
         VmResume: |state, request| state.turn(request.vm, State::Running);
@@ -264,6 +270,7 @@ fn router(world: &Arc<World>) -> Router {
             let vm = state.vms.get_mut(&vm).ok_or(FailureCode::NotFound)?;
             let number = vm.disks.len();
             vm.disks.push(disk_state(number, disk));
+            note_live(vm);
             Ok(vm.clone())
         };
         VmDetachDisk: |state, request| {
@@ -358,6 +365,7 @@ impl State_ {
     fn turn(&mut self, vm: Uuid, to: State) -> Outcome<VmState> {
         let vm = self.vms.get_mut(&vm).ok_or(FailureCode::NotFound)?;
         vm.state = to;
+        note_live(vm);
         Ok(vm.clone())
     }
 }

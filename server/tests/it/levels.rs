@@ -2,13 +2,14 @@
 //! and what agents tell of folders, disks and migrations.
 
 use agent_protocol::cache::{CacheRequest, Origin, Sector};
-use agent_protocol::call::{VmAttachDisk, VmDefine, VmReboot};
+use agent_protocol::call::{VmAttachDisk, VmChangeCache, VmDefine, VmReboot};
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::CacheChoice;
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::resources::Scene;
+use crate::support::until;
 use crate::vms::small;
 
 /// Makes a request that changes something, and has to work.
@@ -169,6 +170,104 @@ async fn a_volume_is_explained_and_a_change_is_tried_before_it_is_made() {
     let told = scene.get("/api/v1/volumes/one-root/cache").await;
     assert_eq!((&told["now"]["mode"], &told["now"]["refused"]), (&Value::Null, &json!(false)));
     assert_eq!(told["effective"]["mode"], "none");
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_mode_is_put_into_force_while_its_machine_runs() {
+    let scene = Scene::with_image().await;
+    let world = scene.agent.world.clone();
+    let mut order = small("web");
+    order["start"] = true.into();
+    scene.succeed(Method::POST, "/api/v1/vms", order).await;
+    let apply = "/api/v1/vms/web/apply-cache";
+    let disks = async |field: &str| {
+        let vm = scene.get("/api/v1/vms/web").await;
+        vm["disks"].as_array().unwrap().iter().map(|disk| disk[field].clone()).collect::<Vec<_>>()
+    };
+    let modes =
+        async || disks("cache").await.into_iter().map(|cache| cache["mode"].clone()).collect::<Vec<_>>();
+    // There is nothing to do, and nothing is asked of the host.
+    let task = scene.succeed(Method::POST, apply, Value::Null).await;
+    assert_eq!((&task["steps"], &task["progress_percent"]), (&json!([]), &json!(100)));
+    assert_eq!(disks("pending").await, ["unchanged"; 2]);
+
+    let tried = json!({"level": "volume", "name": "web-root", "set": {"mode": "writeback"}});
+    let (_, impact) = scene.post("/api/v1/cache/dry-run", &tried).await;
+    assert_eq!(impact["summary"], "1 running virtual machine can change live");
+    set(&scene, "volumes/web-root", "writeback").await;
+    assert_eq!(disks("pending").await, ["live", "unchanged"]);
+    assert_eq!(scene.get("/api/v1/volumes/web-root/cache").await["pending"], "live");
+    assert_eq!(modes().await, ["none"; 2]);
+
+    // The host fails, and the old mode stays.
+    world.refuse("vm-change-cache", Some(FailureCode::Failed));
+    let task = scene.running.done(&scene.token, Method::POST, apply, Value::Null).await;
+    assert_eq!((&task["state"], &task["error"]["code"]), (&json!("failed"), &json!("host_failed")));
+    assert_eq!(modes().await, ["none"; 2]);
+    assert_eq!(disks("pending").await, ["live", "unchanged"]);
+    world.refuse("vm-change-cache", None);
+
+    // It is asked for once, also where the answer is lost with the server, and of the one disk that it is about.
+    world.lose("vm-change-cache");
+    let (status, task) = scene.post(apply, &Value::Null).await;
+    assert_eq!((status, &task["action"]), (202, &json!("vm_apply_cache")));
+    until(async || world.orders("vm-change-cache") == 1).await;
+    let scene = scene.restart().await;
+    let task = scene.running.ended(&scene.token, task["id"].as_str().unwrap()).await;
+    assert_eq!(task["state"], "succeeded", "{task}");
+    let asked = world.asked::<VmChangeCache>();
+    let root = scene.get("/api/v1/volumes/web-root").await["id"].clone();
+    assert_eq!((asked.len(), asked[0].disks.len()), (1, 1));
+    assert_eq!(json!(asked[0].disks[0].volume), root);
+    assert_eq!(asked[0].disks[0].cache, request(CacheChoice::Writeback, Origin::Volume));
+    let vm = scene.get("/api/v1/vms/web").await;
+    let cache = &vm["disks"][0]["cache"];
+    assert_eq!((&cache["mode"], &cache["set_at"]), (&json!("writeback"), &json!("volume")));
+    assert_eq!(cache["reason"], "the volume is set to `writeback`; `/srv` takes O_DIRECT");
+    assert_eq!(
+        (&vm["disks"][0]["pending"], &vm["disks"][1]["cache"]["mode"]),
+        (&json!("unchanged"), &json!("none"))
+    );
+    assert_eq!(vm["taints"].as_array().unwrap().len(), 1, "{vm}");
+
+    // What needs a restart is refused for all its disks before anything is done.
+    let writethrough = json!({"mode": "writethrough"});
+    clear(&scene, "volumes/web-root").await;
+    change(&scene, Method::PUT, "/api/v1/volumes/web-data1/cache", writethrough).await;
+    let vm = scene.get("/api/v1/vms/web").await;
+    assert_eq!((&vm["disks"][0]["pending"], &vm["disks"][1]["pending"]), (&json!("live"), &json!("restart")));
+    let answer = scene.running.ask(&scene.token, Method::POST, apply, &Value::Null).await;
+    assert_eq!(answer.status.as_u16(), 409);
+    let error = answer.json();
+    let sentence = "disk `vdb` of `web` (volume `web-data1`) cannot change its cache mode from `none` to `writethrough` \
+                    while it runs; this needs a restart";
+    assert_eq!((&error["message"], &error["code"]), (&json!(sentence), &json!("conflict")));
+    assert_eq!(error["next"], "turn it off and on: `cairn vm reboot web`");
+    // So is it where the host alone knows.
+    clear(&scene, "volumes/web-data1").await;
+    world.refuse("vm-change-cache", Some(FailureCode::Conflict));
+    let task = scene.running.done(&scene.token, Method::POST, apply, Value::Null).await;
+    assert_eq!((&task["state"], &task["error"]["code"]), (&json!("failed"), &json!("conflict")));
+    world.refuse("vm-change-cache", None);
+    let vm = scene.get("/api/v1/vms/web").await;
+    assert_eq!(
+        (&vm["disks"][0]["cache"]["mode"], &vm["disks"][1]["cache"]["mode"]),
+        (&json!("writeback"), &json!("none"))
+    );
+    assert_eq!(world.orders("vm-change-cache"), 1);
+
+    // One that is off gets its modes when it is started.
+    scene.succeed(Method::POST, "/api/v1/vms/web/force-off", Value::Null).await;
+    assert_eq!(scene.get("/api/v1/vms/web").await["disks"][0]["pending"], "next_start");
+    assert_eq!(scene.refused(Method::POST, apply, Value::Null).await, (409, "conflict".to_owned()));
+    let audit = scene.get("/api/v1/audit?limit=1000").await;
+    let entries = audit["entries"].as_array().unwrap().iter();
+    let outcomes: Vec<_> = entries
+        .filter(|entry| entry["action"] == "vm apply-cache")
+        .map(|entry| entry["outcome"].clone())
+        .collect();
+    assert_eq!(outcomes, ["conflict", "accepted", "conflict", "accepted", "accepted", "accepted"]);
     scene.running.stop().await;
 }
 

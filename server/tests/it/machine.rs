@@ -3,8 +3,8 @@
 use agent_protocol::cache::{CacheRequest, EffectiveCache, Judgement, Question, Sector};
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::vm::{
-    Accel, AccelChoice, CacheChoice, CacheMode, CachePlan, CdromDrive, CdromState, Disk, DiskState,
-    MediaState, State, Vm, VmState,
+    Accel, AccelChoice, CacheChoice, CacheMode, CachePlan, CdromDrive, CdromState, Disk, DiskCache,
+    DiskState, MediaState, State, Vm, VmState,
 };
 
 use crate::agent::Outcome;
@@ -107,5 +107,38 @@ pub fn reopen(vm: &mut VmState, plan: &CachePlan) -> Outcome<()> {
             media.cache = cache(plan.cdroms);
         }
     }
+    Ok(())
+}
+
+/// Says of each disk which modes it can go over to: none while the machine is off.
+pub fn note_live(vm: &mut VmState) {
+    let runs = matches!(vm.state, State::Running | State::Paused);
+    for disk in &mut vm.disks {
+        let modes: &[_] = match disk.cache.mode {
+            _ if !runs => &[],
+            CacheMode::None => &[CacheMode::Writeback, CacheMode::Unsafe],
+            CacheMode::Writeback => &[CacheMode::None, CacheMode::Unsafe],
+            CacheMode::Unsafe => &[CacheMode::None, CacheMode::Writeback],
+            CacheMode::Writethrough => &[CacheMode::Directsync],
+            CacheMode::Directsync => &[CacheMode::Writethrough],
+        };
+        disk.live = modes.to_vec();
+    }
+}
+
+/// Opens the named disks as they are asked to be, all or none.
+pub fn change_live(vm: &mut VmState, asked: &[DiskCache]) -> Outcome<()> {
+    let mut disks = vm.disks.clone();
+    for DiskCache { volume, cache: request } in asked {
+        let disk = disks.iter_mut().find(|disk| disk.volume == *volume).ok_or(FailureCode::NotFound)?;
+        let wanted = EffectiveCache { sector_bytes: disk.cache.sector_bytes, ..cache(*request) };
+        if wanted.mode != disk.cache.mode && !disk.live.contains(&wanted.mode) {
+            return Err(FailureCode::Conflict);
+        }
+        disk.cache = wanted;
+    }
+    vm.disks = disks;
+    vm.taints = vec!["tainted: custom monitor control commands issued".to_owned()];
+    note_live(vm);
     Ok(())
 }

@@ -70,7 +70,10 @@ async fn a_cache_mode_is_tried_set_explained_and_cleared() {
     );
     let what_if = scene.run(&["volume", "explain", "web-root", "--if", "writeback", "--at", "vm"]).await.ok();
     assert!(
-        what_if.ends_with("1 running virtual machine can change live; nothing was changed\n"),
+        what_if.ends_with(
+            "once it is set, `web` can change live: `cairn vm apply-cache web`\n\
+             1 running virtual machine can change live; nothing was changed\n"
+        ),
         "{what_if}"
     );
     let tried = scene.run(&["config", "set", "vm.cacheMode", "directsync", "--dry-run"]).await.ok();
@@ -84,8 +87,22 @@ async fn a_cache_mode_is_tried_set_explained_and_cleared() {
         "{refused:?}"
     );
     let set = scene.run(&["storage", "cache", "set", "default", "unsafe", "--accept-loss"]).await.ok();
-    assert_eq!(set, "storage `default`: unsafe (a crash of the host loses what is on the disks)\n");
-    scene.run(&["vm", "cache", "set", "web", "none"]).await.ok();
+    let live = "`web` can change live: `cairn vm apply-cache web`\n";
+    assert_eq!(
+        set,
+        format!("storage `default`: unsafe (a crash of the host loses what is on the disks)\n{live}")
+    );
+    assert_eq!(scene.run(&["vm", "cache", "set", "web", "none"]).await.ok(), "vm `web`: none\n");
+    let set = scene.run(&["volume", "cache", "set", "web-root", "writeback"]).await.ok();
+    assert_eq!(set, format!("volume `web-root`: writeback\n{live}"));
+    let text = scene.run(&["volume", "explain", "web-root"]).await.ok();
+    assert!(text.contains("pending    it can change live: `cairn vm apply-cache web`\n"), "{text}");
+    scene.run(&["vm", "apply-cache", "web", "--wait"]).await.ok();
+    let cache = &scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["disks"][0]["cache"];
+    assert_eq!((&cache["mode"], &cache["set_at"]), (&json!("writeback"), &json!("volume")));
+    scene.run(&["volume", "cache", "set", "web-root", "directsync"]).await.ok();
+    let refused = scene.run(&["vm", "apply-cache", "web", "--wait"]).await;
+    assert!(refused.code == Some(8) && refused.err.contains("`cairn vm reboot web`"), "{refused:?}");
     scene.run(&["volume", "cache", "set", "web-root", "writeback"]).await.ok();
     assert_eq!(
         scene.run(&["volume", "cache", "show", "web-root"]).await.ok(),
@@ -95,7 +112,7 @@ async fn a_cache_mode_is_tried_set_explained_and_cleared() {
     let cache = &scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["disks"][0]["cache"];
     assert_eq!((&cache["mode"], &cache["set_at"]), (&json!("writeback"), &json!("volume")));
     let cleared = scene.run(&["volume", "cache", "clear", "web-root"]).await.ok();
-    assert_eq!(cleared, "volume `web-root`: nothing is set\n");
+    assert_eq!(cleared, format!("volume `web-root`: nothing is set\n{live}"));
     let history = scene.run(&["volume", "cache", "history", "web-root", "--output", "json"]).await.json();
     assert_eq!((&history[0]["from"], &history[1]["to"]), (&json!("writeback"), &json!("writeback")));
 

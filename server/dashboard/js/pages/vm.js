@@ -3,7 +3,7 @@
 import { ask, choices } from "../api.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
 import { askFor, attempt, dialog, field, notice, select } from "../forms.js";
-import { changeMode, setMode, unsafe } from "../cache.js";
+import { applyButton, changeMode, pending, setMode, unsafe } from "../cache.js";
 import { failure, find, list, put } from "../live.js";
 import { action, bytes, choice, fieldName, fieldValue, moment, sentence, stateWord, tone, word } from "../text.js";
 import { newestTask, power, press, remove } from "../vm-actions.js";
@@ -108,7 +108,7 @@ function disks(vm) {
         el("span", {}, link(`#/volume/${disk.volume}`, disk.volume_name), el("small", {}, el("code", {}, disk.path ?? volume?.path ?? ""))),
         disk.size_bytes == null ? null : bytes(disk.size_bytes),
         word(disk.bus),
-        cache(disk.cache),
+        el("div", {}, cache(disk.cache), pending(disk.pending)),
         at === 0 ? el("span", { class: "muted" }, "root disk") : button("Detach", () => detach(vm, disk), { cannot: vm.task ? "A task works on it." : null }),
       ],
     };
@@ -116,7 +116,7 @@ function disks(vm) {
   const node = section("Disks", table("Disks", ["Target", "Volume", "Size", "Bus", "Effective cache mode", "Actions"], rows, "It has no disk."),
     el("p", { class: "hint" }, "Cache mode of all its disks: ", setMode(vm.cache)),
     el("div", { class: "buttons" }, button("Attach a volume", () => attach(vm), { cannot: vm.task ? "A task works on it." : null }),
-      button("Change the cache mode", () => changeMode("vm", vm)), button("May it migrate?", () => judge(vm))));
+      button("Change the cache mode", () => changeMode("vm", vm)), applyButton(vm), button("May it migrate?", () => judge(vm))));
   node.classList.add("wide");
   return node;
 }

@@ -2,7 +2,7 @@
 
 import { ask } from "../api.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
-import { changeMode, evidence, history, setMode, unsafe } from "../cache.js";
+import { applyButton, changeMode, evidence, history, pending, setMode, unsafe } from "../cache.js";
 import { asProblem, notice } from "../forms.js";
 import { failure, find } from "../live.js";
 import { bytes, sentence, stateWord, tone, word } from "../text.js";
@@ -61,7 +61,7 @@ export function view(id) {
     ])),
     section("Cache mode", mode(told.explanation),
       told.problem ? notice(told.problem) : null,
-      el("div", { class: "buttons" }, button("Change its mode", () => changeMode("volume", volume, () => explain(id, stamp))))),
+      el("div", { class: "buttons" }, button("Change its mode", () => changeMode("volume", volume, () => explain(id, stamp))), applyButton(vm))),
     told.explanation ? section("History", history(told.explanation.changes)) : null,
   ];
 }
@@ -79,7 +79,7 @@ function mode(explanation) {
     table("Where it is set", ["Level", "Name", "Set to", ""], levels, ""),
     facts([
       ["Requested", setMode(explanation.requested), `set for: ${word(explanation.set_at)}`],
-      effective ? ["In force", el("span", {}, el("code", {}, effective.mode), " ", unsafe(effective.mode)), prose(sentence(effective.reason))] : null,
+      effective ? ["In force", el("span", {}, el("code", {}, effective.mode), " ", unsafe(effective.mode), " ", pending(explanation.pending)), prose(sentence(effective.reason))] : null,
       ["If it were settled now", settled, prose(sentence(now.reason))],
       [effective?.warnings?.length || now.warnings?.length ? "Beware" : "", [...new Set([...(effective?.warnings ?? []), ...(now.warnings ?? [])])].map(sentence).join(" ")],
     ]),
