@@ -87,7 +87,7 @@ fn a_host_is_described_and_another_one_is_told_how_to_join() {
         tab.click("#page", "Add a host").await;
         tab.click("dialog", "Create the token").await;
         tab.see("dialog .secret", "cairn-agent join --token-file -").await;
-        tab.see("dialog .secret", "systemctl restart cairn-agent").await;
+        tab.see("dialog .secret", "sh FILE.run install --role agent --yes").await;
         let command = tab.value("document.querySelector('dialog .secret').textContent").await;
         let token = command.as_str().unwrap().split('\'').nth(1).unwrap().to_owned();
         let token: agent_protocol::join::JoinToken = token.parse().unwrap();
