@@ -29,6 +29,9 @@ let connection = { state: "connecting" };
 let stop = null;
 let gathered = new Map();
 let timer = null;
+/** How many resources were asked for one by one, and which of these questions was the last that was answered, by path. */
+let asked = 0;
+let answered = new Map();
 
 /** Calls `listener(kind)` after each change of a list, and with `connection` when that changes. */
 export function follow(listener) {
@@ -93,8 +96,13 @@ export function put(kind, item) {
 
 async function refresh(kind, id) {
   const path = `/api/v1/${KINDS[kind][0]}/${id}`;
+  asked += 1;
+  const turn = asked;
   try {
     const item = await ask("GET", path);
+    // It was overtaken by what was asked for later.
+    if (answered.get(path) > turn) return;
+    answered.set(path, turn);
     put(kind, item);
     // A task is seen on what it works on, too.
     if (kind === "task") note(item.subject?.kind, item.subject?.id);
@@ -138,6 +146,7 @@ export function end() {
   stop = null;
   lists.clear();
   gathered = new Map();
+  answered = new Map();
   connection = { state: "connecting" };
 }
 
