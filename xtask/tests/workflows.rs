@@ -139,13 +139,15 @@ fn a_release_is_compared_before_it_is_attested_and_uploaded() {
         steps,
         [
             "actions/checkout",
-            "cargo xtask all-in-one --verify-reproducible",
+            "cargo xtask all-in-one --os debian-12 --guest --verify-reproducible",
             "actions/download-artifact",
             "cargo xtask compare target/elsewhere target/dist",
             "actions/attest-build-provenance",
             "actions/upload-artifact",
         ]
     );
+    // What it is compared with carries the same.
+    assert_eq!(does(&workflow["jobs"]["build"]["steps"][1]), "cargo xtask all-in-one --os debian-12 --guest");
     // Only the build that signs sees the key.
     assert_eq!(text.matches("secrets.").count(), 2);
     assert!(publish["steps"][1]["env"]["CAIRN_KEY_PEM"].is_string());
