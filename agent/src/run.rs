@@ -208,6 +208,7 @@ fn hypervisor(name: HypervisorName, layout: &Layout) -> Arc<dyn Hypervisor> {
     match name {
         HypervisorName::Libvirt => Arc::new(Libvirt::start(libvirt::Options {
             connect_patience: LIBVIRT_PATIENCE,
+            probe_notes: Some(layout.agent_probes()),
             ..libvirt::Options::new(layout.console_folder())
         })),
         HypervisorName::Simulated => {

@@ -25,7 +25,7 @@ use crate::support::{Host, SECTOR, asked, unplanned};
 use crate::wire::Wire;
 
 /// Where volumes lie; nothing else does.
-const FOLDER: &str = "/srv/volumes";
+pub const FOLDER: &str = "/srv/volumes";
 
 /// The guest's disk, with enough behind it that copying takes a while.
 const SOURCE: &str = "/srv/guest.raw";
@@ -101,11 +101,11 @@ impl Story {
     }
 }
 
-fn path(name: &str) -> String {
+pub fn path(name: &str) -> String {
     format!("{FOLDER}/{name}")
 }
 
-fn disk(name: &str, format: Format) -> Disk {
+pub fn disk(name: &str, format: Format) -> Disk {
     let (volume, cache) = (Uuid::new_v4(), asked(CacheChoice::Auto));
     Disk { volume, path: path(name), format, bus: DiskBus::Virtio, cache, sector: SECTOR }
 }

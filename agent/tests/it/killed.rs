@@ -56,8 +56,13 @@ impl Process {
         (process, Wire::at(host, address))
     }
 
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
     pub fn kill(mut self) {
-        kill_process(Pid::from_child(&self.0), Signal::KILL).unwrap();
+        kill_process(self.pid(), Signal::KILL).unwrap();
         self.0.wait().unwrap();
     }
 }

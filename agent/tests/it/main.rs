@@ -5,6 +5,10 @@
 
 mod calls;
 #[cfg(feature = "real-parts")]
+mod cut_calls;
+#[cfg(feature = "real-parts")]
+mod cut_probe;
+#[cfg(feature = "real-parts")]
 mod cut_short;
 mod door;
 #[cfg(feature = "real-parts")]

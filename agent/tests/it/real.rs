@@ -32,7 +32,7 @@ fn in_the_room<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
 }
 
 /// A machine with one disk, on which such a guest lies.
-fn machine(kind: Kind) -> Vm {
+pub fn machine(kind: Kind) -> Vm {
     let path = "/srv/root.raw";
     std::fs::write(path, guest::disk(kind)).unwrap();
     let disk = Disk {
@@ -60,7 +60,7 @@ fn machine(kind: Kind) -> Vm {
 }
 
 /// Waits until the guest has said that it is up.
-async fn up(wire: &Wire, vm: Uuid) {
+pub async fn up(wire: &Wire, vm: Uuid) {
     let said = async {
         loop {
             let ask = ConsoleRequest { vm, offset: 0, limit: u64::MAX };

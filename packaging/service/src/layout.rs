@@ -88,6 +88,12 @@ impl Layout {
         self.agent_data().join("operations")
     }
 
+    /// Where the agent notes in which folders it tries files: one file a folder, as long as it does.
+    #[must_use]
+    pub fn agent_probes(&self) -> PathBuf {
+        self.agent_data().join("probes")
+    }
+
     /// What guests write to their first serial lines.
     #[must_use]
     pub fn console_folder(&self) -> PathBuf {

@@ -12,7 +12,7 @@
 //!
 //! What lives here: the roots and how they are built ([`prepare`], [`Testbed`]), clones and the namespaces
 //! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), libvirt in a room and tests
-//! that run beside it ([`libvirt`]), file systems made for a test ([`loopdisk`]), the same with a browser ([`browser`]), guests for it ([`guest`], [`sequence`], [`LinuxGuest`]), and the comparison of two trees
+//! that run beside it ([`libvirt`]), file systems made for a test ([`loopdisk`], and `fuse` behind a feature), the same with a browser ([`browser`]), guests for it ([`guest`], [`sequence`], [`LinuxGuest`]), and the comparison of two trees
 //! ([`Listing`]). What does not: anything that knows Cairn's own programs; tests of the product stand in the
 //! crates they test.
 //!
@@ -29,6 +29,8 @@ mod build;
 mod cgroup;
 mod clones;
 mod files;
+#[cfg(feature = "fuse")]
+pub mod fuse;
 pub mod guest;
 mod holder;
 mod inside;

@@ -10,6 +10,7 @@
 
 mod decide;
 pub mod evidence;
+pub(crate) mod left;
 pub mod live;
 pub(crate) mod own;
 pub(crate) mod probe;

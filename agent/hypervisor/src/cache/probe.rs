@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::evidence::{By, Evidence, Tried};
+use super::left::{Note, Notes};
 use super::{Access, Layer};
 use super::{own, trial};
 use crate::chain;
@@ -29,6 +30,7 @@ const LINKS: usize = 40;
 #[derive(Debug, Clone)]
 pub(crate) struct Prober {
     patience: Duration,
+    notes: Notes,
     shared: Arc<Shared>,
 }
 
@@ -49,9 +51,19 @@ struct State {
 }
 
 impl Prober {
-    /// One that knows nothing yet. `patience` is how long all of a chain has to answer.
-    pub(crate) fn new(patience: Duration) -> Self {
-        Self { patience, shared: Arc::default() }
+    /// One that knows nothing yet. `patience` is how long all of a chain has to answer. What one before it left, by these
+    /// notes, it removes meanwhile.
+    pub(crate) fn new(patience: Duration, notes: Notes) -> Self {
+        let prober = Self { patience, notes, shared: Arc::default() };
+        for (note, folder) in prober.notes.left() {
+            let mut pass = Pass { prober: prober.clone(), since: Instant::now(), at: None };
+            // A thread of its own for each: one file system that hangs keeps nobody else.
+            let sweep = move || pass.sweep(note, &folder);
+            if let Err(error) = std::thread::Builder::new().name("cache-sweep".to_owned()).spawn(sweep) {
+                tracing::warn!("what was left of a probe stays until somebody looks there: {error}");
+            }
+        }
+        prober
     }
 
     /// What O_DIRECT is worth for a file with this in it, and for every image under it; the file comes first. A file that is
@@ -148,6 +160,20 @@ impl Pass {
         Ok(())
     }
 
+    /// Removes what lies in a folder that was noted. It stays noted where that cannot be seen.
+    fn sweep(&mut self, note: Note, folder: &Path) {
+        let at = folder.join("left");
+        let place = Mounts::now().and_then(|mounts| Place::find(self, &mounts, &at));
+        match place {
+            Ok(place) => own::clear(&place.folder),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!("cannot see what a probe left in `{}`: {error}", folder.display());
+                note.keep();
+            }
+        }
+    }
+
     fn chain(&mut self, file: &Path, format: Format, access: Access) -> Result<Vec<Layer>, Error> {
         let mounts = Mounts::now().map_err(|error| unanswered(file, &error))?;
         self.prober.state().known.retain(|told, _| mounts.has(told));
@@ -176,7 +202,8 @@ impl Pass {
         // Each time: this writes files with names wherever it is.
         own::clear(&real);
         let layer = Layer { path: folder.to_owned(), ..layer };
-        let survey = measure(&real, layer).map_err(|errno| unanswered(folder, &errno.into()))?;
+        let survey =
+            measure(&real, layer, &self.prober.notes).map_err(|errno| unanswered(folder, &errno.into()))?;
         Ok(Survey { path: folder.to_owned(), ..survey })
     }
 
@@ -212,7 +239,7 @@ impl Pass {
         let known = self.prober.state().known.get(&mount.told).cloned();
         let mut evidence = match known {
             Some(known) => known,
-            None => match trial::by_writing(folder, mount) {
+            None => match trial::by_writing(folder, mount, &self.prober.notes) {
                 // There is no room for a file of ours. The file itself may tell.
                 Err(errno) if trial::is_full(errno) && there => trial::by_reading(file, mount)?,
                 written => written?,
@@ -348,7 +375,7 @@ mod tests {
     use crate::error::Kind;
 
     fn prober() -> Prober {
-        Prober::new(Duration::from_secs(60))
+        Prober::new(Duration::from_secs(60), Notes::new(None))
     }
 
     fn pass(prober: &Prober) -> Pass {
@@ -409,7 +436,7 @@ mod tests {
     #[test]
     fn one_at_a_time_is_on_a_mount_and_who_hangs_there_hangs_alone() {
         let patience = Duration::from_millis(200);
-        let prober = Prober::new(patience);
+        let prober = Prober::new(patience, Notes::new(None));
         let (mut hung, mount) = (pass(&prober), Path::new("/srv/away"));
         hung.enter(mount).unwrap();
         let mut late = pass(&prober);
@@ -429,7 +456,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_longer_than_patience() {
-        let prober = Prober::new(Duration::from_millis(50));
+        let prober = Prober::new(Duration::from_millis(50), Notes::new(None));
         let (end, ends) = std::sync::mpsc::channel::<()>();
         let (begin, begins) = std::sync::mpsc::channel();
         let file = Path::new("/srv/away/a.raw");

@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxFlags, fstat, ioctl_
 use rustix::io::{Errno, pread, pwrite};
 
 use super::evidence::{Alignment, By, Evidence, PAGE_BYTES, SECTOR_BYTES, Tried};
+use super::left::Notes;
 use super::own::Own;
 use crate::mounts::Mount;
 
@@ -21,8 +22,8 @@ struct Page([u8; PAGE_BYTES as usize]);
 ///
 /// # Errors
 /// What keeps it from being made or written. A full disk does not: that stands in the evidence.
-pub(super) fn by_writing(folder: &Path, mount: &Mount) -> Result<Evidence, Errno> {
-    let own = Own::make(folder)?;
+pub(super) fn by_writing(folder: &Path, mount: &Mount, notes: &Notes) -> Result<Evidence, Errno> {
+    let own = Own::make(folder, notes)?;
     let mut evidence = nothing_tried(mount, By::Writing);
     evidence.statx = told_of(&own.reopened());
     let direct = open(own.reopened(), OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty());
@@ -143,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().canonicalize().unwrap();
         let mount = mounts::of(&real).unwrap().unwrap();
-        let written = by_writing(&real, &mount).unwrap();
+        let written = by_writing(&real, &mount, &Notes::new(None)).unwrap();
         assert_eq!(names(&real), [] as [&str; 0]);
         assert!(written.answer().is_some(), "{written}");
         let file = real.join("file");

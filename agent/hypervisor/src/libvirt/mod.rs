@@ -32,6 +32,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use crate::accel;
+use crate::cache::left::Notes;
 use crate::cache::{self, CachePlan, Decision, Prober, Supposed};
 use crate::check::check_path;
 use crate::error::{Error, Kind};
@@ -76,6 +77,9 @@ pub struct Options {
     pub press_again_after: Duration,
     /// How long file systems under a disk have to say what O_DIRECT is worth there.
     pub probe_patience: Duration,
+    /// Where is noted in which folders files of our own may lie while they are tried. Made if it is missing; without it nothing
+    /// is noted, and what an agent that was killed left stays until somebody looks there.
+    pub probe_notes: Option<PathBuf>,
     /// How long a call waits for libvirt that has just started, or has just come back.
     pub connect_patience: Duration,
 }
@@ -95,6 +99,7 @@ impl Options {
             release_patience: Duration::from_secs(20),
             press_again_after: Duration::from_secs(10),
             probe_patience: Duration::from_secs(10),
+            probe_notes: None,
             connect_patience: Duration::from_secs(5),
         }
     }
@@ -130,7 +135,7 @@ impl Libvirt {
             pid_folder: options.pid_folder.clone(),
         }));
         let follower = tokio::spawn(follow::run(Arc::clone(&registry), supervised.notices())).abort_handle();
-        let prober = Prober::new(options.probe_patience);
+        let prober = Prober::new(options.probe_patience, Notes::new(options.probe_notes.clone()));
         Self { options, supervised, registry, prober, follower }
     }
 

@@ -10,6 +10,7 @@ use rustix::io::{Errno, pwrite};
 use super::{Flush, Latency, Survey};
 use crate::cache::Layer;
 use crate::cache::evidence::{PAGE_BYTES, Tried};
+use crate::cache::left::Notes;
 use crate::cache::own::Own;
 
 /// How often is flushed at most.
@@ -22,7 +23,7 @@ const ENOUGH: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// What keeps a file from being made. That there is no room does not: it stands in what is told.
-pub(crate) fn measure(folder: &Path, layer: Layer) -> Result<Survey, Errno> {
+pub(crate) fn measure(folder: &Path, layer: Layer, notes: &Notes) -> Result<Survey, Errno> {
     let size = statvfs(folder)?;
     let mut survey = Survey {
         path: folder.to_owned(),
@@ -36,7 +37,7 @@ pub(crate) fn measure(folder: &Path, layer: Layer) -> Result<Survey, Errno> {
         reflink: Tried::Not,
     };
     // With names: a file system may spare itself the flush of a file that nobody can find.
-    let (file, copy) = match (Own::named(folder), Own::named(folder)) {
+    let (file, copy) = match (Own::named(folder, notes), Own::named(folder, notes)) {
         (Ok(file), Ok(copy)) => (file, copy),
         (Err(Errno::NOSPC | Errno::DQUOT), _) | (_, Err(Errno::NOSPC | Errno::DQUOT)) => return Ok(survey),
         (Err(errno), _) | (_, Err(errno)) => return Err(errno),
@@ -97,14 +98,14 @@ mod tests {
         };
         let path = folder.path().to_owned();
         let layer = Layer { path: path.clone(), folder: path.clone(), evidence, answer: Answer::Direct };
-        let survey = measure(&path, layer).unwrap();
+        let survey = measure(&path, layer, &Notes::new(None)).unwrap();
         let Flush::Sampled(latency) = survey.flush else { panic!("{survey:?}") };
         assert!((1..=SAMPLES).contains(&latency.samples), "{latency}");
         assert!(latency.median <= latency.percentile_99);
         assert!(survey.available_bytes <= survey.capacity_bytes && survey.free_inodes <= survey.inodes);
         assert!(survey.hole_punching != Tried::Not && survey.reflink != Tried::Not);
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
-        let error = measure(&path.join("missing"), survey.layer).unwrap_err();
+        let error = measure(&path.join("missing"), survey.layer, &Notes::new(None)).unwrap_err();
         assert_eq!(error, Errno::NOENT);
     }
 }

@@ -13,13 +13,13 @@ use agent_hypervisor::storage::{Backing, VolumeSpec};
 use agent_hypervisor::survey::{Flush, Verdict, findings};
 use agent_hypervisor::{Attempt, Domains, Kind as ErrorKind, Storage};
 use uuid::Uuid;
+use xtask_testbed::fuse::{self, Direct};
 use xtask_testbed::guest::Kind;
 use xtask_testbed::libvirt::Inside;
 use xtask_testbed::loopdisk::{LoopDisk, Mounted, lacks, lacks_loops, mount};
 use xtask_testbed::{Device, Mount};
 
 use super::direct_io::{holds, remove, tell};
-use super::fuse::{self, Direct};
 use super::room::{self, DIRECT, RAM, disk, guest, said, spec, start};
 
 /// The four answers, and the one that is a matter of policy; each with words that the reason has.

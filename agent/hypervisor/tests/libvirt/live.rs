@@ -31,7 +31,7 @@ fn run(program: &str, words: &[&str]) {
 }
 
 /// What libvirt starts the domain from, and what it says of the one that runs.
-fn modes_to_libvirt() -> [bool; 2] {
+pub fn modes_to_libvirt() -> [bool; 2] {
     [vec!["dumpxml", "--inactive", "vm"], vec!["dumpxml", "vm"]]
         .map(|words| xtask_testbed::libvirt::virsh(words).unwrap().contains("cache='writeback'"))
 }
@@ -161,7 +161,7 @@ async fn cut_short(after: Procedure, count: usize, uuid: Uuid, change: &[(DiskId
 }
 
 /// Whether QEMU ignores flushes of the root disk.
-fn no_flush() -> bool {
+pub fn no_flush() -> bool {
     let query = r#"{"execute":"query-named-block-nodes","arguments":{"flat":true}}"#;
     let answer: serde_json::Value =
         serde_json::from_str(&virsh(["qemu-monitor-command", "vm", query])).unwrap();

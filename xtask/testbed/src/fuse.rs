@@ -1,10 +1,10 @@
-//! A file system in this process, by FUSE: one folder of files in memory. It can refuse O_DIRECT, and it can stop answering, as
-//! one does whose server is away.
+//! A file system in this process, by FUSE: one folder of files in memory. It can refuse O_DIRECT, it can stop answering, as one
+//! does whose server is away, and it tells what it is asked, before it does that.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{
@@ -21,9 +21,14 @@ const TTL: Duration = Duration::ZERO;
 /// What it does when a file is opened with O_DIRECT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direct {
+    /// It does so.
     Accepted,
+    /// It says EINVAL.
     Refused,
 }
+
+/// Hears what is asked, in FUSE's word, and says whether it is done.
+type Hook = Box<dyn FnMut(&'static str) -> bool + Send>;
 
 /// A file system that is mounted as long as this is there.
 pub struct Mounted {
@@ -31,8 +36,14 @@ pub struct Mounted {
     _session: BackgroundSession,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Gate(Arc<(Mutex<bool>, Condvar)>);
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<Entrance>, Condvar)>);
+
+#[derive(Default)]
+struct Entrance {
+    closed: bool,
+    hook: Option<Hook>,
+}
 
 struct Memory {
     direct: Direct,
@@ -42,6 +53,9 @@ struct Memory {
 }
 
 /// Mounts one that everybody may use.
+///
+/// # Errors
+/// If the kernel does not mount it.
 pub fn mount(at: &Path, direct: Direct) -> std::io::Result<Mounted> {
     std::fs::create_dir_all(at)?;
     let gate = Gate::default();
@@ -55,25 +69,46 @@ pub fn mount(at: &Path, direct: Direct) -> std::io::Result<Mounted> {
 impl Mounted {
     /// From now on it answers, or it does not.
     pub fn answers(&self, answers: bool) {
-        *self.gate.closed() = !answers;
+        self.gate.entrance().closed = !answers;
         self.gate.0.1.notify_all();
+    }
+
+    /// From now on this hears of each thing that is asked, in FUSE's word, before it is done; where it says false, that is not
+    /// done and fails.
+    pub fn each(&self, hook: impl FnMut(&'static str) -> bool + Send + 'static) {
+        self.gate.entrance().hook = Some(Box::new(hook));
+    }
+
+    /// From now on nobody hears of it.
+    pub fn unheard(&self) {
+        self.gate.entrance().hook = None;
+    }
+}
+
+impl std::fmt::Debug for Mounted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mounted").finish_non_exhaustive()
     }
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
         // Or it could not be unmounted.
+        self.unheard();
         self.answers(true);
     }
 }
 
 impl Gate {
-    fn closed(&self) -> MutexGuard<'_, bool> {
-        self.0.0.lock().unwrap()
+    fn entrance(&self) -> MutexGuard<'_, Entrance> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pass(&self) {
-        drop(self.0.1.wait_while(self.closed(), |closed| *closed).unwrap());
+    /// Waits until it answers. Whether it does what it is asked.
+    fn pass(&self, what: &'static str) -> bool {
+        let waited = self.0.1.wait_while(self.entrance(), |entrance| entrance.closed);
+        let mut entrance = waited.unwrap_or_else(PoisonError::into_inner);
+        entrance.hook.as_mut().is_none_or(|hook| hook(what))
     }
 }
 
@@ -123,7 +158,9 @@ impl Memory {
 
 impl Filesystem for Memory {
     fn lookup(&mut self, _: &Request<'_>, _: u64, name: &OsStr, reply: ReplyEntry) {
-        self.gate.pass();
+        if !self.gate.pass("lookup") {
+            return reply.error(number(Errno::IO));
+        }
         match self.named(name).and_then(|ino| self.attr(ino)) {
             Some(attr) => reply.entry(&TTL, &attr, 0),
             None => reply.error(number(Errno::NOENT)),
@@ -131,7 +168,9 @@ impl Filesystem for Memory {
     }
 
     fn getattr(&mut self, _: &Request<'_>, ino: u64, _: Option<u64>, reply: ReplyAttr) {
-        self.gate.pass();
+        if !self.gate.pass("getattr") {
+            return reply.error(number(Errno::IO));
+        }
         match self.attr(ino) {
             Some(attr) => reply.attr(&TTL, &attr),
             None => reply.error(number(Errno::NOENT)),
@@ -156,6 +195,9 @@ impl Filesystem for Memory {
         _: Option<u32>,
         reply: ReplyAttr,
     ) {
+        if !self.gate.pass("setattr") {
+            return reply.error(number(Errno::IO));
+        }
         if let Some((_, attr, bytes)) = self.files.get_mut(&ino) {
             attr.uid = uid.unwrap_or(attr.uid);
             attr.gid = gid.unwrap_or(attr.gid);
@@ -169,7 +211,9 @@ impl Filesystem for Memory {
     }
 
     fn open(&mut self, _: &Request<'_>, _: u64, flags: i32, reply: ReplyOpen) {
-        self.gate.pass();
+        if !self.gate.pass("open") {
+            return reply.error(number(Errno::IO));
+        }
         match self.refuses(flags) {
             true => reply.error(number(Errno::INVAL)),
             false => reply.opened(0, 0),
@@ -186,7 +230,9 @@ impl Filesystem for Memory {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        self.gate.pass();
+        if !self.gate.pass("create") {
+            return reply.error(number(Errno::IO));
+        }
         if self.refuses(flags) {
             return reply.error(number(Errno::INVAL));
         }
@@ -194,7 +240,7 @@ impl Filesystem for Memory {
         self.next += 1;
         let attr = attributes(ino, FileType::RegularFile, (mode & 0o7777) as u16);
         let attr = FileAttr { uid: request.uid(), gid: request.gid(), ..attr };
-        self.files.insert(ino, (name.to_str().unwrap().to_owned(), attr, Vec::new()));
+        self.files.insert(ino, (name.to_string_lossy().into_owned(), attr, Vec::new()));
         reply.created(&TTL, &attr, 0, 0, 0);
     }
 
@@ -209,6 +255,9 @@ impl Filesystem for Memory {
         _: Option<u64>,
         reply: ReplyData,
     ) {
+        if !self.gate.pass("read") {
+            return reply.error(number(Errno::IO));
+        }
         let Some((.., bytes)) = self.files.get(&ino) else { return reply.error(number(Errno::NOENT)) };
         let start = (offset as usize).min(bytes.len());
         reply.data(&bytes[start..(start + size as usize).min(bytes.len())]);
@@ -226,6 +275,9 @@ impl Filesystem for Memory {
         _: Option<u64>,
         reply: ReplyWrite,
     ) {
+        if !self.gate.pass("write") {
+            return reply.error(number(Errno::IO));
+        }
         let Some((.., bytes)) = self.files.get_mut(&ino) else { return reply.error(number(Errno::NOENT)) };
         let (start, end) = (offset as usize, offset as usize + data.len());
         bytes.resize(bytes.len().max(end), 0);
@@ -234,6 +286,9 @@ impl Filesystem for Memory {
     }
 
     fn unlink(&mut self, _: &Request<'_>, _: u64, name: &OsStr, reply: ReplyEmpty) {
+        if !self.gate.pass("unlink") {
+            return reply.error(number(Errno::IO));
+        }
         // An open file without a name is renamed by the kernel until it is closed; that, too, needs no more than this.
         match self.named(name).and_then(|ino| self.files.remove(&ino)) {
             Some(_) => reply.ok(),
@@ -242,6 +297,9 @@ impl Filesystem for Memory {
     }
 
     fn readdir(&mut self, _: &Request<'_>, _: u64, _: u64, offset: i64, mut reply: ReplyDirectory) {
+        if !self.gate.pass("readdir") {
+            return reply.error(number(Errno::IO));
+        }
         for (at, (ino, (name, ..))) in self.files.iter().enumerate().skip(offset as usize) {
             if reply.add(*ino, at as i64 + 1, FileType::RegularFile, name) {
                 break;
@@ -251,14 +309,23 @@ impl Filesystem for Memory {
     }
 
     fn flush(&mut self, _: &Request<'_>, _: u64, _: u64, _: u64, reply: ReplyEmpty) {
+        if !self.gate.pass("flush") {
+            return reply.error(number(Errno::IO));
+        }
         reply.ok();
     }
 
     fn fsync(&mut self, _: &Request<'_>, _: u64, _: u64, _: bool, reply: ReplyEmpty) {
+        if !self.gate.pass("fsync") {
+            return reply.error(number(Errno::IO));
+        }
         reply.ok();
     }
 
     fn statfs(&mut self, _: &Request<'_>, _: u64, reply: ReplyStatfs) {
+        if !self.gate.pass("statfs") {
+            return reply.error(number(Errno::IO));
+        }
         reply.statfs(1 << 20, 1 << 19, 1 << 19, 1 << 10, 1 << 9, 4096, 255, 4096);
     }
 }
