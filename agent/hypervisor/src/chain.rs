@@ -17,13 +17,15 @@ use crate::spec::Format;
 use crate::storage::Backing;
 
 /// `QFI` and a byte that is no letter.
-const MAGIC: [u8; 4] = *b"QFI\xfb";
+pub(crate) const MAGIC: [u8; 4] = *b"QFI\xfb";
 
 /// The longest name of a file that a header may hold, in bytes.
 const NAME_LIMIT: u32 = 1023;
 
-/// The header extension that holds the format of the image under a file, and the one that ends the extensions.
+/// The header extension that holds the format of the image under a file, the one that holds the name of the file with its
+/// sectors, and the one that ends the extensions.
 const BACKING_FORMAT: u32 = 0xe279_2aca;
+pub(crate) const DATA_FILE: u32 = 0x4441_5441;
 const END: u32 = 0;
 
 /// Where the extensions begin in version 2; version 3 tells it at byte 100.
@@ -57,9 +59,7 @@ pub(crate) fn below(path: &Path, format: Format) -> io::Result<Vec<Backing>> {
 /// # Errors
 /// That it cannot be read.
 pub(crate) fn backing(path: &Path) -> io::Result<Option<Backing>> {
-    // A name in a header can be that of a pipe, which would keep us waiting.
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let mut file = match std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path) {
+    let mut file = match open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -69,22 +69,36 @@ pub(crate) fn backing(path: &Path) -> io::Result<Option<Backing>> {
     if !head.starts_with(&MAGIC) || offset == 0 || size == 0 || size > NAME_LIMIT {
         return Ok(None);
     }
-    let format = recorded_format(&mut file, version)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut name = Vec::new();
-    file.take(size.into()).read_to_end(&mut name)?;
-    let name = PathBuf::from(OsStr::from_bytes(&name));
+    let word = extension(&mut file, version, BACKING_FORMAT)?;
+    let word = word.map(|word| String::from_utf8_lossy(&word).into_owned());
+    // Raw where there is none, or none of ours.
+    let format = word.and_then(|word| word.parse().ok()).unwrap_or(Format::Raw);
+    let name = name_at(&mut file, offset, size)?;
     // A relative name counts from the folder of the file that holds it.
     let path = path.parent().unwrap_or(Path::new("/")).join(name);
     Ok(Some(Backing { path, format }))
 }
 
-/// The format that the extensions of a header record of the image under it; raw where there is none, or none of ours.
-fn recorded_format(file: &mut File, version: u32) -> io::Result<Format> {
+/// Opens a file to read its header. A name in a header can be that of a pipe, which would keep us waiting.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)
+}
+
+/// The name of `size` bytes at `offset`; no more of it than a header may hold.
+pub(crate) fn name_at(file: &mut File, offset: u64, size: u32) -> io::Result<PathBuf> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut name = Vec::new();
+    file.take(u64::from(size.min(NAME_LIMIT))).read_to_end(&mut name)?;
+    Ok(PathBuf::from(OsStr::from_bytes(&name)))
+}
+
+/// The content of the first extension of a header that is of that kind.
+pub(crate) fn extension(file: &mut File, version: u32, wanted: u32) -> io::Result<Option<Vec<u8>>> {
     let mut at = u64::from(V2_HEADER_BYTES);
     if version >= 3 {
         file.seek(SeekFrom::Start(100))?;
-        let Some(length) = exactly::<4>(file)? else { return Ok(Format::Raw) };
+        let Some(length) = exactly::<4>(file)? else { return Ok(None) };
         at = u64::from(be32(&length));
     }
     for _ in 0..EXTENSIONS {
@@ -94,20 +108,19 @@ fn recorded_format(file: &mut File, version: u32) -> io::Result<Format> {
         if kind == END {
             break;
         }
-        if kind == BACKING_FORMAT {
-            let mut word = Vec::new();
-            file.take(u64::from(size.min(NAME_LIMIT))).read_to_end(&mut word)?;
-            let word = String::from_utf8_lossy(&word).into_owned();
-            return Ok(word.parse().unwrap_or(Format::Raw));
+        if kind == wanted {
+            let mut content = Vec::new();
+            file.take(u64::from(size.min(NAME_LIMIT))).read_to_end(&mut content)?;
+            return Ok(Some(content));
         }
         // Each is padded to a multiple of eight bytes.
         at = at.saturating_add(8).saturating_add(u64::from(size).next_multiple_of(8));
     }
-    Ok(Format::Raw)
+    Ok(None)
 }
 
 /// The next bytes; None where the file ends before, or is a pipe.
-fn exactly<const N: usize>(file: &mut File) -> io::Result<Option<[u8; N]>> {
+pub(crate) fn exactly<const N: usize>(file: &mut File) -> io::Result<Option<[u8; N]>> {
     let mut bytes = [0; N];
     match file.read_exact(&mut bytes) {
         Err(error) if [ErrorKind::UnexpectedEof, ErrorKind::WouldBlock].contains(&error.kind()) => Ok(None),
@@ -115,11 +128,11 @@ fn exactly<const N: usize>(file: &mut File) -> io::Result<Option<[u8; N]>> {
     }
 }
 
-fn be32(bytes: &[u8]) -> u32 {
+pub(crate) fn be32(bytes: &[u8]) -> u32 {
     bytes.iter().take(4).fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
-fn be64(bytes: &[u8]) -> u64 {
+pub(crate) fn be64(bytes: &[u8]) -> u64 {
     bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 

@@ -12,7 +12,7 @@ use crate::cache::{CachePlan, Decision, Supposed};
 use crate::error::Error;
 use crate::lifecycle::Action;
 use crate::migration::Migration;
-use crate::spec::{CacheRequest, Disk, DiskId, DomainSpec};
+use crate::spec::{CacheRequest, Disk, DiskId, DomainSpec, Format};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
 use crate::survey::Survey;
@@ -103,16 +103,24 @@ pub trait Storage: Debug + Send + Sync {
     /// Makes a volume: all of it, or nothing.
     async fn create_volume(&self, spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error>;
 
-    /// Makes a volume bigger, and tells the guest that runs on it.
-    async fn resize_volume(&self, path: &Path, size_bytes: u64, attempt: Attempt) -> Result<Volume, Error>;
+    /// Makes a volume bigger, and tells the guest that runs on it. `format` is what was recorded of it: what a file begins with
+    /// is its guest's, and means nothing.
+    async fn resize_volume(
+        &self,
+        path: &Path,
+        format: Format,
+        size_bytes: u64,
+        attempt: Attempt,
+    ) -> Result<Volume, Error>;
 
     /// Removes a volume that no domain has, and that none lies on. Whether other volumes lie on it is not known here.
     async fn delete_volume(&self, path: &Path, attempt: Attempt) -> Result<(), Error>;
 
-    /// One volume.
-    async fn volume(&self, path: &Path) -> Result<Volume, Error>;
+    /// One volume, whose format is what was recorded of it.
+    async fn volume(&self, path: &Path, format: Format) -> Result<Volume, Error>;
 
-    /// Copies `source` to `path`, all of it or nothing. An image that names other files is refused: it could name any.
+    /// Copies `source` to `path`, all of it or nothing; holes stay holes. Its format is found out here, once and for all. An
+    /// image that names other files is refused: it could name any.
     async fn import_image(&self, source: &Path, path: &Path, attempt: Attempt) -> Result<Image, Error>;
 
     /// What a folder offers. It is made if it is missing and the folder above is there.

@@ -15,6 +15,7 @@ pub mod check;
 pub mod contract;
 pub mod domain;
 pub mod error;
+mod image;
 pub mod interface;
 pub mod lesson;
 pub mod libvirt;

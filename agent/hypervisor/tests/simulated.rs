@@ -229,8 +229,9 @@ async fn a_file_system_gets_full() {
     twin.create_volume(&volume("/small/a", 3072), Attempt::First).await.unwrap();
     let full = twin.create_volume(&volume("/small/b", 2048), Attempt::First).await.unwrap_err();
     assert_eq!(full.kind(), Kind::NoSpace);
-    assert_eq!(twin.volume(Path::new("/small/b")).await.unwrap_err().kind(), Kind::NotFound);
-    let grown = twin.resize_volume(Path::new("/small/a"), 8192, Attempt::First).await.unwrap_err();
+    assert_eq!(twin.volume(Path::new("/small/b"), Format::Raw).await.unwrap_err().kind(), Kind::NotFound);
+    let grown =
+        twin.resize_volume(Path::new("/small/a"), Format::Raw, 8192, Attempt::First).await.unwrap_err();
     assert_eq!(grown.kind(), Kind::NoSpace);
     let folder = twin.folder(Path::new("/small/below")).await.unwrap();
     assert_eq!((folder.capacity_bytes, folder.available_bytes), (4096, 1024));

@@ -115,7 +115,7 @@ calls! {
     CacheJudge: "cache-judge", "/v3/cache/judge", Anew, cache::JudgeRequest => cache::JudgeReply;
 
     /// One volume.
-    VolumeShow: "volume-show", "/v3/volume/show", Anew, volume::PathRequest => volume::Volume;
+    VolumeShow: "volume-show", "/v3/volume/show", Anew, volume::VolumeRequest => volume::Volume;
     /// Make a volume.
     VolumeCreate: "volume-create", "/v3/volume/create", Remembered, volume::CreateRequest => volume::Volume;
     /// Make it bigger.

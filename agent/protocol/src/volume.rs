@@ -50,8 +50,20 @@ pub struct CreateRequest {
 pub struct ResizeRequest {
     /// The file.
     pub path: String,
+    /// What was recorded to be in it.
+    pub format: Format,
     /// What the guest will see, in bytes, a multiple of 512.
     pub size_bytes: u64,
+}
+
+/// Names a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeRequest {
+    /// The file.
+    pub path: String,
+    /// What was recorded to be in it.
+    pub format: Format,
 }
 
 /// Names a file or folder.

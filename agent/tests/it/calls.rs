@@ -14,7 +14,7 @@ use agent_protocol::vm::{
     CacheChoice, CacheMode, ConsoleRequest, DetachRequest, EjectRequest, Format, ListRequest, Machine, State,
     VmRequest,
 };
-use agent_protocol::volume::{CreateRequest, ImportRequest, PathRequest};
+use agent_protocol::volume::{CreateRequest, ImportRequest, PathRequest, VolumeRequest};
 use uuid::Uuid;
 
 use crate::support::Host;
@@ -129,15 +129,16 @@ async fn the_life_of_a_volume() {
     let made = wire.call::<VolumeCreate>(golden::<VolumeCreate>()).await;
     assert_eq!((made.backing.as_deref(), made.format), (Some(image.path.as_str()), Format::Qcow2));
     let path = PathRequest { path: made.path.clone() };
-    assert_eq!(wire.call::<VolumeShow>(path.clone()).await, made);
+    let show = VolumeRequest { path: made.path.clone(), format: Format::Qcow2 };
+    assert_eq!(wire.call::<VolumeShow>(show.clone()).await, made);
 
     let raw = golden::<VolumeResize>();
     let create =
         CreateRequest { path: raw.path.clone(), format: Format::Raw, size_bytes: Some(512), backing: None };
     wire.call::<VolumeCreate>(create).await;
     assert_eq!(wire.call::<VolumeResize>(raw.clone()).await.size_bytes, raw.size_bytes);
-    wire.call::<VolumeDelete>(path.clone()).await;
-    let (status, code, _) = wire.answer::<VolumeShow>(Uuid::new_v4(), path).await.failure();
+    wire.call::<VolumeDelete>(path).await;
+    let (status, code, _) = wire.answer::<VolumeShow>(Uuid::new_v4(), show).await.failure();
     assert_eq!((status, code), (404, FailureCode::NotFound));
 
     let folder = wire.call::<FolderShow>(golden::<FolderShow>()).await;

@@ -132,7 +132,7 @@ async fn tell(moment: Duration) {
     };
     story.cut_short::<VolumeCreate>(blank("data.raw")).await;
     story.cut_short::<VolumeCreate>(blank("cd.iso")).await;
-    let resize = ResizeRequest { path: path("data.raw"), size_bytes: 2 << 20 };
+    let resize = ResizeRequest { path: path("data.raw"), format: Format::Raw, size_bytes: 2 << 20 };
     assert_eq!(story.cut_short::<VolumeResize>(resize).await.size_bytes, 2 << 20);
     assert_eq!(names(FOLDER), ["cd.iso", "data.raw", "image.raw", "root.qcow2"]);
 

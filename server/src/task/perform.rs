@@ -173,7 +173,8 @@ pub async fn perform(cloud: &Cloud, step: &Step, order: Asked) -> Result<Answer,
             let reach = Reach::to(cloud, &mut db, row.host_id, order).await?;
             if let Step::ResizeVolume { size_bytes, .. } = *step {
                 drop(db);
-                let request = ResizeRequest { path: row.path, size_bytes };
+                let format = words::format_to_agent(row.format.0);
+                let request = ResizeRequest { path: row.path, format, size_bytes };
                 return Ok(Answer::Volume(reach.call::<VolumeResize>(request).await?));
             }
             if matches!(step, Step::DeleteVolume { .. }) {

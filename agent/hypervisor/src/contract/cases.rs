@@ -126,6 +126,7 @@ macro_rules! contract_cases {
                 bad_volumes_are_refused
                 a_volume_grows_and_never_shrinks
                 a_volume_grows_while_a_domain_runs_on_it
+                what_a_guest_writes_to_its_disk_is_not_believed
                 a_deleted_volume_is_gone
                 a_volume_that_a_domain_has_is_not_deleted
                 what_lies_in_a_drive_is_not_deleted;

@@ -15,7 +15,7 @@ pub(super) async fn an_image_is_copied_and_hashed(room: &Room) {
     let volume = &imported.volume;
     assert_eq!((&volume.path, volume.format, volume.size_bytes), (&path, image.format, image.size_bytes));
     assert_eq!(volume.backing, None);
-    let shown = done(room.hypervisor.volume(&path).await, "looking at an imported image");
+    let shown = done(room.hypervisor.volume(&path, volume.format).await, "looking at an imported image");
     assert_eq!((shown.format, shown.size_bytes), (image.format, image.size_bytes));
     let second = room.path("second");
     let again =
@@ -38,7 +38,7 @@ pub(super) async fn an_image_is_imported_once(room: &Room) {
     room.blank(taken.clone()).await;
     let over = room.hypervisor.import_image(&image.path, &taken, Attempt::First).await;
     refused(over, Kind::Exists, "importing over a volume");
-    let volume = done(room.hypervisor.volume(&taken).await, "looking at that volume");
+    let volume = done(room.hypervisor.volume(&taken, Format::Raw).await, "looking at that volume");
     assert_eq!((volume.format, volume.size_bytes), (Format::Raw, MIB));
 }
 
@@ -58,7 +58,11 @@ pub(super) async fn what_is_no_image_is_not_imported(room: &Room) {
     names(&refused(imported, Kind::Invalid, "importing an image that names another"), &overlay);
     let imported = room.hypervisor.import_image("image".as_ref(), &path, Attempt::First).await;
     refused(imported, Kind::Invalid, "importing a relative path");
-    refused(room.hypervisor.volume(&path).await, Kind::NotFound, "looking at what was not imported");
+    refused(
+        room.hypervisor.volume(&path, Format::Raw).await,
+        Kind::NotFound,
+        "looking at what was not imported",
+    );
 }
 
 pub(super) async fn a_folder_is_made_if_it_is_missing(room: &Room) {

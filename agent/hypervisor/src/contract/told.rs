@@ -81,7 +81,11 @@ pub(super) async fn what_would_come_of_a_disk_is_told(room: &Room) {
     let modes = told.into_iter().map(|told| done(told, "supposing `auto`").mode);
     assert_eq!(modes.collect::<Vec<_>>(), [CacheMode::None, CacheMode::Writeback]);
     // Nothing was made.
-    refused(room.hypervisor.volume(&there).await, Kind::NotFound, "looking at what was supposed");
+    refused(
+        room.hypervisor.volume(&there, Format::Raw).await,
+        Kind::NotFound,
+        "looking at what was supposed",
+    );
     assert_eq!(room.hypervisor.suppose(&[]).await.len(), 0);
 }
 

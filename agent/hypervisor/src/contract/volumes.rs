@@ -6,7 +6,7 @@ use super::MISSING_FOLDER;
 use super::room::{MIB, Room, START, START_PAUSED, done, names, refused};
 use crate::error::Kind;
 use crate::interface::Attempt;
-use crate::simulated::GuestKind;
+use crate::simulated::{GuestKind, Outside};
 use crate::spec::{CacheMode, Format};
 use crate::storage::{Backing, Volume, VolumeSpec};
 
@@ -23,8 +23,8 @@ async fn make(room: &Room, spec: &VolumeSpec) -> Volume {
     done(room.hypervisor.create_volume(spec, Attempt::First).await, "making a volume")
 }
 
-async fn size(room: &Room, path: &Path) -> u64 {
-    done(room.hypervisor.volume(path).await, "looking at a volume").size_bytes
+async fn size(room: &Room, path: &Path, format: Format) -> u64 {
+    done(room.hypervisor.volume(path, format).await, "looking at a volume").size_bytes
 }
 
 pub(super) async fn a_volume_is_made_as_asked(room: &Room) {
@@ -34,12 +34,15 @@ pub(super) async fn a_volume_is_made_as_asked(room: &Room) {
             let volume = make(room, &VolumeSpec { format, ..raw(&path, 3 * MIB) }).await;
             assert_eq!((&volume.path, volume.format, volume.size_bytes), (&path, format, 3 * MIB));
             assert_eq!(volume.backing, None);
-            let shown = done(room.hypervisor.volume(&path).await, "looking at a volume");
+            let shown = done(room.hypervisor.volume(&path, format).await, "looking at a volume");
             assert_eq!((shown.format, shown.size_bytes, shown.backing), (format, 3 * MIB, None));
         }
     }
     let missing = room.path("missing");
-    names(&refused(room.hypervisor.volume(&missing).await, Kind::NotFound, "looking at no volume"), &missing);
+    names(
+        &refused(room.hypervisor.volume(&missing, Format::Raw).await, Kind::NotFound, "looking at no volume"),
+        &missing,
+    );
 }
 
 pub(super) async fn an_overlay_is_as_big_as_what_it_lies_on(room: &Room) {
@@ -50,14 +53,18 @@ pub(super) async fn an_overlay_is_as_big_as_what_it_lies_on(room: &Room) {
         let volume = make(room, &overlay(&path, &base, asked)).await;
         assert_eq!((volume.format, volume.size_bytes), (Format::Qcow2, got));
         assert_eq!(volume.backing.as_deref(), Some(base.as_path()));
-        let shown = done(room.hypervisor.volume(&path).await, "looking at an overlay");
+        let shown = done(room.hypervisor.volume(&path, Format::Qcow2).await, "looking at an overlay");
         assert_eq!((shown.size_bytes, shown.backing.as_deref()), (got, Some(base.as_path())));
     }
     let path = room.path("smaller");
     let smaller = room.hypervisor.create_volume(&overlay(&path, &base, Some(MIB)), Attempt::First).await;
     refused(smaller, Kind::Invalid, "making an overlay that is smaller than its base");
-    refused(room.hypervisor.volume(&path).await, Kind::NotFound, "looking at the refused overlay");
-    assert_eq!(size(room, &base).await, 2 * MIB);
+    refused(
+        room.hypervisor.volume(&path, Format::Qcow2).await,
+        Kind::NotFound,
+        "looking at the refused overlay",
+    );
+    assert_eq!(size(room, &base, Format::Raw).await, 2 * MIB);
 }
 
 pub(super) async fn an_overlay_boots_what_it_lies_on(room: &Room) {
@@ -76,7 +83,7 @@ pub(super) async fn a_volume_is_made_once(room: &Room) {
         let twice = room.hypervisor.create_volume(&spec, Attempt::First).await;
         names(&refused(twice, Kind::Exists, "making a volume twice"), &path);
     }
-    assert_eq!(size(room, &path).await, MIB, "the refused volume changed the first");
+    assert_eq!(size(room, &path, Format::Raw).await, MIB, "the refused volume changed the first");
     let again = room.hypervisor.create_volume(&raw(&path, MIB), Attempt::Again).await;
     assert_eq!(done(again, "a later attempt, of which the first made it").size_bytes, MIB);
     let other = room.path("b");
@@ -101,7 +108,11 @@ pub(super) async fn bad_volumes_are_refused(room: &Room) {
     for (what, spec) in bad {
         let made = room.hypervisor.create_volume(&spec, Attempt::First).await;
         refused(made, Kind::Invalid, &format!("making a volume {what}"));
-        refused(room.hypervisor.volume(&path).await, Kind::NotFound, "looking at the refused volume");
+        refused(
+            room.hypervisor.volume(&path, Format::Qcow2).await,
+            Kind::NotFound,
+            "looking at the refused volume",
+        );
     }
     let nowhere = room.fixture.folder().join(MISSING_FOLDER).join("volume");
     let made = room.hypervisor.create_volume(&raw(&nowhere, MIB), Attempt::First).await;
@@ -109,7 +120,11 @@ pub(super) async fn bad_volumes_are_refused(room: &Room) {
     let missing = room.path("missing");
     let made = room.hypervisor.create_volume(&overlay(&path, &missing, None), Attempt::First).await;
     names(&refused(made, Kind::NotFound, "making a volume on a missing one"), &missing);
-    refused(room.hypervisor.volume(&path).await, Kind::NotFound, "looking at the refused volume");
+    refused(
+        room.hypervisor.volume(&path, Format::Qcow2).await,
+        Kind::NotFound,
+        "looking at the refused volume",
+    );
 }
 
 pub(super) async fn a_volume_grows_and_never_shrinks(room: &Room) {
@@ -117,22 +132,22 @@ pub(super) async fn a_volume_grows_and_never_shrinks(room: &Room) {
         let path = room.path(format.as_str());
         make(room, &VolumeSpec { format, ..raw(&path, 2 * MIB) }).await;
         for attempt in [Attempt::First, Attempt::Again] {
-            let grown = room.hypervisor.resize_volume(&path, 4 * MIB, attempt).await;
+            let grown = room.hypervisor.resize_volume(&path, format, 4 * MIB, attempt).await;
             assert_eq!(done(grown, "growing a volume").size_bytes, 4 * MIB);
         }
         for attempt in [Attempt::First, Attempt::Again] {
-            let shrunk = room.hypervisor.resize_volume(&path, 2 * MIB, attempt).await;
+            let shrunk = room.hypervisor.resize_volume(&path, format, 2 * MIB, attempt).await;
             names(&refused(shrunk, Kind::Invalid, "shrinking a volume"), &path);
         }
         for bad in [0, 4 * MIB + 1, !511] {
-            let grown = room.hypervisor.resize_volume(&path, bad, Attempt::First).await;
+            let grown = room.hypervisor.resize_volume(&path, format, bad, Attempt::First).await;
             refused(grown, Kind::Invalid, &format!("giving a volume {bad} bytes"));
         }
-        assert_eq!(size(room, &path).await, 4 * MIB);
+        assert_eq!(size(room, &path, format).await, 4 * MIB);
     }
     let missing = room.path("missing");
     for attempt in [Attempt::First, Attempt::Again] {
-        let grown = room.hypervisor.resize_volume(&missing, MIB, attempt).await;
+        let grown = room.hypervisor.resize_volume(&missing, Format::Raw, MIB, attempt).await;
         names(&refused(grown, Kind::NotFound, "growing a missing volume"), &missing);
     }
 }
@@ -148,14 +163,40 @@ pub(super) async fn a_volume_grows_while_a_domain_runs_on_it(room: &Room) {
         room.define(&spec).await;
         room.act(spec.uuid, START).await;
         for attempt in [Attempt::First, Attempt::Again] {
-            let grown = room.hypervisor.resize_volume(&path, 6 * MIB, attempt).await;
+            let grown = room.hypervisor.resize_volume(&path, format, 6 * MIB, attempt).await;
             assert_eq!(done(grown, "growing under a running domain").size_bytes, 6 * MIB);
-            assert_eq!(size(room, &path).await, 6 * MIB);
+            assert_eq!(size(room, &path, format).await, 6 * MIB);
         }
-        let shrunk = room.hypervisor.resize_volume(&path, MIB, Attempt::First).await;
+        let shrunk = room.hypervisor.resize_volume(&path, format, MIB, Attempt::First).await;
         refused(shrunk, Kind::Invalid, "shrinking under a running domain");
         assert_eq!(room.domain(spec.uuid).await.taints, Vec::<String>::new());
     }
+}
+
+pub(super) async fn what_a_guest_writes_to_its_disk_is_not_believed(room: &Room) {
+    let (path, over) = (room.path("forged"), room.path("over"));
+    make(room, &raw(&path, 2 * MIB)).await;
+    room.fixture.outside(Outside::Forge { volume: path.clone(), names: "/etc/shadow".into() }).await;
+    let is_raw = |volume: &Volume, size_bytes| {
+        assert_eq!((volume.format, volume.size_bytes, &volume.backing), (Format::Raw, size_bytes, &None));
+    };
+    is_raw(&done(room.hypervisor.volume(&path, Format::Raw).await, "looking at a forged disk"), 2 * MIB);
+    let again = room.hypervisor.create_volume(&raw(&path, 2 * MIB), Attempt::Again).await;
+    is_raw(&done(again, "making it in a later attempt"), 2 * MIB);
+    let grown = room.hypervisor.resize_volume(&path, Format::Raw, 4 * MIB, Attempt::First).await;
+    is_raw(&done(grown, "growing it"), 4 * MIB);
+    let made = make(room, &overlay(&over, &path, None)).await;
+    assert_eq!((made.size_bytes, made.backing.as_deref()), (4 * MIB, Some(path.as_path())));
+    // As an image, it would be what it seems to be for every guest that lies on it.
+    let imported = room.hypervisor.import_image(&path, &room.path("image"), Attempt::First).await;
+    let refusal = refused(imported, Kind::Invalid, "importing it");
+    names(&refusal, &path);
+    names(&refusal, Path::new("/etc/shadow"));
+    done(room.hypervisor.delete_volume(&over, Attempt::First).await, "deleting what lies on it");
+    let spec = room.with_root("vm", path.clone(), CacheMode::Writeback);
+    room.paused(&spec).await;
+    let grown = room.hypervisor.resize_volume(&path, Format::Raw, 5 * MIB, Attempt::First).await;
+    is_raw(&done(grown, "growing it while a domain runs on it"), 5 * MIB);
 }
 
 pub(super) async fn a_deleted_volume_is_gone(room: &Room) {
@@ -163,7 +204,11 @@ pub(super) async fn a_deleted_volume_is_gone(room: &Room) {
     for _ in 0..2 {
         make(room, &raw(&path, MIB)).await;
         done(room.hypervisor.delete_volume(&path, Attempt::First).await, "deleting a volume");
-        refused(room.hypervisor.volume(&path).await, Kind::NotFound, "looking at a deleted volume");
+        refused(
+            room.hypervisor.volume(&path, Format::Qcow2).await,
+            Kind::NotFound,
+            "looking at a deleted volume",
+        );
     }
     let again = room.hypervisor.delete_volume(&path, Attempt::First).await;
     names(&refused(again, Kind::NotFound, "deleting a deleted volume"), &path);
@@ -181,14 +226,14 @@ pub(super) async fn a_volume_that_a_domain_has_is_not_deleted(room: &Room) {
         if state == "on" {
             room.act(spec.uuid, START_PAUSED).await;
         }
-        for (what, path) in [("has", &path), ("lies on", &base)] {
+        for (what, path, format) in [("has", &path, Format::Qcow2), ("lies on", &base, Format::Raw)] {
             for attempt in [Attempt::First, Attempt::Again] {
                 let deleted = room.hypervisor.delete_volume(path, attempt).await;
                 let error =
                     refused(deleted, Kind::Conflict, &format!("deleting what a domain {what} while {state}"));
                 names(&error, path);
                 assert!(error.to_string().contains(&spec.name), "the domain is not named: {error}");
-                done(room.hypervisor.volume(path).await, "looking at what was not deleted");
+                done(room.hypervisor.volume(path, format).await, "looking at what was not deleted");
             }
         }
     }
@@ -197,7 +242,8 @@ pub(super) async fn a_volume_that_a_domain_has_is_not_deleted(room: &Room) {
         "destroying",
     );
     done(room.hypervisor.undefine(spec.uuid, Attempt::First).await, "undefining");
-    done(room.hypervisor.volume(&path).await, "looking at the volume of an undefined domain");
+    let shown = room.hypervisor.volume(&path, Format::Qcow2).await;
+    done(shown, "looking at the volume of an undefined domain");
     for path in [&path, &base] {
         done(
             room.hypervisor.delete_volume(path, Attempt::First).await,

@@ -39,7 +39,7 @@ use crate::error::{Error, Kind};
 use crate::interface::{Attempt, Domains, Storage};
 use crate::lifecycle::Action;
 use crate::migration::Migration;
-use crate::spec::{CacheRequest, Disk, DiskId, DomainSpec};
+use crate::spec::{CacheRequest, Disk, DiskId, DomainSpec, Format};
 use crate::state::{Change, ConsoleLog, Domain, Host};
 use crate::storage::{Folder, Image, Volume, VolumeSpec};
 use crate::survey::Survey;
@@ -272,16 +272,22 @@ impl Storage for Libvirt {
         volumes::create(spec, attempt).await
     }
 
-    async fn resize_volume(&self, path: &Path, size_bytes: u64, _: Attempt) -> Result<Volume, Error> {
-        self.resize(path, size_bytes).await
+    async fn resize_volume(
+        &self,
+        path: &Path,
+        format: Format,
+        size_bytes: u64,
+        _: Attempt,
+    ) -> Result<Volume, Error> {
+        self.resize(path, format, size_bytes).await
     }
 
     async fn delete_volume(&self, path: &Path, attempt: Attempt) -> Result<(), Error> {
         self.delete(path, attempt).await
     }
 
-    async fn volume(&self, path: &Path) -> Result<Volume, Error> {
-        volumes::inspect(path).await
+    async fn volume(&self, path: &Path, format: Format) -> Result<Volume, Error> {
+        volumes::inspect(path, format).await
     }
 
     async fn import_image(&self, source: &Path, path: &Path, attempt: Attempt) -> Result<Image, Error> {

@@ -23,7 +23,7 @@ pub struct Control {
     pub(super) twin: Simulated,
 }
 
-/// What somebody else does to a domain on the host, as with `virsh`.
+/// What somebody else does on the host: to a domain as with `virsh`, or as the guest of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outside {
     /// `virsh start`
@@ -42,6 +42,13 @@ pub enum Outside {
         uuid: Uuid,
         /// Its name.
         name: String,
+    },
+    /// A guest writes a qcow2 header to the first sectors of its raw disk.
+    Forge {
+        /// The disk.
+        volume: PathBuf,
+        /// The file of the host that the header names as the image under it.
+        names: PathBuf,
     },
 }
 
@@ -153,6 +160,11 @@ impl Control {
                     return Err(Error::NameTaken { name });
                 }
                 world.foreign.insert(uuid, name);
+                return Ok(());
+            }
+            Outside::Forge { volume, names } => {
+                let file = world.files.get_mut(&volume);
+                file.ok_or_else(|| Error::NoVolume { path: volume.clone() })?.forged = Some(names);
                 return Ok(());
             }
         };

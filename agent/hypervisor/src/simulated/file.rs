@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
+use crate::image::{self, Found};
 use crate::spec::Format;
 use crate::storage::Volume;
 
@@ -37,6 +38,8 @@ pub struct File {
     pub allocated_bytes: u64,
     /// SHA-256 of its bytes, if it had any. Copies have the same.
     pub sha256: String,
+    /// The file that a qcow2 header names which the guest of this raw disk wrote to its first sectors.
+    pub forged: Option<PathBuf>,
 }
 
 impl File {
@@ -55,19 +58,45 @@ impl File {
             Format::Qcow2 => EMPTY_QCOW2_BYTES,
         };
         let sha256 = hex(Sha256::digest(format!("{format} {size_bytes} {backing:?}")).as_slice());
-        Self { format, size_bytes, backing, guest: None, allocated_bytes, sha256 }
+        Self { format, size_bytes, backing, guest: None, allocated_bytes, sha256, forged: None }
     }
 
-    /// What a file of this machine looks like. Whatever is on it, it is taken for a guest that answers.
+    /// What a file of this machine looks like as an image. Whatever is on it, it is taken for a guest that answers.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        read(path).map_err(|error| match error.kind() {
+        let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => Error::NoVolume { path: path.to_owned() },
             _ => Error::Failed {
                 what: format!("read `{}`", path.display()),
                 cause: error.to_string(),
                 remedy: "look at the file".to_owned(),
             },
-        })
+        };
+        let format = image::look(path).map_err(failed)?.format(path)?;
+        read(path, format).map_err(failed)
+    }
+
+    /// What it is as an image from elsewhere, judged by how it begins.
+    pub(super) fn found(&self) -> Found {
+        match self.backing.as_ref().or(self.forged.as_ref()) {
+            Some(other) => Found::Naming(other.clone()),
+            None => Found::Alone(self.format),
+        }
+    }
+
+    /// What it is to one who takes it for that.
+    pub(super) fn volume_as(&self, path: &Path, format: Format) -> Result<Volume, Error> {
+        match format {
+            _ if format == self.format => Ok(self.volume(path)),
+            Format::Raw => {
+                let size_bytes = self.allocated_bytes;
+                Ok(Volume { format, size_bytes, backing: None, ..self.volume(path) })
+            }
+            Format::Qcow2 => Err(Error::Failed {
+                what: format!("look at `{}`", path.display()),
+                cause: format!("it is not in the format `{format}`"),
+                remedy: "look at the file".to_owned(),
+            }),
+        }
     }
 
     pub(super) fn volume(&self, path: &Path) -> Volume {
@@ -81,7 +110,7 @@ impl File {
     }
 }
 
-fn read(path: &Path) -> io::Result<File> {
+fn read(path: &Path, format: Format) -> io::Result<File> {
     let mut file = std::fs::File::open(path)?;
     let (mut digest, mut length, mut head) = (Sha256::new(), 0_u64, Vec::new());
     let mut buffer = vec![0; 256 << 10];
@@ -94,18 +123,17 @@ fn read(path: &Path) -> io::Result<File> {
         digest.update(chunk);
         length += count as u64;
     }
-    // Specification of qcow2: magic, version (4 bytes each), place of the backing file's name (8), its length and the cluster
-    // size (4 each), the guest's size (8); all of it big-endian.
-    let word = |at: usize| head.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_be_bytes);
-    let qcow2 = head.starts_with(b"QFI\xfb");
-    let format = if qcow2 { Format::Qcow2 } else { Format::Raw };
+    // Where a header of qcow2 has the size of the disk, big-endian.
+    let size = head.get(24..32).filter(|_| format == Format::Qcow2);
+    let size = size.and_then(|size| size.try_into().ok()).map(u64::from_be_bytes);
     Ok(File {
         format,
-        size_bytes: word(24).filter(|_| qcow2).unwrap_or(length),
-        backing: word(8).filter(|place| qcow2 && *place != 0).map(|_| PathBuf::from("its backing file")),
+        size_bytes: size.unwrap_or(length),
+        backing: None,
         guest: Some(GuestKind::Answering),
         allocated_bytes: length,
         sha256: hex(digest.finalize().as_slice()),
+        forged: None,
     })
 }
 

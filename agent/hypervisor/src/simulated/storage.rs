@@ -24,16 +24,22 @@ impl Storage for Simulated {
         self.call(Call::CreateVolume, |world| world.create_volume(spec, attempt)).await
     }
 
-    async fn resize_volume(&self, path: &Path, size_bytes: u64, _: Attempt) -> Result<Volume, Error> {
-        self.call(Call::ResizeVolume, |world| world.resize_volume(path, size_bytes)).await
+    async fn resize_volume(
+        &self,
+        path: &Path,
+        format: Format,
+        size_bytes: u64,
+        _: Attempt,
+    ) -> Result<Volume, Error> {
+        self.call(Call::ResizeVolume, |world| world.resize_volume(path, format, size_bytes)).await
     }
 
     async fn delete_volume(&self, path: &Path, attempt: Attempt) -> Result<(), Error> {
         self.call(Call::DeleteVolume, |world| world.delete_volume(path, attempt)).await
     }
 
-    async fn volume(&self, path: &Path) -> Result<Volume, Error> {
-        self.call(Call::Volume, |world| Ok(world.file(path)?.volume(path))).await
+    async fn volume(&self, path: &Path, format: Format) -> Result<Volume, Error> {
+        self.call(Call::Volume, |world| world.file(path)?.volume_as(path, format)).await
     }
 
     async fn import_image(&self, source: &Path, path: &Path, attempt: Attempt) -> Result<Image, Error> {
@@ -119,18 +125,19 @@ impl World {
         Ok(())
     }
 
-    fn resize_volume(&mut self, path: &Path, size_bytes: u64) -> Result<Volume, Error> {
+    fn resize_volume(&mut self, path: &Path, format: Format, size_bytes: u64) -> Result<Volume, Error> {
         check_size(path, size_bytes)?;
         let file = self.file(path)?.clone();
-        if size_bytes < file.size_bytes {
+        let volume = file.volume_as(path, format)?;
+        if size_bytes < volume.size_bytes {
             return Err(Error::Shrink {
                 path: path.to_owned(),
-                size_bytes: file.size_bytes,
+                size_bytes: volume.size_bytes,
                 wanted_bytes: size_bytes,
             });
         }
-        let more_bytes = match file.format {
-            Format::Raw => size_bytes - file.size_bytes,
+        let more_bytes = match format {
+            Format::Raw => size_bytes - volume.size_bytes,
             Format::Qcow2 => 0,
         };
         self.space(path, more_bytes)?;
@@ -169,12 +176,7 @@ impl World {
             Some(file) => file,
             None => self.file(source)?.clone(),
         };
-        if file.backing.is_some() {
-            return Err(invalid(
-                format!("`{}` names another file, and could name any", source.display()),
-                "convert it into an image of its own with `qemu-img convert`",
-            ));
-        }
+        file.found().format(source)?;
         let image = Image { volume: file.volume(path), sha256: file.sha256.clone() };
         match self.files.get(path) {
             Some(there) if attempt == Attempt::Again && there.sha256 == file.sha256 => Ok(image),

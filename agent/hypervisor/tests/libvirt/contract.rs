@@ -1,6 +1,7 @@
 //! The contract, kept by libvirt and QEMU: the cases that the simulated twin is held to as well. One room and one libvirtd
 //! for all of them.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -36,6 +37,19 @@ fn libvirt_keeps_the_contract() {
         assert_eq!(virsh(["list", "--all", "--name"]), "", "no domain is left");
         super::direct_io::nothing_left();
     });
+}
+
+/// Lays a header over the beginning of a disk, as QEMU makes it.
+fn forge(volume: &Path, names: &Path) {
+    let (header, file) = ("/root/forged.qcow2", std::fs::OpenOptions::new().write(true).open(volume));
+    run(
+        "qemu-img",
+        &["create", "-q", "-u", "-f", "qcow2", "-b", names.to_str().unwrap(), "-F", "raw", header, "1G"],
+    );
+    file.unwrap().write_all(&std::fs::read(header).unwrap()).unwrap();
+    // QEMU, if one lets it guess, takes it for what it is not.
+    let told = run("qemu-img", &["info", "-U", volume.to_str().unwrap()]);
+    assert!(told.contains("file format: qcow2") && told.contains(names.to_str().unwrap()), "{told}");
 }
 
 struct Real {
@@ -86,6 +100,10 @@ impl Fixture for Real {
                 );
                 std::fs::write("/root/other.xml", xml).unwrap();
                 virsh(["define", "/root/other.xml"])
+            }
+            Outside::Forge { volume, names } => {
+                forge(&volume, &names);
+                String::new()
             }
         };
     }

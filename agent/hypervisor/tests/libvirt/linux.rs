@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use agent_hypervisor::lifecycle::Action;
-use agent_hypervisor::spec::{CacheMode, Firmware, Machine};
+use agent_hypervisor::spec::{CacheMode, Firmware, Format, Machine};
 use agent_hypervisor::state::State;
 use agent_hypervisor::{Attempt, Domains, Storage};
 use xtask_testbed::libvirt::Inside;
@@ -44,7 +44,7 @@ async fn lives(machine: Machine, firmware: Firmware, memory_bytes: u64, cache: C
     said(&libvirt, vm.uuid, "WROTE vdb").await;
     let expected: Vec<u8> = LinuxGuest::WRITTEN.bytes().cycle().take(4096).collect();
     assert_eq!(block(&data), expected);
-    libvirt.resize_volume(&data, 2 << 20, Attempt::First).await.unwrap();
+    libvirt.resize_volume(&data, Format::Raw, 2 << 20, Attempt::First).await.unwrap();
     said(&libvirt, vm.uuid, "DISK vdb 2097152").await;
     let detached = libvirt.detach_disk(vm.uuid, data_disk.id, Attempt::First).await.unwrap();
     assert_eq!(detached.disks.len(), 1);

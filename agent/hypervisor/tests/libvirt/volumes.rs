@@ -1,6 +1,6 @@
 //! Volumes as files of the room: what is on the disk afterwards, also when something went wrong.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -55,7 +55,8 @@ fn qemu_img_finds_what_was_made() {
             (&base.into(), &"raw".into())
         );
 
-        let bigger = libvirt.resize_volume(&overlay.path, 5 * MIB, Attempt::First).await.unwrap();
+        let bigger =
+            libvirt.resize_volume(&overlay.path, Format::Qcow2, 5 * MIB, Attempt::First).await.unwrap();
         assert_eq!(bigger.size_bytes, 5 * MIB);
         assert!(qemu_img(&["check", overlay.path.to_str().unwrap()]).contains("No errors"));
         libvirt.delete_volume(&overlay.path, Attempt::First).await.unwrap();
@@ -69,7 +70,7 @@ fn a_running_guest_gets_a_bigger_disk() {
         let libvirt = room::libvirt();
         let path = guest(DIRECT, "vm", GuestKind::Answering);
         start(&libvirt, &spec("vm", disk(&path, CacheMode::None))).await.unwrap();
-        libvirt.resize_volume(&path, 8 * MIB, Attempt::First).await.unwrap();
+        libvirt.resize_volume(&path, Format::Raw, 8 * MIB, Attempt::First).await.unwrap();
         assert!(
             virsh(["domblkinfo", "vm", "vda"]).contains("8388608"),
             "{}",
@@ -158,5 +159,31 @@ fn an_image_that_names_other_files_is_refused() {
         assert!(String::from_utf8(sum).unwrap().starts_with(&image.sha256), "{}", image.sha256);
         assert_eq!(std::fs::read(&source).unwrap(), std::fs::read(&target).unwrap());
         assert_eq!((image.volume.format, image.volume.size_bytes), (Format::Qcow2, MIB));
+    });
+}
+
+#[test]
+fn what_is_a_hole_in_an_image_takes_no_room() {
+    room::run("what_is_a_hole_in_an_image_takes_no_room", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        let (source, target) = (format!("{DIRECT}/image.raw"), format!("{DIRECT}/imported.raw"));
+        // A hole, data, a hole, data that ends in the middle of a block, a hole.
+        let file = std::fs::File::create(&source).unwrap();
+        file.write_all_at(&[7; 65536], 20 * MIB).unwrap();
+        file.write_all_at(&[8; 1000], 40 * MIB).unwrap();
+        file.set_len(64 * MIB).unwrap();
+        let image =
+            libvirt.import_image(Path::new(&source), Path::new(&target), Attempt::First).await.unwrap();
+        assert_eq!((image.volume.format, image.volume.size_bytes), (Format::Raw, 64 * MIB));
+        assert!(image.volume.allocated_bytes < MIB, "{}", image.volume.allocated_bytes);
+        assert!(std::fs::read(&source).unwrap() == std::fs::read(&target).unwrap(), "the copy is another");
+        // Nothing but a hole.
+        file.set_len(0).unwrap();
+        file.set_len(MIB).unwrap();
+        std::fs::remove_file(&target).unwrap();
+        let image =
+            libvirt.import_image(Path::new(&source), Path::new(&target), Attempt::First).await.unwrap();
+        assert_eq!((image.volume.size_bytes, image.volume.allocated_bytes), (MIB, 0));
+        assert_eq!(std::fs::read(&target).unwrap(), vec![0; MIB as usize]);
     });
 }

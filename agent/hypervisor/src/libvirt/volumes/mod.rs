@@ -40,7 +40,7 @@ pub async fn create(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error
     let size = match &spec.backing {
         None => None,
         Some(backing) => {
-            let under = inspect(&backing.path).await?;
+            let under = inspect(&backing.path, backing.format).await?;
             if let Some(wanted) = spec.size_bytes.filter(|wanted| *wanted < under.size_bytes) {
                 return Err(Error::Invalid {
                     what: format!(
@@ -59,7 +59,7 @@ pub async fn create(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error
     let size = spec.size_bytes.or(size);
     qemu_img::create(partial.path(), &spec.path, spec.format, size, spec.backing.as_ref()).await?;
     blocking(&spec.path, |_| partial.publish()).await?;
-    inspect(&spec.path).await
+    inspect(&spec.path, spec.format).await
 }
 
 /// What is there may be what an earlier attempt made.
@@ -68,12 +68,11 @@ async fn existing(spec: &VolumeSpec, attempt: Attempt) -> Result<Volume, Error> 
     if attempt == Attempt::First {
         return Err(there);
     }
-    let volume = inspect(&spec.path).await?;
+    let volume = inspect(&spec.path, spec.format).await?;
     let backing = spec.backing.as_ref().map(|backing| &backing.path);
     // A raw file of nothing looks like any other raw file; what is in it is the guest's.
-    let same = volume.format == spec.format
-        && volume.backing.as_ref() == backing
-        && spec.size_bytes.is_none_or(|size| size == volume.size_bytes);
+    let same =
+        volume.backing.as_ref() == backing && spec.size_bytes.is_none_or(|size| size == volume.size_bytes);
     if same { Ok(volume) } else { Err(there) }
 }
 
@@ -152,9 +151,9 @@ impl Libvirt {
         Ok(None)
     }
 
-    pub(super) async fn resize(&self, path: &Path, size_bytes: u64) -> Result<Volume, Error> {
+    pub(super) async fn resize(&self, path: &Path, format: Format, size_bytes: u64) -> Result<Volume, Error> {
         crate::check::check_size(path, size_bytes)?;
-        let volume = inspect(path).await?;
+        let volume = inspect(path, format).await?;
         if size_bytes < volume.size_bytes {
             let (size_bytes, wanted_bytes) = (volume.size_bytes, size_bytes);
             return Err(Error::Shrink { path: path.to_owned(), size_bytes, wanted_bytes });
@@ -173,9 +172,9 @@ impl Libvirt {
                     refusal::plain(&error, handle.uuid, format!("resize `{}`", path.display()))
                 })?;
             }
-            Some((_, false, _)) | None => qemu_img::resize(path, volume.format, size_bytes).await?,
+            Some((_, false, _)) | None => qemu_img::resize(path, format, size_bytes).await?,
         }
-        inspect(path).await
+        inspect(path, format).await
     }
 
     pub(super) async fn delete(&self, path: &Path, attempt: Attempt) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! Calls of `qemu-img`: one process each, no shell, its answers as JSON.
+//! Calls of `qemu-img`: one process each, no shell, its answers as JSON. Each names the format that was recorded: left to
+//! guess, `qemu-img` goes by how a file begins, which is its guest's, and opens whatever file is named there.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,72 +17,42 @@ use crate::storage::{Backing, Volume};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Info {
-    format: String,
     virtual_size: u64,
     #[serde(default)]
     actual_size: u64,
     /// As the file's header has it.
-    pub backing_filename: Option<PathBuf>,
+    backing_filename: Option<PathBuf>,
     /// The same, made absolute.
     full_backing_filename: Option<PathBuf>,
-    #[serde(default)]
-    format_specific: FormatSpecific,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct FormatSpecific {
-    #[serde(default)]
-    data: FormatData,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct FormatData {
-    /// A qcow2 file can keep its sectors in another file.
-    data_file: Option<PathBuf>,
 }
 
 impl Info {
-    /// Another file that this one names.
-    #[must_use]
-    pub fn other_file(&self) -> Option<&Path> {
-        self.backing_filename.as_deref().or(self.format_specific.data.data_file.as_deref())
-    }
-
-    /// As a volume at `path`.
-    pub fn volume(self, path: &Path) -> Result<Volume, Error> {
-        let format = self.format.parse::<Format>().map_err(|_| Error::Unsupported {
-            what: format!("`{}` is in the format `{}`", path.display(), self.format),
-            remedy: "convert it to qcow2 or raw with `qemu-img convert`".to_owned(),
-        })?;
-        Ok(Volume {
+    /// As a volume at `path` of that format.
+    fn volume(self, path: &Path, format: Format) -> Volume {
+        Volume {
             path: path.to_owned(),
             format,
             size_bytes: self.virtual_size,
             allocated_bytes: self.actual_size,
             backing: self.full_backing_filename.or(self.backing_filename),
-        })
+        }
     }
 }
 
-/// One volume.
-pub async fn inspect(path: &Path) -> Result<Volume, Error> {
+/// One volume of that format, also one that QEMU has open.
+pub async fn inspect(path: &Path, format: Format) -> Result<Volume, Error> {
     crate::check::check_path(path)?;
-    info(path).await?.volume(path)
-}
-
-/// What `qemu-img` tells of a file, also of one that QEMU has open.
-pub async fn info(path: &Path) -> Result<Info, Error> {
     if !super::exists(path).await? {
         return Err(Error::NoVolume { path: path.to_owned() });
     }
-    let words = ["info", "--force-share", "--output=json", "--"].map(OsStr::new);
+    let words = ["info", "--force-share", "--output=json", "-f", format_word(format), "--"].map(OsStr::new);
     let output = run(words.into_iter().chain([path.as_os_str()]), path, "look at").await?;
-    serde_json::from_slice(&output.stdout).map_err(|error| Error::Failed {
+    let info: Info = serde_json::from_slice(&output.stdout).map_err(|error| Error::Failed {
         what: format!("look at `{}`", path.display()),
         cause: format!("cannot read the answer of `qemu-img info`: {error}"),
         remedy: "check the version of `qemu-img` on this host".to_owned(),
-    })
+    })?;
+    Ok(info.volume(path, format))
 }
 
 /// Makes `path`, which will be known as `name`.
@@ -153,31 +124,11 @@ mod tests {
     #[test]
     fn an_answer_is_read_and_the_rest_of_it_ignored() {
         let info: Info = serde_json::from_str(OVERLAY).unwrap();
-        assert_eq!(info.other_file().unwrap(), Path::new("base.raw"));
-        let volume = info.volume(Path::new("/v/a.qcow2")).unwrap();
+        let volume = info.volume(Path::new("/v/a.qcow2"), Format::Qcow2);
         assert_eq!(
             (volume.format, volume.size_bytes, volume.allocated_bytes),
             (Format::Qcow2, 1 << 20, 200_704)
         );
         assert_eq!(volume.backing.unwrap(), Path::new("/v/base.raw"));
-        let raw: Info =
-            serde_json::from_str(r#"{"virtual-size":512,"format":"raw","actual-size":0}"#).unwrap();
-        assert_eq!(raw.other_file(), None);
-    }
-
-    #[test]
-    fn sectors_in_another_file_are_seen() {
-        let text = OVERLAY
-            .replace(r#", "backing-filename": "base.raw""#, "")
-            .replace(r#""full-backing-filename": "/v/base.raw""#, r#""x": 1"#);
-        let info: Info = serde_json::from_str(&text).unwrap();
-        assert_eq!(info.other_file().unwrap(), Path::new("/v/sectors"));
-    }
-
-    #[test]
-    fn a_format_of_others_is_refused() {
-        let info: Info = serde_json::from_str(r#"{"virtual-size":512,"format":"vmdk"}"#).unwrap();
-        let refused = info.volume(Path::new("/v/a.vmdk")).unwrap_err().to_string();
-        assert!(refused.starts_with("`/v/a.vmdk` is in the format `vmdk`; convert it"), "{refused}");
     }
 }
