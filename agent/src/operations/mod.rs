@@ -15,6 +15,9 @@
 //! - The work belongs to nobody who waits for it: a caller who hangs up changes nothing, and one who repeats the order
 //!   meanwhile waits for the same answer.
 //! - An id belongs to one request. The same id with another request is refused.
+//! - An order that was recorded by an agent of another version of the protocol, before an upgrade or a way back, cannot be compared by
+//!   its arguments, nor its reply be used. A refusal of it stands; anything else is tried again, and its record stays one of
+//!   the other version, so that an agent of that one tries again, too.
 //! - Finished and postponed operations are kept for [`KEPT_FOR`], and at most [`KEPT`] of them. One that is [`Started`]
 //!   is kept until it is repeated: nobody else knows how far it got.
 //!
@@ -107,7 +110,7 @@ impl Operations {
         for record in found.unfinished {
             tracing::warn!(
                 "`{}` was under way when the agent ended (operation {}); it carries on when the server asks again",
-                record.call,
+                record.name(),
                 record.operation
             );
         }
@@ -256,13 +259,20 @@ impl Place {
         F: Future<Output = Outcome> + Send,
     {
         let operation = self.operation;
-        let (started_at, attempt) = match self.aside(move |all| all.recall(operation)).await?? {
-            None => (now(), Attempt::First),
+        let recalled = self.aside(move |all| all.recall(operation)).await??;
+        let attempt = if recalled.is_some() { Attempt::Again } else { Attempt::First };
+        let is_other = recalled.as_ref().is_some_and(Record::is_of_another_version);
+        let (call, request_sha256, started_at) = match recalled {
+            None => (Record::call(order.call), order.request_sha256.clone(), now()),
             Some(record) => {
-                order.check(&record.call, &record.request_sha256)?;
+                let sha256 = if is_other { &order.request_sha256 } else { &record.request_sha256 };
+                order.check(record.name(), sha256)?;
                 match record.progress {
-                    Progress::Finished { outcome, .. } => return Ok(outcome),
-                    Progress::Started | Progress::Postponed { .. } => (record.started_at, Attempt::Again),
+                    Progress::Finished { outcome: refused @ Outcome::Refused(_), .. } => return Ok(refused),
+                    Progress::Finished { outcome, .. } if !is_other => return Ok(outcome),
+                    Progress::Finished { .. } | Progress::Started | Progress::Postponed { .. } => {
+                        (record.call, record.request_sha256, record.started_at)
+                    }
                 }
             }
         };
@@ -270,8 +280,8 @@ impl Place {
         let record = |progress| Record {
             format: FORMAT,
             operation,
-            call: order.call.to_owned(),
-            request_sha256: order.request_sha256.clone(),
+            call: call.clone(),
+            request_sha256: request_sha256.clone(),
             started_at,
             progress,
         };
@@ -284,6 +294,7 @@ impl Place {
             Outcome::Refused(refusal) if refusal.code == FailureCode::Unavailable => {
                 Progress::Postponed { at }
             }
+            Outcome::Refused(_) | Outcome::Reply(_) if is_other => Progress::Postponed { at },
             Outcome::Refused(_) | Outcome::Reply(_) => Progress::Finished { at, outcome: outcome.clone() },
         });
         let is_final = matches!(ended.progress, Progress::Finished { .. });

@@ -1,5 +1,6 @@
 //! What is kept of one operation, as it lies in its file.
 
+use agent_protocol::VERSION;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -17,7 +18,8 @@ pub struct Record {
     pub format: u32,
     /// Its id.
     pub operation: Uuid,
-    /// Name of the call.
+    /// Name of the call, and behind an `@` the version of the protocol that it came in: only agents of that version write
+    /// arguments alike, and can use the answer. Agents of versions 1 and 2 wrote the name alone.
     pub call: String,
     /// SHA-256 of the request's arguments, as this agent writes them, in hexadecimal.
     pub request_sha256: String,
@@ -33,7 +35,7 @@ pub struct Record {
 pub enum Progress {
     /// Its work may have got anywhere.
     Started,
-    /// The hypervisor was away. A repeat tries again.
+    /// The hypervisor was away, or the order is one of another version of the protocol. A repeat tries again.
     Postponed {
         /// When, in seconds since 1970.
         at: u64,
@@ -79,6 +81,24 @@ impl Record {
         } else {
             Err(format!("it is about the operation {}", record.operation))
         }
+    }
+
+    /// A call as it is recorded.
+    #[must_use]
+    pub fn call(name: &str) -> String {
+        format!("{name}@{VERSION}")
+    }
+
+    /// Name of the call.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.call.split_once('@').map_or(self.call.as_str(), |(name, _)| name)
+    }
+
+    /// Whether it came in another version of the protocol than this agent speaks.
+    #[must_use]
+    pub fn is_of_another_version(&self) -> bool {
+        self.call != Self::call(self.name())
     }
 
     /// When it ended, in seconds since 1970. None while it may be under way.

@@ -24,7 +24,7 @@ fn reply(outcome: Outcome) -> String {
 
 fn record(operation: Uuid, progress: Progress) -> Record {
     let Order { request_sha256, .. } = order(operation);
-    let call = "vm-reset".to_owned();
+    let call = Record::call("vm-reset");
     Record { format: FORMAT, operation, call, request_sha256, started_at: 1, progress }
 }
 
@@ -44,6 +44,48 @@ async fn what_an_agent_that_died_had_begun_is_tried_again() {
     let never = |_| async { unreachable!() };
     assert_eq!(reply(operations.run(order(begun), never).await), "\"Again\"");
     assert_eq!(reply(Operations::new(folder.path().to_owned()).run(order(new), never).await), "\"First\"");
+}
+
+#[tokio::test]
+async fn what_an_agent_of_another_version_left_is_compared_by_its_call_and_tried_again() {
+    let answer = Outcome::Reply(serde_json::value::RawValue::from_string("\"of old\"".to_owned()).unwrap());
+    // Those of versions 1 and 2, and of one to come, from which a host went back.
+    for call in ["vm-reset", "vm-reset@4"] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().to_owned());
+        let save = |id, progress| {
+            let record = record(Uuid::from_u128(id), progress);
+            store
+                .save(&Record { call: call.to_owned(), request_sha256: "other".to_owned(), ..record })
+                .unwrap();
+        };
+        let (begun, postponed, done, refused) = (1, 2, 3, 4);
+        save(begun, Progress::Started);
+        save(postponed, Progress::Postponed { at: now() });
+        save(done, Progress::Finished { at: now(), outcome: answer.clone() });
+        let refusal = Refusal::new(FailureCode::Exists, "somebody else's");
+        save(refused, Progress::Finished { at: now(), outcome: Outcome::Refused(refusal) });
+        let operations = Operations::new(folder.path().to_owned());
+        operations.look_back();
+        for id in [begun, postponed, done] {
+            for _ in 0..2 {
+                assert_eq!(reply(operations.run(order(Uuid::from_u128(id)), told).await), "\"Again\"");
+                operations.idle().await;
+            }
+            // For an agent of that version it is its own record still, of an order to be tried again.
+            let left = store.load(Uuid::from_u128(id)).unwrap().unwrap();
+            assert_eq!((left.call.as_str(), left.request_sha256.as_str()), (call, "other"));
+            assert!(matches!(left.progress, Progress::Postponed { .. }), "{left:?}");
+        }
+        // Tried again, it would be taken for ours.
+        let never = |_| async { unreachable!() };
+        let again = operations.run(order(Uuid::from_u128(refused)), never).await;
+        assert!(matches!(again, Outcome::Refused(refusal) if refusal.code == FailureCode::Exists));
+        let arguments = agent_protocol::vm::VmRequest { vm: Uuid::from_u128(1) };
+        let reused = Order::new(Uuid::from_u128(done), "vm-suspend", &arguments).unwrap();
+        let reused = operations.run(reused, never).await;
+        assert!(matches!(reused, Outcome::Refused(refusal) if refusal.code == FailureCode::OperationReused));
+    }
 }
 
 #[tokio::test]

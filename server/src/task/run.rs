@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::perform::{self, Answer, Asked, StepError};
 use super::{apply, undo};
+use crate::agents::AgentError;
 use crate::cache::{self, Modes, Place};
 use crate::cloud::Cloud;
 use crate::setting::TASK_AGENT_PATIENCE;
@@ -51,6 +52,9 @@ struct Persistence {
     silent_since: Option<Instant>,
     /// True unless every ask so far was clearly refused.
     touched: bool,
+    /// True if an earlier server may have begun it. Then an agent of another version is one that waits for its upgrade, or
+    /// this server for its own, and is as good as silent until then.
+    resumed: bool,
 }
 
 impl From<StoreError> for Halt {
@@ -83,6 +87,8 @@ async fn advance(cloud: &Cloud, id: Id, cancelled: &mut watch::Receiver<bool>) -
     if task.state.0.is_final() {
         return Ok(());
     }
+    let resumed =
+        task.state.0 != TaskState::Running || steps.iter().any(|step| step.state.0 == StepState::Running);
     let mut cancel = task.cancel_requested;
     if task.state.0 == TaskState::Running {
         if cancel {
@@ -106,7 +112,7 @@ async fn advance(cloud: &Cloud, id: Id, cancelled: &mut watch::Receiver<bool>) -
             }
         }
     }
-    backward(cloud, &task).await?;
+    backward(cloud, &task, resumed).await?;
     finish(cloud, &task, if cancel { TaskState::Cancelled } else { TaskState::Failed }).await
 }
 
@@ -126,6 +132,7 @@ async fn forward(
         let mut persistence = Persistence::new(cloud).await?;
         // An earlier server may have asked, and nobody knows what came of it.
         persistence.touched = step.state.0 == StepState::Running;
+        persistence.resumed = persistence.touched;
         let persisted = persist(cloud, id, &mut persistence, Some(cancelled.clone()), work);
         let answer = if step.step.0.waits_for_a_guest() {
             tokio::select! {
@@ -163,12 +170,14 @@ async fn note(cloud: &Cloud, id: Id, step: &TaskStep, answer: &Answer) -> Result
     db.commit().await
 }
 
-/// Puts back what was begun, the last step first. What cannot be put back is noted; the rest goes on.
-async fn backward(cloud: &Cloud, task: &task::Task) -> Result<(), StoreError> {
+/// Puts back what was begun, by an earlier server if `resumed`, the last step first. What cannot be put back is noted; the rest
+/// goes on.
+async fn backward(cloud: &Cloud, task: &task::Task, resumed: bool) -> Result<(), StoreError> {
     let id = task.id;
     let steps = task::steps(&mut *cloud.store.read().await?, id).await?;
     // One for all steps: a host that is gone is not waited for once for each.
     let mut persistence = Persistence::new(cloud).await?;
+    persistence.resumed = resumed;
     for step in steps.iter().rev() {
         let begun = match step.state.0 {
             StepState::Running | StepState::Done => true,
@@ -219,7 +228,7 @@ async fn persist<T, F: Future<Output = Result<T, StepError>>>(
             Err(error) => error,
         };
         persistence.touched |= !error.is_clear();
-        match silence(cloud, &error).await? {
+        match silence(cloud, &error, persistence.resumed).await? {
             Silence::None => return Err(Halt::Step(error)),
             Silence::Busy => (persistence.silent_since, wait) = (None, FIRST_WAIT),
             Silence::Away => {
@@ -250,7 +259,7 @@ async fn persist<T, F: Future<Output = Result<T, StepError>>>(
 impl Persistence {
     async fn new(cloud: &Cloud) -> Result<Self, StoreError> {
         let patience = TASK_AGENT_PATIENCE.value(&mut *cloud.store.read().await?).await?;
-        Ok(Self { patience, silent_since: None, touched: false })
+        Ok(Self { patience, silent_since: None, touched: false, resumed: false })
     }
 }
 
@@ -264,8 +273,11 @@ enum Silence {
     Away,
 }
 
-async fn silence(cloud: &Cloud, error: &StepError) -> Result<Silence, StoreError> {
+async fn silence(cloud: &Cloud, error: &StepError, resumed: bool) -> Result<Silence, StoreError> {
     let StepError::Agent { id, cause, .. } = error else { return Ok(Silence::None) };
+    if resumed && matches!(cause, AgentError::Version { .. }) {
+        return Ok(Silence::Away);
+    }
     if !cause.is_passing() {
         return Ok(Silence::None);
     }

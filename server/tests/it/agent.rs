@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::host::golden;
-use crate::machine::{cache, change_live, defined, disk_state, judge, note_live, reopen};
+use crate::machine::{cache, change_live, defined, disk_state, judge, note_live, raw, reopen};
 
 /// A running agent. It stops when it is dropped.
 pub struct Agent {
@@ -61,6 +61,8 @@ struct State_ {
     arguments: HashMap<Uuid, Value>,
     changes: u64,
     hypervisor_away: Option<String>,
+    /// The version of the protocol that it speaks, if it is not this one.
+    version: Option<u32>,
     refusals: HashMap<&'static str, FailureCode>,
     held: Vec<&'static str>,
     waiting: Vec<&'static str>,
@@ -106,6 +108,19 @@ impl World {
             Some(code) => self.state().refusals.insert(call, code),
             None => self.state().refusals.remove(call),
         };
+    }
+
+    /// Speaks that version of the protocol from now on, and so refuses every call.
+    pub fn speak(&self, version: u32) {
+        self.state().version = Some(version).filter(|version| *version != VERSION);
+    }
+
+    /// The answer to a call of another version.
+    fn misunderstands(&self) -> Option<Response> {
+        let protocol = self.state().version?;
+        let failure =
+            Failure { protocol, code: FailureCode::UnknownCall, message: "no such call".to_owned() };
+        Some((StatusCode::NOT_FOUND, Json(failure)).into_response())
     }
 
     /// Carries out `call` only once it is let go.
@@ -188,16 +203,6 @@ fn shown<C: Call>() -> C::Reply {
     let text = std::fs::read_to_string(folder.join(format!("{}.json", C::NAME))).unwrap();
     let shown: Value = serde_json::from_str(&text).unwrap();
     serde_json::from_value(shown["reply"]["result"].clone()).unwrap()
-}
-
-fn raw(path: &str, size_bytes: u64) -> Volume {
-    Volume {
-        path: path.to_owned(),
-        format: agent_protocol::vm::Format::Raw,
-        size_bytes,
-        allocated_bytes: size_bytes,
-        backing: None,
-    }
 }
 
 fn router(world: &Arc<World>) -> Router {
@@ -383,6 +388,9 @@ async fn answer<C: Call>(
     body: Bytes,
     work: impl FnOnce(&mut State_, C::Request) -> Outcome<C::Reply>,
 ) -> Response {
+    if let Some(answer) = world.misunderstands() {
+        return answer;
+    }
     let request: Request<C::Request> = serde_json::from_slice(&body).unwrap();
     assert_eq!(request.protocol, VERSION);
     let operation = request.operation.0;
@@ -451,6 +459,9 @@ async fn answer<C: Call>(
 }
 
 async fn watch(world: &World, body: &[u8]) -> Response {
+    if let Some(answer) = world.misunderstands() {
+        return answer;
+    }
     let request: Request<<VmWatch as Call>::Request> = serde_json::from_slice(body).unwrap();
     if let Some(code) = world.state().refusals.get(VmWatch::NAME).copied() {
         let message = "libvirt is away; start it".to_owned();

@@ -1,4 +1,4 @@
-//! What the virtual machines of the played agent look like.
+//! What the virtual machines and files of the played agent look like.
 
 use agent_protocol::cache::{CacheRequest, EffectiveCache, Judgement, Question, Sector};
 use agent_protocol::envelope::FailureCode;
@@ -6,6 +6,7 @@ use agent_protocol::vm::{
     Accel, AccelChoice, CacheChoice, CacheMode, CachePlan, CdromDrive, CdromState, Disk, DiskCache,
     DiskState, MediaState, State, Vm, VmState,
 };
+use agent_protocol::volume::Volume;
 
 use crate::agent::Outcome;
 
@@ -141,4 +142,15 @@ pub fn change_live(vm: &mut VmState, asked: &[DiskCache]) -> Outcome<()> {
     vm.taints = vec!["tainted: custom monitor control commands issued".to_owned()];
     note_live(vm);
     Ok(())
+}
+
+/// A raw file.
+pub fn raw(path: &str, size_bytes: u64) -> Volume {
+    Volume {
+        path: path.to_owned(),
+        format: agent_protocol::vm::Format::Raw,
+        size_bytes,
+        allocated_bytes: size_bytes,
+        backing: None,
+    }
 }

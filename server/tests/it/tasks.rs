@@ -193,6 +193,33 @@ async fn another_server_goes_on_where_this_one_stopped() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_server_began_waits_until_the_host_is_upgraded_too() {
+    let scene = Scene::with_image().await;
+    scene.agent.world.lose("vm-define");
+    let (_, task) = scene.post("/api/v1/vms", &small("web")).await;
+    until(async || scene.agent.world.orders("vm-define") == 1).await;
+    let (world, id) = (scene.agent.world.clone(), task["id"].as_str().unwrap().to_owned());
+    let version = agent_protocol::VERSION - 1;
+    world.speak(version);
+    let scene = scene.restart().await;
+    let why = format!("speaks version {version} of the protocol");
+    let waits = |task: &Value| task["waits_for"].as_str().is_some_and(|reason| reason.contains(&why));
+    scene.running.eventually(&scene.token, &format!("/api/v1/tasks/{id}"), waits).await;
+    // What is new is refused at once.
+    let order = json!({"name": "data", "size_bytes": 1 << 20});
+    let refused = scene.running.done(&scene.token, Method::POST, "/api/v1/volumes", order).await;
+    assert_eq!(
+        (&refused["state"], &refused["error"]["code"]),
+        (&json!("failed"), &json!("agent_unreachable"))
+    );
+    assert!(refused["error"]["next"].as_str().unwrap().starts_with("upgrade its host"), "{refused}");
+    world.speak(agent_protocol::VERSION);
+    let task = scene.running.ended(&scene.token, &id).await;
+    assert_eq!((&task["state"], world.orders("vm-define")), (&json!("succeeded"), 1), "{task}");
+    scene.running.stop().await;
+}
+
+#[tokio::test]
 async fn an_old_answer_does_not_hide_what_happened_since() {
     let scene = Scene::with_image().await;
     scene.succeed(Method::POST, "/api/v1/vms", small("web")).await;
