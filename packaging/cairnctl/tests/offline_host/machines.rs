@@ -4,9 +4,9 @@
 use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::{Invocation, MachineOptions};
 
-use crate::host::Host;
-use crate::pair;
+use crate::host::{FILE, Host};
 use crate::support::{run_file, testbed};
+use crate::{pair, readme};
 
 impl Host {
     /// What `cairn vm show web` says, as JSON.
@@ -23,15 +23,13 @@ impl Host {
 fn from_the_file_to_a_virtual_machine() {
     let virt = testbed().virt(&|line| eprintln!("{line}")).unwrap();
     let host = Host::boot_in(&virt, &run_file(), MachineOptions::default());
-    host.install();
+    // What an operator has there: the file by its name, and an image.
+    host.says(["ln", FILE, "/root/cairn-all-in-one-0.9fix-x86_64.run"]);
+    host.0.write("/root/guest.raw", 0o600, guest::disk(Kind::Answering)).unwrap();
+    host.says(["qemu-img", "convert", "-O", "qcow2", "/root/guest.raw", "/root/debian.qcow2"]);
+    readme::is_what_happens(&host);
+    host.assert_healthy();
 
-    host.user(["storage", "create", "default", "--path", "/srv/machines"]);
-    // Where people lay images down.
-    host.0.write("/home/guest.raw", 0o600, guest::disk(Kind::Answering)).unwrap();
-    host.user(["image", "import", "guest", "--source", "/home/guest.raw", "--wait"]);
-    host.user([
-        "vm", "create", "web", "--image", "guest", "--memory", "64M", "--accel", "tcg", "--start", "--wait",
-    ]);
     host.wait_until(|host| host.is_up(1));
     assert!(host.says(["virsh", "domstate", "web"]).contains("running"));
     let web = host.web();
@@ -61,8 +59,8 @@ fn from_the_file_to_a_virtual_machine() {
     assert_eq!(host.web()["state"], "shutoff");
     host.user(["vm", "delete", "web", "--volumes", "--wait"]);
     assert_eq!(host.says(["virsh", "list", "--all", "--name"]).trim(), "");
-    host.user(["image", "delete", "guest", "--wait"]);
-    assert_eq!(host.says(["find", "/srv/machines", "-type", "f"]), "");
+    host.user(["image", "delete", "debian", "--wait"]);
+    assert_eq!(host.says(["find", "/var/lib/cairn/storage", "-type", "f"]), "");
     a_file_system_without_o_direct_is_used_through_the_page_cache(&host);
     assert_eq!(host.trouble(), "");
     pair::a_second_host_joins_and_runs_a_machine(&host, &virt);

@@ -10,6 +10,7 @@ mod machines;
 mod operated;
 mod pair;
 mod preflight;
+mod readme;
 mod story;
 #[path = "../support/mod.rs"]
 mod support;
