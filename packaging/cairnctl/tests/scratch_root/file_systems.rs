@@ -109,6 +109,20 @@ fn another_scratch_folder_is_found() {
 }
 
 #[test]
+fn whatever_tmp_is_like_it_installs_and_leaves_nothing_there() {
+    let kinds: [fn(Mount) -> Mount; 3] = [Mount::noexec, Mount::read_only, |mount| mount.size_bytes(4 << 20)];
+    for kind in kinds {
+        let clone = clone();
+        let room = room(&clone, &[kind(Mount::tmpfs("/tmp"))]);
+        room.run(["mkdir", "/r"]).unwrap();
+        expect(&install(&room), 0, "is installed");
+        assert_eq!(room.path().join("tmp").read_dir().unwrap().count(), 0);
+        expect(&run(&room, &["uninstall", "--root", "/r", "--yes", "--purge"]), 0, "uninstalled");
+        assert_eq!(listing(&room).entries().count(), 0);
+    }
+}
+
+#[test]
 fn a_full_scratch_folder_is_no_damage() {
     let clone = clone();
     let small = |at: &str| Mount::tmpfs(at).size_bytes(64 << 10);

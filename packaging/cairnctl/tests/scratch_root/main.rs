@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+mod at_once;
 mod delta;
 mod extracted;
 mod file_systems;
