@@ -37,6 +37,18 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// It is all that a delta carries beside what changed, and a hundredth of the smallest file that is measured: 120 MB.
+#[test]
+fn the_helper_is_small() {
+    let archive = Archive::open(run_file()).unwrap();
+    let helper = &archive.manifest().members[0];
+    assert!(
+        helper.size <= 1_200_000,
+        "{} bytes; `cargo xtask bench --only delta` has the bound",
+        helper.size
+    );
+}
+
 #[test]
 fn it_installs_the_new_version() {
     let (site, pair) = site_and_pair();
