@@ -82,7 +82,8 @@ pub struct VmDisk {
     pub size_bytes: Option<u64>,
     /// How its file is opened, as its host says.
     pub cache: Option<EffectiveCache>,
-    /// What it takes until the mode is in force that is set for it now. Whether a file system takes that is not looked at.
+    /// What it takes until the mode is in force that is set for it now. Whether a file system takes that is not looked at, nor
+    /// what `auto` comes to now: the explanation of its volume tells, and applying goes by that.
     pub pending: CacheOutcome,
 }
 
@@ -217,6 +218,9 @@ pub struct VmRequest {
     /// Whether it is turned on at once.
     #[serde(default)]
     pub start: bool,
+    /// The cache mode of its disks, with who accepts what `unsafe` costs. If left out, what is set less specifically counts.
+    #[serde(default)]
+    pub cache: Option<CacheSet>,
 }
 
 /// A disk that is made with a virtual machine.
@@ -235,6 +239,9 @@ pub struct DiskRequest {
     /// How the guest sees it; `virtio` if left out.
     #[serde(default)]
     pub bus: Option<DiskBus>,
+    /// Its own cache mode. If left out, what is set less specifically counts.
+    #[serde(default)]
+    pub cache: Option<CacheSet>,
 }
 
 /// A network card that is made with a virtual machine.

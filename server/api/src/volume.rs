@@ -66,6 +66,9 @@ pub struct VolumeRequest {
     /// What a guest will see, a multiple of 512. May be left out where there is an image: then as big as that.
     #[serde(default)]
     pub size_bytes: Option<u64>,
+    /// Its cache mode, with who accepts what `unsafe` costs. If left out, what is set less specifically counts.
+    #[serde(default)]
+    pub cache: Option<CacheSet>,
 }
 
 /// Makes a volume bigger.

@@ -184,8 +184,10 @@ pub fn volume(common: &Common, command: VolumeCommand) -> Result<(), Failure> {
             return cache::explain(common, &volume, wanted, at);
         }
         VolumeCommand::Cache(command) => return cache::run(common, CacheLevel::Volume, "volumes", command),
-        VolumeCommand::Create { name, size, image, storage } => {
-            client.post("/api/v1/volumes", &VolumeRequest { name, storage, image, size_bytes: size })?
+        VolumeCommand::Create { name, size, image, storage, first } => {
+            let cache = first.set();
+            client
+                .post("/api/v1/volumes", &VolumeRequest { name, storage, image, size_bytes: size, cache })?
         }
         VolumeCommand::Resize { volume, size } => {
             let path = format!("/api/v1/volumes/{}/resize", part(&volume)?);

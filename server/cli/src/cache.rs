@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use clap::builder::BoolishValueParser;
 use server_api::cache::{
     Attempted, CacheChanged, CacheDryRun, CacheExplanation, CacheImpact, CacheImpactDisk, CacheLayer,
     CacheLevel, CacheLevelSet, CacheOutcome, CacheSet, CacheSettings,
 };
-use server_api::vm::{CacheChoice, CacheMode, Vm, VmList};
+use server_api::vm::{CacheChoice, CacheMode};
 
 use crate::ask::part;
 use crate::cli::{CacheCommand, Common, Output};
@@ -34,6 +35,24 @@ fn spell(mode: Option<CacheChoice>) -> String {
     mode.map_or_else(|| "-".to_owned(), |mode| mode.to_string())
 }
 
+/// The cache mode that something is made with.
+#[derive(Debug, clap::Args)]
+pub struct FirstMode {
+    /// Its cache mode: auto, none, writeback, writethrough, directsync or unsafe. By default what is set less specifically counts.
+    #[arg(long = "cache", env = "CAIRN_CACHE_MODE", value_name = "MODE")]
+    mode: Option<CacheChoice>,
+    /// Accept that with `unsafe` a crash of the host loses what is on the disks.
+    #[arg(long, env = "CAIRN_ACCEPT_LOSS", value_parser = BoolishValueParser::new())]
+    accept_loss: bool,
+}
+
+impl FirstMode {
+    /// As it is sent.
+    pub fn set(&self) -> Option<CacheSet> {
+        self.mode.map(|mode| CacheSet { mode, accepts_loss: self.accept_loss })
+    }
+}
+
 /// What is set for a storage, a virtual machine or a volume; `plural` is its place in the API.
 pub fn run(common: &Common, level: CacheLevel, plural: &str, command: CacheCommand) -> Result<(), Failure> {
     let client = Client::new(common)?;
@@ -43,7 +62,7 @@ pub fn run(common: &Common, level: CacheLevel, plural: &str, command: CacheComma
         CacheLevel::Volume => client.get::<CacheExplanation>(&at(name)?).map(|told| own(level, told)),
         CacheLevel::Vm | CacheLevel::Storage | CacheLevel::Global => client.get(&at(name)?),
     };
-    let changed = matches!(command, CacheCommand::Set { .. } | CacheCommand::Clear { .. });
+    let mut outlook = None;
     let settings: CacheSettings = match command {
         CacheCommand::Show { name } => read(&name)?,
         CacheCommand::History { name } => {
@@ -55,12 +74,16 @@ pub fn run(common: &Common, level: CacheLevel, plural: &str, command: CacheComma
             if dry_run {
                 return try_out(&client, common, level, Some(name), Some(set));
             }
-            client.put(&at(&name)?, &set)?
+            let settings = client.put(&at(&name)?, &set)?;
+            outlook = foresee(&client, level, Some(name), Some(set));
+            settings
         }
         CacheCommand::Clear { name, dry_run } => {
             if dry_run {
                 return try_out(&client, common, level, Some(name), None);
             }
+            // Afterwards nobody can tell any more what it was about.
+            outlook = foresee(&client, level, Some(name.clone()), None);
             client.delete(&at(&name)?)?
         }
     };
@@ -69,26 +92,49 @@ pub fn run(common: &Common, level: CacheLevel, plural: &str, command: CacheComma
         Output::Table => {
             let set = settings.set.map_or_else(|| "nothing is set".to_owned(), label);
             show::line(&format!("{} `{}`: {set}", settings.level, settings.name))?;
-            if changed { name_live(&client, &settings) } else { Ok(()) }
+            outlook.iter().for_each(tell);
+            Ok(())
         }
     }
 }
 
-/// Names what puts a mode into force that was just set, where machines that run can change to it.
-fn name_live(client: &Client, settings: &CacheSettings) -> Result<(), Failure> {
-    // It is set, whatever becomes of this question.
-    let Ok(VmList { vms }) = client.get("/api/v1/vms") else { return Ok(()) };
-    let concerned = |vm: &Vm| match settings.level {
-        CacheLevel::Volume => vm.disks.iter().any(|disk| disk.volume == settings.id),
-        CacheLevel::Vm => vm.id == settings.id,
-        CacheLevel::Storage | CacheLevel::Global => true,
-    };
-    for vm in vms.iter().filter(|vm| concerned(vm)) {
-        if goes_live(vm.disks.iter().map(|disk| disk.pending)) {
-            show::line(&format!("`{}` can change live: `cairn vm apply-cache {}`", vm.name, vm.name))?;
-        }
+/// What comes of a mode that is set or cleared, as far as the server says so: it is set, whatever becomes of this question.
+pub fn foresee(
+    client: &Client,
+    level: CacheLevel,
+    name: Option<String>,
+    set: Option<CacheSet>,
+) -> Option<CacheImpact> {
+    client.post("/api/v1/cache/dry-run", &CacheDryRun { level, name, set }).ok()
+}
+
+/// Says what comes of a mode that was set or cleared for machines that there are, and what puts it into force where they run; on
+/// standard error, since the answer is another one.
+pub fn tell(impact: &CacheImpact) {
+    if impact.counts.is_empty() {
+        return;
     }
-    Ok(())
+    eprintln!("{}", impact.summary);
+    match live(impact).as_slice() {
+        [] => {}
+        [vm] => eprintln!("`{vm}` can change live: `cairn vm apply-cache {vm}`"),
+        vms => eprintln!(
+            "{} can change live, each by `cairn vm apply-cache NAME`: see `cairn vm list`",
+            vms.len()
+        ),
+    }
+}
+
+/// The virtual machines that can be changed while they run.
+fn live(impact: &CacheImpact) -> Vec<&str> {
+    let mut vms: Vec<&str> = impact.disks.iter().filter_map(|disk| disk.vm_name.as_deref()).collect();
+    vms.sort_unstable();
+    vms.dedup();
+    vms.retain(|vm| {
+        let disks = impact.disks.iter().filter(|disk| disk.vm_name.as_deref() == Some(*vm));
+        goes_live(disks.map(|disk| disk.outcome))
+    });
+    vms
 }
 
 /// Whether a virtual machine of whose disks these come can be changed while it runs.
@@ -116,14 +162,8 @@ pub fn try_out(
     if common.output == Output::Json {
         return Ok(());
     }
-    let mut live: Vec<&str> = impact.disks.iter().filter_map(|disk| disk.vm_name.as_deref()).collect();
-    live.sort_unstable();
-    live.dedup();
-    for vm in live {
-        let disks = impact.disks.iter().filter(|disk| disk.vm_name.as_deref() == Some(vm));
-        if goes_live(disks.map(|disk| disk.outcome)) {
-            show::line(&format!("once it is set, `{vm}` can change live: `cairn vm apply-cache {vm}`"))?;
-        }
+    for vm in live(&impact) {
+        show::line(&format!("once it is set, `{vm}` can change live: `cairn vm apply-cache {vm}`"))?;
     }
     show::line(&format!("{}; nothing was changed", impact.summary))
 }

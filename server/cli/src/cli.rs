@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use server_api::cache::CacheLevel;
 use server_api::vm::{AccelChoice, BootDevice, CacheChoice, DiskBus, Firmware, Guest, Machine, NicModel};
 
+use crate::cache::FirstMode;
 use crate::size;
 
 /// Works with a Cairn cloud.
@@ -219,6 +220,8 @@ pub enum VolumeCommand {
         /// The storage.
         #[arg(long, env = "CAIRN_STORAGE")]
         storage: Option<String>,
+        #[command(flatten)]
+        first: FirstMode,
     },
     /// Make a volume bigger.
     Resize {
@@ -382,6 +385,8 @@ pub struct CreateArgs {
     /// What it is tuned for: linux or windows.
     #[arg(long, env = "CAIRN_GUEST")]
     pub guest: Option<Guest>,
+    #[command(flatten)]
+    pub first: FirstMode,
     /// Where it looks for something to boot, first to last: hd, cdrom, network.
     #[arg(long, env = "CAIRN_BOOT", value_delimiter = ',')]
     pub boot: Vec<BootDevice>,

@@ -17,6 +17,9 @@ use crate::client::Client;
 use crate::exit::Failure;
 use crate::show::{self, Column};
 
+/// The setting that is the cache mode of everything for which nothing else is set.
+const CACHE_MODE: &str = "vm.cacheMode";
+
 const COLUMNS: &[Column<Setting>] = &[
     ("CATEGORY", |setting| setting.category.clone()),
     ("KEY", |setting| setting.key.clone()),
@@ -62,6 +65,9 @@ pub fn run(common: &Common, command: ConfigCommand) -> Result<(), Failure> {
         ConfigCommand::Import { file, accept_loss } => {
             let change = SettingsChange { values: read(&file)?, accepts_loss: accept_loss };
             let changed: SettingsChanged = client.put(ALL, &change)?;
+            if let Some(change) = changed.changes.iter().find(|change| change.key == CACHE_MODE) {
+                outlook(&client, common, &change.to, accept_loss);
+            }
             return match common.output {
                 Output::Table if changed.changes.is_empty() => show::line(&"nothing differs"),
                 Output::Table | Output::Json => show::list(common, &changed, &changed.changes, CHANGES),
@@ -72,11 +78,33 @@ pub fn run(common: &Common, command: ConfigCommand) -> Result<(), Failure> {
             if dry_run {
                 return try_out(&client, common, &key, &value, accept_loss);
             }
-            client.put(&path(&key)?, &SettingChange { value, accepts_loss: accept_loss })?
+            let set: Setting =
+                client.put(&path(&key)?, &SettingChange { value, accepts_loss: accept_loss })?;
+            return told(&client, common, &set, accept_loss);
         }
-        ConfigCommand::Reset { key } => client.delete(&path(&key)?)?,
+        ConfigCommand::Reset { key } => {
+            let set: Setting = client.delete(&path(&key)?)?;
+            return told(&client, common, &set, false);
+        }
     };
     show::record(common, &setting)
+}
+
+/// Shows a setting that was changed, and what comes of it.
+fn told(client: &Client, common: &Common, set: &Setting, accepts_loss: bool) -> Result<(), Failure> {
+    show::record(common, set)?;
+    if set.key == CACHE_MODE {
+        outlook(client, common, &set.value, accepts_loss);
+    }
+    Ok(())
+}
+
+/// Says to people what comes of a mode that was set for everything.
+fn outlook(client: &Client, common: &Common, value: &str, accepts_loss: bool) {
+    if let (Output::Table, Ok(mode)) = (common.output, value.parse()) {
+        let set = Some(CacheSet { mode, accepts_loss });
+        cache::foresee(client, CacheLevel::Global, None, set).iter().for_each(cache::tell);
+    }
 }
 
 /// What would come of a value. There is nothing to be said of settings that are no cache mode.
@@ -87,7 +115,7 @@ fn try_out(
     value: &str,
     accepts_loss: bool,
 ) -> Result<(), Failure> {
-    if !key.eq_ignore_ascii_case("vm.cacheMode") {
+    if !key.eq_ignore_ascii_case(CACHE_MODE) {
         let message = format!("what would come of `{key}` cannot be tried; leave out --dry-run");
         return Err(Failure::Usage(message));
     }

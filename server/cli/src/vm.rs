@@ -73,8 +73,10 @@ fn order(args: CreateArgs) -> VmRequest {
         size_bytes,
         storage: args.storage.clone(),
         bus: args.bus,
+        cache: None,
     };
     VmRequest {
+        cache: args.first.set(),
         root: disk(args.image, args.size),
         data: args.data.into_iter().map(|size| disk(None, Some(size))).collect(),
         nics: args

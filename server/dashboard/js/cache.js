@@ -19,10 +19,56 @@ export function unsafe(mode) {
   return mode === "unsafe" ? badge("a crash of the host loses the disk", "bad") : null;
 }
 
+/** What hosts say it takes until disks are as they are asked to be, by their volumes. */
+let outcomes = new Map();
+
+/** From now on hosts are asked anew. */
+export function askAnew() {
+  outcomes = new Map();
+}
+
+/** A virtual machine of whose disks it is known what `auto` comes to now, as far as their host has said so; `redraw` when it has. */
+export function asOfNow(vm, redraw) {
+  const runs = ["running", "paused"].includes(vm.state);
+  const disks = (vm.disks ?? []).map((disk) => {
+    if (!runs || disk.pending !== "unchanged" || disk.cache?.requested !== "auto") return disk;
+    return { ...disk, pending: outcomeOf(disk, redraw) };
+  });
+  return { ...vm, disks };
+}
+
+function outcomeOf(disk, redraw) {
+  const { volume, cache } = disk;
+  const known = outcomes.get(volume);
+  if (known?.mode === cache.mode) return known.pending ?? disk.pending;
+  const asked = { mode: cache.mode };
+  outcomes.set(volume, asked);
+  ask("GET", `/api/v1/volumes/${volume}/cache`).then(({ pending }) => {
+    asked.pending = pending;
+    if (outcomes.get(volume) === asked && pending !== disk.pending) redraw();
+  }, () => {}); // A host that does not answer says so itself.
+  return disk.pending;
+}
+
+/** Fields for the cache mode of something that is made. */
+export async function modeFields() {
+  const modes = await choices("CacheChoice");
+  if (modes.length === 0) return [];
+  return [
+    field("Cache mode", select("cache", [["", "as it is set for its storage or for everything"], ...modes])),
+    checkbox("accepts_loss", "With unsafe a crash of the host loses what is on the disks; I accept that"),
+  ];
+}
+
+/** What they say, as it is sent. */
+export function firstMode({ cache, accepts_loss }) {
+  return cache ? { mode: cache, accepts_loss } : undefined;
+}
+
 /** What it takes until the mode is in force that is set for a disk now, where it takes something. */
 export function pending(outcome) {
-  if (outcome === "live") return badge("another mode is set, and can be applied live", "warn");
-  if (outcome === "restart") return badge("another mode is set, and needs a reboot", "warn");
+  if (outcome === "live") return badge("another mode is due, and can be applied live", "warn");
+  if (outcome === "restart") return badge("another mode is due, and needs a reboot", "warn");
   return null;
 }
 

@@ -67,6 +67,24 @@ pub fn pending(state: VmState, open: Option<&DiskState>, asked: CacheChoice) -> 
     comes_to(Some(state), mode == Some(to), live.contains(&to))
 }
 
+/// The same, once its host has said what would come of `auto` now: its file system may be mounted otherwise than when it was
+/// settled. None: it has not.
+#[must_use]
+pub fn pending_told(
+    state: VmState,
+    open: Option<&DiskState>,
+    asked: CacheChoice,
+    told: Option<CacheMode>,
+) -> CacheOutcome {
+    match (pending(state, open, asked), open, told) {
+        (CacheOutcome::Unchanged, Some(open), Some(to)) if asked == CacheChoice::Auto => {
+            let live = open.live.iter().any(|mode| words::cache(*mode) == to);
+            comes_to(Some(state), words::cache(open.cache.mode) == to, live)
+        }
+        (outcome, ..) => outcome,
+    }
+}
+
 /// What comes of a disk of a virtual machine in this state, or of nobody's: `so` if it is as wanted already, `live` if it can go
 /// over to that while it runs.
 fn comes_to(state: Option<VmState>, so: bool, live: bool) -> CacheOutcome {
@@ -260,6 +278,18 @@ mod tests {
         assert_eq!(told(VmState::Running, &fixed), ["live", "unchanged", "restart", "restart"]);
         assert_eq!(told(VmState::Shutoff, &through), ["next_start", "next_start", "next_start", "unchanged"]);
         assert_eq!(told(VmState::Unknown, &auto), ["unknown"; 4]);
+        let drifted = |state, asked, to| pending_told(state, Some(&auto), asked, to).to_string();
+        for (state, outcome) in [(VmState::Running, "live"), (VmState::Shutoff, "next_start")] {
+            assert_eq!(drifted(state, CacheChoice::Auto, Some(CacheMode::Writeback)), outcome);
+            assert_eq!(drifted(state, CacheChoice::Auto, Some(CacheMode::None)), "unchanged");
+            assert_eq!(drifted(state, CacheChoice::Auto, None), "unchanged");
+            // What is asked for in as many words is that.
+            assert_eq!(drifted(state, CacheChoice::None, Some(CacheMode::Writeback)), "unchanged");
+        }
+        let native = open(agent::CacheChoice::Auto, agent::CacheMode::None, &[]);
+        let told_to =
+            pending_told(VmState::Running, Some(&native), CacheChoice::Auto, Some(CacheMode::Writeback));
+        assert_eq!(told_to, CacheOutcome::Restart);
         assert_eq!(pending(VmState::Running, None, CacheChoice::None), CacheOutcome::Restart);
     }
 

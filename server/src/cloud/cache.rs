@@ -12,7 +12,7 @@ use server_api::cache::{
 };
 use server_api::event::Kind;
 use server_api::task::{Action, Task};
-use server_api::vm::{CacheChoice, DiskBus, VmState};
+use server_api::vm::{CacheChoice, CacheMode, DiskBus, VmState};
 use uuid::Uuid;
 
 use super::host::QUESTION;
@@ -21,7 +21,7 @@ use crate::agents::{evidence, words};
 use crate::cache::impact::{self, Disk, Told};
 use crate::cache::{self, Asked, Modes, Requests};
 use crate::setting::VM_CACHE_MODE;
-use crate::store::{self, Connection, Id, Word, now_ms};
+use crate::store::{self, Connection, Id, Word, Write, now_ms};
 use crate::task::step::Step;
 
 /// Something that a mode can be set for.
@@ -104,13 +104,13 @@ impl Cloud {
             Some(vm) => Some(vm::state(&mut db, vm).await?),
             None => None,
         };
-        let pending = vm_state.map(|state| impact::pending(state, disk, asked.mode));
         let changes = changes(&mut db, volume.id).await?;
         drop(db);
         let question = question(&volume, asked);
         let now = self.judge(volume.host_id, vec![question]).await;
         let now =
             now.into_iter().next().unwrap_or_else(|| evidence::undecided("nothing was said".to_owned()));
+        let pending = vm_state.map(|state| impact::pending_told(state, disk, asked.mode, now.mode));
         let named = |level, name: Option<&str>| CacheLevelSet {
             level,
             name: name.unwrap_or(VM_CACHE_MODE.definition.key).to_owned(),
@@ -167,9 +167,11 @@ impl Cloud {
         Ok(impact::impact(disks))
     }
 
-    /// Changes the disks of a virtual machine that runs to the modes that are set for them. Nothing is begun if one of them
-    /// needs a restart; where all are as they are set, there is nothing to do.
+    /// Changes the disks of a virtual machine that runs to the modes that are set for them, and those with `auto` to what that
+    /// comes to now. Nothing is begun if one of them needs a restart; where all are as they are set, there is nothing to do.
     pub async fn apply_cache(self: &Arc<Self>, order: &Order, name: &str) -> Result<Task, CloudError> {
+        // Before anything is held: the host may take its time.
+        let told = self.comes_to(name).await?;
         let mut db = match self.begin(order).await? {
             Begun::Answered(task) => return Ok(task),
             Begun::Fresh(db) => db,
@@ -182,7 +184,7 @@ impl Cloud {
             let levels = cache::levels(&mut db, volume.id, volume.storage_id, Some(vm.id)).await?;
             let asked = levels.resolve();
             let open = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
-            match impact::pending(state, open, asked.mode) {
+            match impact::pending_told(state, open, asked.mode, told.get(&volume.id).copied()) {
                 CacheOutcome::Unchanged => {}
                 CacheOutcome::Live => disks.push((volume.id, asked)),
                 outcome => return Err(not_live(&vm.name, state, &volume.name, open, asked, outcome)),
@@ -194,6 +196,34 @@ impl Cloud {
             steps.push(Step::ChangeCache { vm: vm.id, cache: Modes::Each(Requests { disks, drives }) });
         }
         self.plan(db, order, vm::plan(Action::VmApplyCache, vm.id, vm.name, steps)).await
+    }
+
+    /// What its host says that `auto` comes to now, of the disks of a virtual machine that runs with what was settled for that.
+    async fn comes_to(&self, name: &str) -> Result<HashMap<Id, CacheMode>, CloudError> {
+        let mut db = self.store.read().await?;
+        let vm = vm::find(&mut db, name).await?;
+        let (state, seen) = (vm::state(&mut db, &vm).await?, vm.observed());
+        let (mut volumes, mut questions) = (Vec::new(), Vec::new());
+        for volume in store::volume::of_vm(&mut db, vm.id).await? {
+            let levels = cache::levels(&mut db, volume.id, volume.storage_id, Some(vm.id)).await?;
+            let asked = levels.resolve();
+            let open = seen.iter().flat_map(|seen| &seen.disks).find(|disk| disk.volume == volume.id.0);
+            let settled = impact::pending(state, open, asked.mode) == CacheOutcome::Unchanged;
+            if settled && asked.mode == CacheChoice::Auto && open.is_some_and(|open| !open.live.is_empty()) {
+                questions.push(question(&volume, asked));
+                volumes.push(volume.id);
+            }
+        }
+        drop(db);
+        if questions.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let judged = self.judge(vm.host_id, questions).await;
+        Ok(volumes
+            .into_iter()
+            .zip(judged)
+            .filter_map(|(volume, judged)| Some((volume, judged.mode?)))
+            .collect())
     }
 
     /// What hosts say would come of these, each host asked once.
@@ -280,6 +310,20 @@ pub(super) fn consent(set: CacheSet) -> Result<(), CloudError> {
         CacheSet { mode: CacheChoice::Unsafe, accepts_loss: false } => Err(CloudError::LossNotAccepted),
         CacheSet { .. } => Ok(()),
     }
+}
+
+/// Sets the mode of something that is made just now; whoever asked for it was judged by [`consent`].
+pub(super) async fn set_first(
+    db: &mut Write,
+    order: &Order,
+    level: CacheLevel,
+    id: Id,
+    set: Option<CacheSet>,
+) -> Result<(), CloudError> {
+    let Some(CacheSet { mode, .. }) = set else { return Ok(()) };
+    let (at_ms, who) = (now_ms(), order.who.clone());
+    let noted = store::cache::Change { at_ms, who, from_mode: None, to_mode: Some(Word(mode)) };
+    Ok(store::cache::change(db, level, id, set, &noted).await?)
 }
 
 async fn find(db: &mut Connection, level: CacheLevel, name: Option<&str>) -> Result<Subject, CloudError> {

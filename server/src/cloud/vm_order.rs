@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use server_api::cache::CacheLevel;
 use server_api::event::Kind;
 use server_api::task::{Action, Task};
 use server_api::vm::{
     AccelChoice, BootDevice, DiskBus, DiskRequest, Firmware, Guest, Machine, NicModel, NicRequest, VmRequest,
 };
 
+use super::cache::{consent, set_first};
 use super::volume::{SECTOR_BYTES, Wish, design};
 use super::{Begun, Cloud, CloudError, Order, image, names, vm};
 use crate::cache;
@@ -87,11 +89,14 @@ impl Cloud {
             created_ms: now_ms(),
         };
         store::vm::insert(&mut db, &new).await?;
+        set_first(&mut db, order, CacheLevel::Vm, id, request.cache).await?;
         let mut steps = Vec::new();
         let mut holds = Vec::new();
-        for volume in &volumes {
+        let own = std::iter::once(&request.root).chain(&request.data).map(|disk| disk.cache);
+        for (volume, set) in volumes.iter().zip(own) {
             let inserted = store::volume::insert(&mut db, volume).await;
             inserted.map_err(names::taken(Kind::Volume, &volume.name))?;
+            set_first(&mut db, order, CacheLevel::Volume, volume.id, set).await?;
             steps.push(Step::CreateVolume { volume: volume.id });
             holds.push((Kind::Volume, volume.id, volume.name.clone()));
         }
@@ -131,6 +136,7 @@ fn judge(request: &VmRequest) -> Result<(), CloudError> {
         ));
     }
     let disks: Vec<&DiskRequest> = std::iter::once(&request.root).chain(&request.data).collect();
+    disks.iter().filter_map(|disk| disk.cache).chain(request.cache).try_for_each(consent)?;
     match disks.iter().filter_map(|disk| disk.size_bytes).map(names::check_size).find(Result::is_err) {
         Some(refused) => refused,
         None => Ok(()),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use server_api::cache::CacheLevel;
 use server_api::event::Kind;
 use server_api::task::{Action, Task};
 use server_api::volume::{Format, Phase, ResizeRequest, Volume, VolumeList, VolumeRequest};
 
-use super::{Begun, Cloud, CloudError, Order, Plan, find, free, image, names, storage};
+use super::{Begun, Cloud, CloudError, Order, Plan, cache, find, free, image, names, storage};
 use crate::store::{self, Connection, Id, Word, now_ms};
 use crate::task::step::Step;
 
@@ -47,6 +48,7 @@ impl Cloud {
         request: VolumeRequest,
     ) -> Result<Task, CloudError> {
         names::check(&request.name)?;
+        request.cache.map_or(Ok(()), cache::consent)?;
         let mut db = match self.begin(order).await? {
             Begun::Answered(task) => return Ok(task),
             Begun::Fresh(db) => db,
@@ -58,6 +60,7 @@ impl Cloud {
         };
         let volume = design(&mut db, &request.name, &wish).await?;
         store::volume::insert(&mut db, &volume).await.map_err(names::taken(Kind::Volume, &volume.name))?;
+        cache::set_first(&mut db, order, CacheLevel::Volume, volume.id, request.cache).await?;
         let plan = Plan {
             action: Action::VolumeCreate,
             kind: Kind::Volume,

@@ -91,7 +91,7 @@ fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
         let disk = &vm["disks"][0];
         let other = if disk["cache"]["mode"] == "none" { "writeback" } else { "none" };
         tab.ask("PUT", "volumes/web-root/cache", json!({"mode": other})).await;
-        tab.see("#page table", "another mode is set, and can be applied live").await;
+        tab.see("#page table", "another mode is due, and can be applied live").await;
         tab.click("#page", "Apply cache modes now").await;
         tab.see("dialog", "these volumes are opened anew in the modes that are set for them: web-root.")
             .await;

@@ -4,10 +4,11 @@
 use agent_protocol::cache::{CacheRequest, Origin, Sector};
 use agent_protocol::call::{VmAttachDisk, VmChangeCache, VmDefine, VmReboot};
 use agent_protocol::envelope::FailureCode;
-use agent_protocol::vm::CacheChoice;
+use agent_protocol::vm::{CacheChoice, CacheMode};
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::machine::note_live;
 use crate::resources::Scene;
 use crate::support::until;
 use crate::vms::small;
@@ -268,6 +269,88 @@ async fn a_mode_is_put_into_force_while_its_machine_runs() {
         .map(|entry| entry["outcome"].clone())
         .collect();
     assert_eq!(outcomes, ["conflict", "accepted", "conflict", "accepted", "accepted", "accepted"]);
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_auto_comes_to_meanwhile_is_shown_and_put_into_force() {
+    let scene = Scene::with_image().await;
+    let world = scene.agent.world.clone();
+    let mut order = small("web");
+    order["start"] = true.into();
+    scene.succeed(Method::POST, "/api/v1/vms", order).await;
+    let pending =
+        async |volume: &str| scene.get(&format!("/api/v1/volumes/{volume}/cache")).await["pending"].clone();
+    assert_eq!(pending("web-root").await, "unchanged");
+    // As if its file system had taken no O_DIRECT when it was started.
+    let vm = scene.get("/api/v1/vms/web").await["id"].as_str().unwrap().to_owned();
+    world.happen(&vm, |vms, id| {
+        let vm = vms.get_mut(&id).unwrap();
+        vm.disks[0].cache.mode = CacheMode::Writeback;
+        note_live(vm);
+    });
+    until(async || scene.get("/api/v1/vms/web").await["disks"][0]["cache"]["mode"] == "writeback").await;
+    assert_eq!((pending("web-root").await, pending("web-data1").await), (json!("live"), json!("unchanged")));
+    // Whoever does not know what that comes to now leaves it alone.
+    let apply = "/api/v1/vms/web/apply-cache";
+    world.refuse("cache-judge", Some(FailureCode::Unavailable));
+    assert_eq!(pending("web-root").await, "unchanged");
+    scene.succeed(Method::POST, apply, Value::Null).await;
+    assert_eq!(world.orders("vm-change-cache"), 0);
+    world.refuse("cache-judge", None);
+    scene.succeed(Method::POST, apply, Value::Null).await;
+    let asked = world.asked::<VmChangeCache>().remove(0).disks;
+    let root = scene.get("/api/v1/volumes/web-root").await["id"].clone();
+    assert_eq!((asked.len(), json!(asked[0].volume)), (1, root));
+    assert_eq!(asked[0].cache, request(CacheChoice::Auto, Origin::Global));
+    assert_eq!(scene.get("/api/v1/vms/web").await["disks"][0]["cache"]["mode"], "none");
+    assert_eq!(pending("web-root").await, "unchanged");
+    // Where that takes a restart, it is said.
+    world.happen(&vm, |vms, id| vms.get_mut(&id).unwrap().disks[1].cache.mode = CacheMode::Writethrough);
+    until(async || pending("web-data1").await == "restart").await;
+    assert_eq!(scene.refused(Method::POST, apply, Value::Null).await, (409, "conflict".to_owned()));
+    scene.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_made_gets_its_mode_and_the_consent_to_it() {
+    let scene = Scene::with_image().await;
+    let world = scene.agent.world.clone();
+    let refused = (422, "loss_not_accepted".to_owned());
+    let (loss, accepted) = (json!({"mode": "unsafe"}), json!({"mode": "unsafe", "accepts_loss": true}));
+    let blank = |set: &Value| json!({"name": "scratch", "size_bytes": 1 << 20, "cache": set});
+    assert_eq!(scene.refused(Method::POST, "/api/v1/volumes", blank(&loss)).await, refused);
+    for place in [&["cache"][..], &["root", "cache"], &["data", "0", "cache"]] {
+        let mut order = small("web");
+        match place {
+            [own] => order[own] = loss.clone(),
+            ["data", _, own] => order["data"][0][own] = loss.clone(),
+            [disk, own, ..] => order[disk][own] = loss.clone(),
+            [] => {}
+        }
+        assert_eq!(scene.refused(Method::POST, "/api/v1/vms", order).await, refused, "{place:?}");
+    }
+    assert_eq!(scene.get("/api/v1/volumes").await["volumes"], json!([]));
+
+    scene.succeed(Method::POST, "/api/v1/volumes", blank(&accepted)).await;
+    let scratch = scene.get("/api/v1/volumes/scratch").await;
+    assert_eq!(scratch["cache"], accepted);
+    let history = scene.get("/api/v1/volumes/scratch/cache").await["changes"].clone();
+    assert_eq!(
+        (&history[0]["from"], &history[0]["to"], &history[0]["who"]),
+        (&Value::Null, &json!("unsafe"), &json!("admin"))
+    );
+    let mut order = small("web");
+    (order["cache"], order["data"][0]["cache"]) = (accepted, json!({"mode": "none"}));
+    scene.succeed(Method::POST, "/api/v1/vms", order).await;
+    let disks = world.asked::<VmDefine>().remove(0).vm.disks;
+    let consented = CacheRequest { accepts_loss: true, ..request(CacheChoice::Unsafe, Origin::Vm) };
+    assert_eq!(
+        disks.iter().map(|disk| disk.cache).collect::<Vec<_>>(),
+        [consented, request(CacheChoice::None, Origin::Volume)]
+    );
+    assert_eq!(scene.get("/api/v1/vms/web").await["cache"]["mode"], "unsafe");
+    assert_eq!(scene.get("/api/v1/volumes/web-root").await["cache"], Value::Null);
     scene.running.stop().await;
 }
 

@@ -247,6 +247,7 @@ async fn a_task_that_is_stored_is_begun_whoever_stops_waiting() {
     let order = Order { who: "admin".to_owned(), key: None };
     for polls in 1.. {
         let request = VolumeRequest {
+            cache: None,
             name: format!("data{polls}"),
             size_bytes: Some(1 << 20),
             storage: None,

@@ -4,7 +4,7 @@
 use xtask_testbed::guest::{self, Kind};
 use xtask_testbed::{Invocation, MachineOptions};
 
-use crate::host::{FILE, Host};
+use crate::host::{FILE, Host, expect};
 use crate::support::{run_file, testbed};
 use crate::{pair, readme};
 
@@ -40,6 +40,8 @@ fn from_the_file_to_a_virtual_machine() {
         "{web}"
     );
 
+    modes_are_put_into_force_while_it_runs(&host);
+
     // Neither the agent nor libvirt is needed by what runs.
     let pid = host.says(["cat", "/run/libvirt/qemu/web.pid"]);
     host.says(["systemctl", "restart", "libvirtd.service", "cairn-agent.service", "cairn-server.service"]);
@@ -64,6 +66,52 @@ fn from_the_file_to_a_virtual_machine() {
     a_file_system_without_o_direct_is_used_through_the_page_cache(&host);
     assert_eq!(host.trouble(), "");
     pair::a_second_host_joins_and_runs_a_machine(&host, &virt);
+}
+
+/// From the command line to QEMU's descriptors and back: what is set is offered, applied, shown, and told by the task. The guest
+/// and libvirt's description notice nothing.
+fn modes_are_put_into_force_while_it_runs(host: &Host) {
+    let volume = host.json(["volume", "show", "web-root"]);
+    let path = volume["path"].as_str().unwrap();
+    let pid = host.says(["cat", "/run/libvirt/qemu/web.pid"]);
+    assert!(host.has_open_direct("web", path));
+    let tried = host.user(["config", "set", "vm.cacheMode", "writeback", "--dry-run"]);
+    assert!(tried.contains("1 running virtual machine can change live; nothing was changed"), "{tried}");
+    host.user(["vm", "cache", "set", "web", "writeback"]);
+    assert!(host.has_open_direct("web", path), "nothing was applied yet");
+    is_applied(host, path, "writeback", "vm");
+    host.user(["volume", "cache", "set", "web-root", "unsafe", "--accept-loss"]);
+    is_applied(host, path, "unsafe", "volume");
+    host.user(["volume", "cache", "clear", "web-root"]);
+    is_applied(host, path, "writeback", "vm");
+    host.user(["vm", "cache", "clear", "web"]);
+    is_applied(host, path, "none", "global");
+    let explained = host.user(["volume", "explain", "web-root"]);
+    assert!(explained.contains("in force   none: ") && explained.contains("found now"), "{explained}");
+    // What the guest would notice is refused before anything is done.
+    host.user(["vm", "cache", "set", "web", "writethrough"]);
+    let refused = expect(&host.cairn_cli(["vm", "apply-cache", "web", "--wait"]), 8, "this needs a restart");
+    assert!(refused.contains("cairn vm reboot web"), "{refused}");
+    assert!(host.has_open_direct("web", path));
+    host.user(["vm", "cache", "clear", "web"]);
+    assert_eq!(host.says(["cat", "/run/libvirt/qemu/web.pid"]), pid);
+    assert!(host.says(["virsh", "dumpxml", "web"]).contains("cache='none'"));
+}
+
+/// Puts into force what is set for the root disk of `web`, and sees what came of it.
+#[track_caller]
+fn is_applied(host: &Host, path: &str, mode: &str, level: &str) {
+    assert_eq!(host.web()["disks"][0]["pending"], "live", "{mode}");
+    let task = host.json(["vm", "apply-cache", "web", "--wait"]);
+    assert_eq!((&task["action"], &task["state"]), (&"vm_apply_cache".into(), &"succeeded".into()), "{task}");
+    assert_eq!(task["steps"].as_array().unwrap().len(), 1, "{task}");
+    let web = host.web();
+    let (disk, cache) = (&web["disks"][0], &web["disks"][0]["cache"]);
+    assert_eq!((&cache["mode"], &cache["set_at"]), (&mode.into(), &level.into()), "{cache}");
+    assert_eq!(disk["pending"], "unchanged", "{disk}");
+    let direct = mode == "none";
+    assert_eq!((&cache["direct"], host.has_open_direct("web", path)), (&direct.into(), direct), "{cache}");
+    assert_eq!(web["taints"].as_array().unwrap().len(), 1, "{web}");
 }
 
 /// Nobody has to set anything for that: the host finds out, and says so.

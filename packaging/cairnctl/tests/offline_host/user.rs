@@ -13,6 +13,9 @@ pub const PASSWORD: &str = "correct horse battery";
 
 const CAIRN: &str = "/opt/cairn/current/bin/cairn";
 
+/// O_DIRECT among the flags in /proc/PID/fdinfo, on x86_64.
+const O_DIRECT: u32 = 0o40000;
+
 impl Host {
     /// Boots a machine with this root, onto which one file was copied.
     pub fn boot_in(root: &Root, file: &Path, options: MachineOptions) -> Self {
@@ -50,6 +53,19 @@ impl Host {
         let output = self.0.run(command).unwrap();
         expect(&output, 0, "");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Whether QEMU has a file of a virtual machine open with O_DIRECT, by the flags of its descriptors.
+    #[track_caller]
+    pub fn has_open_direct(&self, vm: &str, path: &str) -> bool {
+        let script = "cd /proc/$(cat /run/libvirt/qemu/$1.pid)/fd && for fd in *; do [ \"$(readlink $fd)\" != \"$2\" ] || \
+                      sed -n 's/^flags:[[:space:]]*//p' ../fdinfo/$fd; done";
+        let flags = self.says(["sh", "-c", script, "sh", vm, path]);
+        let direct = flags.lines().map(|line| u32::from_str_radix(line, 8).unwrap() & O_DIRECT != 0);
+        let direct: Vec<bool> = direct.collect();
+        assert!(!direct.is_empty(), "QEMU does not have `{path}` open");
+        assert!(direct.iter().all(|one| *one == direct[0]), "{flags}");
+        direct[0]
     }
 
     /// Whether the server lets the administrator in.

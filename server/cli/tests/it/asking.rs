@@ -86,15 +86,16 @@ async fn a_cache_mode_is_tried_set_explained_and_cleared() {
         refused.err.contains("a crash of the host loses") && refused.err.contains("--accept-loss"),
         "{refused:?}"
     );
-    let set = scene.run(&["storage", "cache", "set", "default", "unsafe", "--accept-loss"]).await.ok();
-    let live = "`web` can change live: `cairn vm apply-cache web`\n";
+    let set = scene.run(&["storage", "cache", "set", "default", "unsafe", "--accept-loss"]).await;
+    let live =
+        "1 running virtual machine can change live\n`web` can change live: `cairn vm apply-cache web`\n";
     assert_eq!(
-        set,
-        format!("storage `default`: unsafe (a crash of the host loses what is on the disks)\n{live}")
+        (set.out.as_str(), set.err.as_str()),
+        ("storage `default`: unsafe (a crash of the host loses what is on the disks)\n", live)
     );
     assert_eq!(scene.run(&["vm", "cache", "set", "web", "none"]).await.ok(), "vm `web`: none\n");
-    let set = scene.run(&["volume", "cache", "set", "web-root", "writeback"]).await.ok();
-    assert_eq!(set, format!("volume `web-root`: writeback\n{live}"));
+    let set = scene.run(&["volume", "cache", "set", "web-root", "writeback"]).await;
+    assert_eq!((set.out.as_str(), set.err.as_str()), ("volume `web-root`: writeback\n", live));
     let text = scene.run(&["volume", "explain", "web-root"]).await.ok();
     assert!(text.contains("pending    it can change live: `cairn vm apply-cache web`\n"), "{text}");
     scene.run(&["vm", "apply-cache", "web", "--wait"]).await.ok();
@@ -111,10 +112,38 @@ async fn a_cache_mode_is_tried_set_explained_and_cleared() {
     scene.run(&["vm", "reboot", "web", "--wait"]).await.ok();
     let cache = &scene.run(&["vm", "show", "web", "--output", "json"]).await.json()["disks"][0]["cache"];
     assert_eq!((&cache["mode"], &cache["set_at"]), (&json!("writeback"), &json!("volume")));
-    let cleared = scene.run(&["volume", "cache", "clear", "web-root"]).await.ok();
-    assert_eq!(cleared, format!("volume `web-root`: nothing is set\n{live}"));
+    let cleared = scene.run(&["volume", "cache", "clear", "web-root"]).await;
+    assert_eq!((cleared.out.as_str(), cleared.err.as_str()), ("volume `web-root`: nothing is set\n", live));
     let history = scene.run(&["volume", "cache", "history", "web-root", "--output", "json"]).await.json();
     assert_eq!((&history[0]["from"], &history[1]["to"]), (&json!("writeback"), &json!("writeback")));
+
+    // What is set for everything says what becomes of machines that run, and how many; one that is pinned is none of them.
+    let create =
+        ["vm", "create", "pinned", "--image", "debian", "--cache", "writethrough", "--start", "--wait"];
+    scene.run(&create).await.ok();
+    let pinned = scene.run(&["vm", "show", "pinned", "--output", "json"]).await.json();
+    assert_eq!(
+        (&pinned["cache"]["mode"], &pinned["disks"][0]["cache"]["mode"]),
+        (&json!("writethrough"), &json!("writethrough"))
+    );
+    let scratch = ["volume", "create", "scratch", "--size", "1M", "--cache", "unsafe"];
+    let refused = scene.run(&scratch).await;
+    assert!(refused.code == Some(8) && refused.err.contains("--accept-loss"), "{refused:?}");
+    scene.run(&[&scratch[..], &["--accept-loss", "--wait"]].concat()).await.ok();
+    scene.run(&["vm", "cache", "clear", "web"]).await.ok();
+    scene.run(&["storage", "cache", "clear", "default"]).await.ok();
+    let set = scene.run(&["config", "set", "vm.cacheMode", "writeback"]).await;
+    assert!(set.out.contains("vm.cacheMode") && !set.out.contains("stays as it is"), "{set:?}");
+    assert_eq!(set.err, "1 virtual machine stays as it is\n", "{set:?}");
+    for name in ["two", "three"] {
+        scene.run(&["vm", "create", name, "--image", "debian", "--start", "--wait"]).await.ok();
+    }
+    let set = scene.run(&["config", "set", "vm.cacheMode", "none"]).await;
+    let told = "3 running virtual machines can change live\n\
+                3 can change live, each by `cairn vm apply-cache NAME`: see `cairn vm list`\n";
+    assert_eq!(set.err, told, "{set:?}");
+    let reset = scene.run(&["config", "reset", "vm.cacheMode"]).await;
+    assert!(reset.err.starts_with("3 running virtual machines can change live\n"), "{reset:?}");
 
     let check = scene.run(&["storage", "check", "default"]).await.ok();
     assert!(check.contains("64 times, median 1.0 ms") && check.contains("direct_io"), "{check}");

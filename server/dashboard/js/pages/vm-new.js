@@ -1,6 +1,7 @@
 // A new virtual machine, in one form.
 
 import { ask, choices } from "../api.js";
+import { firstMode, modeFields } from "../cache.js";
 import { button, el, link } from "../dom.js";
 import { checkbox, field, form, number, select, text } from "../forms.js";
 import { list, put } from "../live.js";
@@ -25,6 +26,7 @@ export async function enter() {
   const more = (await Promise.all(MORE.map(async ([name, label, schema]) => [name, label, await choices(schema)])))
     .filter(([, , words]) => words.length > 0);
   const models = await choices("NicModel");
+  const cache = await modeFields();
   const hosts = list("host") ?? [];
   const storages = list("storage") ?? [];
   const images = (list("image") ?? []).filter((image) => image.phase === "ready");
@@ -78,6 +80,7 @@ export async function enter() {
       nics: all("nic-bridge").map((input, at) => ({ bridge: input.value.trim(), model: models[at]?.value })),
       cdrom: read.cdrom,
       start: read.start,
+      cache: firstMode(read),
     };
     for (const [name] of more) if (name !== "bus") body[name] = read[name];
     const task = await ask("POST", "/api/v1/vms", body);
@@ -101,7 +104,8 @@ export async function enter() {
     el("details", { class: "more" }, el("summary", {}, "More"),
       el("div", { class: "grid" },
         more.map(([name, label, words]) => field(label, select(name, words.map((word) => [word, choice(word)])))),
-        field("CD-ROM drive", cdrom, "Raw images, such as ISO files. It is booted from first."))),
+        field("CD-ROM drive", cdrom, "Raw images, such as ISO files. It is booted from first."), cache.slice(0, 1)),
+      cache.slice(1)),
     checkbox("start", "Start it at once", { checked: true }),
   ];
   return [

@@ -3,7 +3,7 @@
 import { ask, choices } from "../api.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
 import { askFor, attempt, dialog, field, notice, select } from "../forms.js";
-import { applyButton, changeMode, pending, setMode, unsafe } from "../cache.js";
+import { applyButton, asOfNow, askAnew, changeMode, pending, setMode, unsafe } from "../cache.js";
 import { failure, find, list, put } from "../live.js";
 import { action, bytes, choice, fieldName, fieldValue, moment, sentence, stateWord, tone, word } from "../text.js";
 import { newestTask, power, press, remove } from "../vm-actions.js";
@@ -16,18 +16,23 @@ export const titleOf = (id) => find("vm", id)?.name ?? title;
 
 /** What the guest wrote, and where that is shown: it stays while the page changes around it. */
 let shown = null;
+let redraw = () => {};
 
 export function follow(draw, id) {
   shown = followConsole(id);
+  redraw = draw;
+  askAnew();
   draw();
   return () => {
     shown?.stop();
     shown = null;
+    redraw = () => {};
   };
 }
 
 export function view(id) {
-  const vm = find("vm", id);
+  const found = find("vm", id);
+  const vm = found && asOfNow(found, () => redraw());
   if (!vm) {
     return [
       el("h1", { tabindex: "-1" }, title),

@@ -61,9 +61,16 @@ export function view(id) {
     ])),
     section("Cache mode", mode(told.explanation),
       told.problem ? notice(told.problem) : null,
-      el("div", { class: "buttons" }, button("Change its mode", () => changeMode("volume", volume, () => explain(id, stamp))), applyButton(vm))),
+      el("div", { class: "buttons" }, button("Change its mode", () => changeMode("volume", volume, () => explain(id, stamp))), applyButton(withPending(vm, id)))),
     told.explanation ? section("History", history(told.explanation.changes)) : null,
   ];
+}
+
+/** What is explained of this disk is newer than what its virtual machine says of it. */
+function withPending(vm, id) {
+  const pending = told.explanation?.pending;
+  if (!vm || !pending) return vm;
+  return { ...vm, disks: (vm.disks ?? []).map((disk) => (disk.volume === id ? { ...disk, pending } : disk)) };
 }
 
 function mode(explanation) {

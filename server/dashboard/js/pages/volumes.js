@@ -1,6 +1,7 @@
 // Volumes: disks of virtual machines, and those that are a disk of nobody.
 
 import { ask } from "../api.js";
+import { firstMode, modeFields } from "../cache.js";
 import { badge, button, el, link, table } from "../dom.js";
 import { askFor, field, notice, number, select, text } from "../forms.js";
 import { failure, list, put } from "../live.js";
@@ -38,7 +39,8 @@ export function view() {
   ];
 }
 
-function add() {
+async function add() {
+  const cache = await modeFields();
   const storages = list("storage") ?? [];
   const images = (list("image") ?? []).filter((image) => image.phase === "ready");
   askFor("Create a volume", {
@@ -48,11 +50,12 @@ function add() {
       field("Storage", select("storage", storages.map((storage) => [storage.id, `${storage.name} on ${storage.host_name}`]), { required: true })),
       field("Lies on", select("image", [["", "nothing; it is blank"], ...images.map((image) => [image.id, image.name])])),
       field("Size in GiB", number("size"), "May be left out where there is an image: then as big as that."),
+      ...cache,
     ],
     action: "Create",
-    submit: async ({ name, storage, image, size }) => {
+    submit: async ({ name, storage, image, size, ...mode }) => {
       const size_bytes = size === undefined ? undefined : size * GIB;
-      put("task", await ask("POST", "/api/v1/volumes", { name, storage, image, size_bytes }));
+      put("task", await ask("POST", "/api/v1/volumes", { name, storage, image, size_bytes, cache: firstMode(mode) }));
     },
   });
 }

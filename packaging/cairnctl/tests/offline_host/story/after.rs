@@ -6,9 +6,6 @@ use xtask_testbed::LinuxGuest;
 use super::{CREATE, RAM, Story, page};
 use crate::host::{Host, expect};
 
-/// O_DIRECT among the flags in /proc/PID/fdinfo, on x86_64.
-const O_DIRECT: u32 = 0o40000;
-
 pub fn tell(story: &Story) {
     let host = &story.host;
     let setting = story.api("config/vm.cacheMode");
@@ -100,12 +97,7 @@ fn check(host: &Host, disk: &Value, mode: &str, requested: &str) {
         host.says(["virsh", "dumpxml", "web", "--xpath", &format!("//disk[target/@dev='{target}']")]);
     assert!(dumped.contains(&format!(r#"cache="{mode}""#)), "{dumped}");
     let path = dumped.split(r#"<source file=""#).nth(1).and_then(|rest| rest.split('"').next()).unwrap();
-    let pid = host.says(["cat", "/run/libvirt/qemu/web.pid"]);
-    let script = "cd /proc/$1/fd && for fd in *; do [ \"$(readlink $fd)\" != \"$2\" ] || sed -n 's/^flags:[[:space:]]*//p' ../fdinfo/$fd; done";
-    let flags = host.says(["sh", "-c", script, "sh", pid.trim(), path]);
-    let flags: Vec<_> = flags.lines().map(|line| u32::from_str_radix(line, 8).unwrap()).collect();
-    assert!(!flags.is_empty(), "QEMU does not have `{path}` open");
-    assert!(flags.iter().all(|flags| flags & O_DIRECT == 0), "{flags:?}");
+    assert!(!host.has_open_direct("web", path));
 }
 
 fn a_volume_attached_meanwhile_has_the_same_mode(story: &Story, mode: &str) {
