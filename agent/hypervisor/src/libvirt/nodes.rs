@@ -3,7 +3,8 @@
 //!
 //! What QEMU was started with stands on its command line, word for word. What libvirt gave it later is put together as libvirt
 //! does it (`qemuBlockStorageSourceGetBackendProps` and `qemuBlockStorageSourceGetFormatProps` in qemu_block.c), and left alone
-//! where there is more than that.
+//! where there is more than that. Before libvirt 10 a raw image has a node for its format over that for its file, later it has
+//! the one alone: QEMU says which of them there are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub struct Nodes {
     options: Vec<Options>,
     /// The files, the disk's own first.
     pub files: Vec<PathBuf>,
+    /// The names of nodes for the format of raw images that are put together: QEMU may not have them.
+    doubted: Vec<String>,
 }
 
 /// What QEMU tells of a node.
@@ -58,6 +61,7 @@ impl Nodes {
     pub fn of(chain: &Chain, command_line: &[String]) -> Result<Self, String> {
         let started = started(command_line);
         let mut options: Vec<Options> = Vec::new();
+        let mut doubted = Vec::new();
         let mut under: Option<String> = None;
         for (at, image) in chain.images.iter().enumerate().rev() {
             let [format, storage] =
@@ -65,7 +69,12 @@ impl Nodes {
             let top = [&format, &storage].into_iter().find(|name| started.contains_key(*name));
             let mut nodes = match (top, &chain.odd) {
                 (Some(top), _) => followed(top, &started),
-                (None, None) => built(image, chain, [&format, &storage]),
+                (None, None) => {
+                    if image.format == "raw" {
+                        doubted.push(format.clone());
+                    }
+                    built(image, chain, [&format, &storage])
+                }
                 (None, Some(odd)) => return Err(format!("libvirt gave it `{odd}` while the domain ran")),
             };
             let Some(first) = nodes.first_mut() else { return Err(format!("there is no node `{format}`")) };
@@ -82,7 +91,33 @@ impl Nodes {
             nodes.extend(options);
             options = nodes;
         }
-        Ok(Self { options, files: chain.images.iter().map(|image| image.path.clone()).collect() })
+        Ok(Self { options, files: chain.images.iter().map(|image| image.path.clone()).collect(), doubted })
+    }
+
+    /// The same, but for nodes that QEMU does not have: of a raw image it may have that of its file alone, which then takes the
+    /// place and the options of the other.
+    pub fn fit(&self, report: &Report) -> Self {
+        let mut fitted = self.clone();
+        let text = |options: &Options, key: &str| options.get(key).and_then(Value::as_str).map(str::to_owned);
+        for format in self.doubted.iter().filter(|format| !report.0.contains_key(*format)) {
+            let Some(at) = fitted.options.iter().position(|options| name(options) == Some(format)) else {
+                continue;
+            };
+            let over = fitted.options.remove(at);
+            let Some(storage) = text(&over, "file") else { continue };
+            for options in &mut fitted.options {
+                if text(options, "backing").as_ref() == Some(format) {
+                    options.insert("backing".to_owned(), storage.as_str().into());
+                }
+                if name(options) == Some(&storage) {
+                    options.remove("auto-read-only");
+                    options.remove("discard");
+                    let own = ["read-only", "discard"].into_iter();
+                    options.extend(own.filter_map(|key| Some((key.to_owned(), over.get(key)?.clone()))));
+                }
+            }
+        }
+        fitted
     }
 
     /// The arguments of `blockdev-reopen` that open all of them in this mode.
@@ -277,6 +312,48 @@ mod tests {
         // What was written into has become one that is read, and the other way round.
         let turned = Nodes::of(&chain(&[(2, "/base", "raw")]), &cold()).unwrap();
         assert_eq!(turned.reopened(CacheMode::None)["options"][0]["read-only"], false);
+    }
+
+    /// What libvirt 11.3 gives QEMU 10.0 for these was read from its log.
+    #[test]
+    fn a_raw_image_has_the_nodes_that_qemu_has() {
+        let node = |name: &str, drv: &str, file: &str| {
+            let cache = json!({"direct": true, "no-flush": false, "writeback": true});
+            json!({"node-name": name, "drv": drv, "file": file, "ro": false, "detect_zeroes": "off", "cache": cache})
+        };
+        let report = |nodes: &[Value]| Report::read(nodes.into()).unwrap();
+        let new = report(&[
+            node("libvirt-5-storage", "file", "/hot"),
+            node("libvirt-7-format", "qcow2", "/over"),
+            node("libvirt-7-storage", "file", "/over"),
+            node("libvirt-8-storage", "file", "/base"),
+        ]);
+        let cache = json!({"direct": false, "no-flush": false});
+        let hot = Nodes::of(&chain(&[(5, "/hot", "raw")]), &cold()).unwrap();
+        assert!(hot.known_to(&new).unwrap_err().contains("`libvirt-5-format`"));
+        let fitted = hot.fit(&new);
+        fitted.known_to(&new).unwrap();
+        let alone = json!({"options": [{"driver": "file", "filename": "/hot", "node-name": "libvirt-5-storage",
+            "read-only": false, "discard": "unmap", "cache": cache}]});
+        assert_eq!((fitted.reopened(CacheMode::Writeback), fitted.no_flush(&new)), (alone, Some(false)));
+        let over =
+            Nodes::of(&chain(&[(7, "/over", "qcow2"), (8, "/base", "raw")]), &cold()).unwrap().fit(&new);
+        over.known_to(&new).unwrap();
+        let expected = json!({"options": [
+            {"driver": "qcow2", "file": "libvirt-7-storage", "backing": "libvirt-8-storage", "read-only": false,
+             "node-name": "libvirt-7-format", "discard": "unmap", "cache": cache},
+            {"driver": "file", "filename": "/over", "node-name": "libvirt-7-storage", "auto-read-only": true,
+             "discard": "unmap", "cache": cache},
+            {"driver": "file", "filename": "/base", "node-name": "libvirt-8-storage", "read-only": true,
+             "discard": "unmap", "cache": cache},
+        ]});
+        assert_eq!(over.reopened(CacheMode::Writeback), expected);
+        // Where QEMU has both, both are opened; and what stands on its command line is never another.
+        let old =
+            report(&[node("libvirt-5-format", "raw", "/hot"), node("libvirt-5-storage", "file", "/hot")]);
+        assert_eq!(hot.fit(&old), hot);
+        let started = Nodes::of(&chain(&[(2, "/base", "raw")]), &cold()).unwrap();
+        assert_eq!(started.fit(&new), started);
     }
 
     #[test]

@@ -144,6 +144,9 @@ impl Libvirt {
             flips.iter().filter_map(|flip| Some((flip, flip.nodes.as_ref()?))).collect();
         if !reopens.is_empty() {
             let before = since::report(target.connection, &target.handle).await?;
+            let fitted: Vec<(&Flip, Nodes)> =
+                reopens.iter().map(|(flip, nodes)| (*flip, nodes.fit(&before))).collect();
+            let reopens: Vec<(&Flip, &Nodes)> = fitted.iter().map(|(flip, nodes)| (*flip, nodes)).collect();
             for (flip, nodes) in &reopens {
                 nodes.known_to(&before).map_err(|why| target.failed(flip, why))?;
             }

@@ -63,7 +63,8 @@ pub(super) async fn find_out(
             true => {
                 let nodes = nodes(xml, at, &command_line)?;
                 let report = report(connection, handle).await.map_err(|error| error.to_string())?;
-                let no_flush = nodes.no_flush(&report).ok_or("QEMU does not have the disk open")?;
+                let no_flush =
+                    nodes.fit(&report).no_flush(&report).ok_or("QEMU does not have the disk open")?;
                 no_flush == (asked.mode == CacheMode::Unsafe)
             }
         };
