@@ -100,6 +100,25 @@ fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
         tab.see(&format!("#page tr[data-key='{}'] .mode", disk["volume"].as_str().unwrap()), other).await;
         tab.see_no("#page", "Apply cache modes now").await;
         idle(tab).await;
+        // So is what `auto` comes to once its file system is another one.
+        world.host.refuse_direct_io("/srv/cairn");
+        tab.go("#/vms", "Virtual machines").await;
+        tab.click("#page table", "web").await;
+        tab.see("#page table", "another mode is due, and can be applied live").await;
+        tab.click("#page", "Apply cache modes now").await;
+        tab.see("dialog", "these volumes are opened anew in the modes that are set for them: web-data1.")
+            .await;
+        tab.click("dialog", "Apply").await;
+        let data = vm["disks"][1]["volume"].as_str().unwrap();
+        tab.see(&format!("#page tr[data-key='{data}'] .mode"), "writeback").await;
+        tab.see_no("#page", "Apply cache modes now").await;
+        idle(tab).await;
+
+        tab.ask("PUT", "vms/web/cache", json!({"mode": "writethrough"})).await;
+        tab.click("#page", "History of the mode").await;
+        tab.see("dialog", "Set for all its disks: writethrough").await;
+        tab.see("dialog table", "admin").await;
+        tab.click("dialog", "Close").await;
 
         tab.click("#page", "Shut down").await;
         tab.see("#page [data-state]", "off").await;

@@ -54,9 +54,17 @@ fn storages_images_and_volumes_come_and_go() {
         tab.click("#page", "Create a volume").await;
         tab.fill("dialog", "Name", "data").await;
         tab.fill("dialog", "Size in GiB", "3").await;
+        // What may lose the disk is taken from who accepts that.
+        tab.choose("dialog", "Cache mode", "unsafe").await;
+        tab.click("dialog", "Create").await;
+        tab.see("dialog [role=alert]", "a crash of the host loses").await;
+        tab.click("dialog", "With unsafe a crash of the host loses what is on the disks; I accept that")
+            .await;
         tab.click("dialog", "Create").await;
         tab.see("#page table", "3 GiB").await;
         tab.see("#page [data-state]", "ready").await;
+        let set = tab.ask("GET", "volumes/data", Value::Null).await["cache"].clone();
+        assert_eq!(set, serde_json::json!({"mode": "unsafe", "accepts_loss": true}));
         tab.click("#page table", "Resize").await;
         tab.fill("dialog", "New size in GiB", "5").await;
         tab.click("dialog", "Resize").await;

@@ -3,7 +3,7 @@
 import { ask, choices } from "../api.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
 import { askFor, attempt, dialog, field, notice, select } from "../forms.js";
-import { applyButton, asOfNow, askAnew, changeMode, pending, setMode, unsafe } from "../cache.js";
+import { applyButton, asOfNow, askAnew, changeMode, history, pending, setMode, unsafe } from "../cache.js";
 import { failure, find, list, put } from "../live.js";
 import { action, bytes, choice, fieldName, fieldValue, moment, sentence, stateWord, tone, word } from "../text.js";
 import { newestTask, power, press, remove } from "../vm-actions.js";
@@ -121,12 +121,22 @@ function disks(vm) {
   const node = section("Disks", table("Disks", ["Target", "Volume", "Size", "Bus", "Effective cache mode", "Actions"], rows, "It has no disk."),
     el("p", { class: "hint" }, "Cache mode of all its disks: ", setMode(vm.cache)),
     el("div", { class: "buttons" }, button("Attach a volume", () => attach(vm), { cannot: vm.task ? "A task works on it." : null }),
-      button("Change the cache mode", () => changeMode("vm", vm)), applyButton(vm), button("May it migrate?", () => judge(vm))));
+      button("Change the cache mode", () => changeMode("vm", vm)), button("History of the mode", () => past(vm)), applyButton(vm), button("May it migrate?", () => judge(vm))));
   node.classList.add("wide");
   return node;
 }
 
 /** Says whether it may migrate, and what is in the way. */
+async function past(vm) {
+  const settings = await attempt(() => ask("GET", `/api/v1/vms/${vm.id}/cache`));
+  if (!settings) return;
+  dialog(`Cache mode of ${vm.name}`, (close) => [
+    el("p", {}, "Set for all its disks: ", setMode(settings.set)),
+    history(settings.changes),
+    el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", on: { click: close } }, "Close")),
+  ]);
+}
+
 async function judge(vm) {
   const judged = await attempt(() => ask("GET", `/api/v1/vms/${vm.id}/migration`));
   if (!judged) return;
