@@ -1,9 +1,10 @@
 // One storage: what it offers, what it is worth for disks, and the cache mode of its volumes.
 
+import { remembering } from "../answer.js";
 import { ask } from "../api.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
 import { changeMode, evidence, history, setMode } from "../cache.js";
-import { asProblem, attempt, notice } from "../forms.js";
+import { attempt, notice } from "../forms.js";
 import { failure, find, put } from "../live.js";
 import { bytes, moment, sentence, word } from "../text.js";
 
@@ -14,29 +15,9 @@ export const titleOf = (id) => find("storage", id)?.name ?? title;
 
 const TONES = { good: "good", note: "warn", beware: "bad" };
 
-/** What was changed about its mode, and of what that is true. */
-let told = { stamp: null };
-let redraw = () => {};
-
-export function follow(draw) {
-  redraw = draw;
-  told = { stamp: null };
-  draw();
-  return () => { redraw = () => {}; };
-}
-
-async function askForHistory(id, stamp) {
-  told = { ...told, stamp };
-  let found;
-  try {
-    found = { stamp, changes: (await ask("GET", `/api/v1/storages/${id}/cache`)).changes };
-  } catch (error) {
-    found = { stamp, problem: asProblem(error) };
-  }
-  if (told.stamp !== stamp) return;
-  told = found;
-  redraw();
-}
+/** What was changed about its mode. */
+const changes = remembering();
+export const follow = changes.follow;
 
 export function view(id) {
   const storage = find("storage", id);
@@ -46,8 +27,7 @@ export function view(id) {
       failure("storage") ? notice(failure("storage")) : el("p", {}, "There is no such storage any more. ", link("#/storages", "All storages")),
     ];
   }
-  const stamp = JSON.stringify([id, storage.cache]);
-  if (told.stamp !== stamp) askForHistory(id, stamp);
+  const told = changes.of(`/api/v1/storages/${id}/cache`, JSON.stringify([id, storage.cache]));
   return [
     el("h1", { tabindex: "-1" }, storage.name),
     section("Summary", facts([
@@ -59,7 +39,7 @@ export function view(id) {
       ["Cache mode of its volumes", setMode(storage.cache)],
     ]), el("div", { class: "buttons" }, button("Change the mode", () => changeMode("storage", storage)))),
     check(storage),
-    section("History of the mode", told.problem ? notice(told.problem) : told.changes ? history(told.changes) : el("p", { class: "muted" }, "Asking the server.")),
+    section("History of the mode", told.problem ? notice(told.problem) : told.answer ? history(told.answer.changes) : el("p", { class: "muted" }, "Asking the server.")),
   ];
 }
 

@@ -1,9 +1,9 @@
 // One volume: what it is, and in which mode it is opened and why.
 
-import { ask } from "../api.js";
+import { remembering } from "../answer.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
 import { applyButton, changeMode, evidence, history, pending, setMode, unsafe } from "../cache.js";
-import { asProblem, notice } from "../forms.js";
+import { notice } from "../forms.js";
 import { failure, find } from "../live.js";
 import { bytes, sentence, stateWord, tone, word } from "../text.js";
 
@@ -12,29 +12,9 @@ export const kinds = ["volume", "vm", "storage", "setting"];
 
 export const titleOf = (id) => find("volume", id)?.name ?? title;
 
-/** What the server said of its mode, and of what it was asked: it is asked again when that is something else. */
-let told = { stamp: null };
-let redraw = () => {};
-
-export function follow(draw) {
-  redraw = draw;
-  told = { stamp: null };
-  draw();
-  return () => { redraw = () => {}; };
-}
-
-async function explain(id, stamp) {
-  told = { ...told, stamp };
-  let found;
-  try {
-    found = { stamp, explanation: await ask("GET", `/api/v1/volumes/${id}/cache`) };
-  } catch (error) {
-    found = { stamp, problem: asProblem(error) };
-  }
-  if (told.stamp !== stamp) return;
-  told = found;
-  redraw();
-}
+/** What the server says of its mode. */
+const explanations = remembering();
+export const follow = explanations.follow;
 
 export function view(id) {
   const volume = find("volume", id);
@@ -46,7 +26,8 @@ export function view(id) {
   }
   const vm = volume.vm ? find("vm", volume.vm) : null;
   const stamp = JSON.stringify([volume, vm?.state, vm?.disks, vm?.cache, find("storage", volume.storage)?.cache]);
-  if (told.stamp !== stamp) explain(id, stamp);
+  const path = `/api/v1/volumes/${id}/cache`;
+  const told = explanations.of(path, stamp);
   return [
     el("div", { class: "heading", key: "head" }, el("h1", { tabindex: "-1" }, volume.name),
       el("p", { class: "badges" }, badge(stateWord(volume.phase), tone(volume.phase)))),
@@ -59,16 +40,15 @@ export function view(id) {
       ["Sectors", volume.sector_bytes ? `${volume.sector_bytes} bytes` : "chosen when a guest gets it"],
       ["File", el("code", {}, volume.path)],
     ])),
-    section("Cache mode", mode(told.explanation),
+    section("Cache mode", mode(told.answer),
       told.problem ? notice(told.problem) : null,
-      el("div", { class: "buttons" }, button("Change its mode", () => changeMode("volume", volume, () => explain(id, stamp))), applyButton(withPending(vm, id)))),
-    told.explanation ? section("History", history(told.explanation.changes)) : null,
+      el("div", { class: "buttons" }, button("Change its mode", () => changeMode("volume", volume, () => explanations.again(path, stamp))), applyButton(withPending(vm, id, told.answer?.pending)))),
+    told.answer ? section("History", history(told.answer.changes)) : null,
   ];
 }
 
 /** What is explained of this disk is newer than what its virtual machine says of it. */
-function withPending(vm, id) {
-  const pending = told.explanation?.pending;
+function withPending(vm, id, pending) {
   if (!vm || !pending) return vm;
   return { ...vm, disks: (vm.disks ?? []).map((disk) => (disk.volume === id ? { ...disk, pending } : disk)) };
 }
