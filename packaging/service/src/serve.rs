@@ -14,6 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -40,6 +41,24 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
+/// How long a peer may be silent before the kernel asks whether it is there, how often it asks, and how long an answer, or an
+/// acknowledgement of what was sent, may take in all.
+const SILENCE: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_secs(15);
+const ASK_TIMES: u32 = 4;
+
+/// Has the kernel find out that a peer is gone which did not say so: somebody who sends half a request, or follows events, would
+/// keep a place for ever, or for a quarter of an hour. Whoever calls others needs none of this: each call has a limit of its own.
+fn alive(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, SILENCE)?;
+    sockopt::set_tcp_keepintvl(stream, ASK_EVERY)?;
+    sockopt::set_tcp_keepcnt(stream, ASK_TIMES)?;
+    let limit = SILENCE + ASK_EVERY * ASK_TIMES;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(limit.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
+}
+
 /// Something that accepts connections. What takes a round trip belongs into `open`, which runs beside other
 /// connections.
 trait Door: Clone + Send + 'static {
@@ -63,6 +82,7 @@ impl Door for TlsDoor {
 
     async fn open(&self, raw: TcpStream) -> io::Result<Self::Stream> {
         raw.set_nodelay(true)?;
+        alive(&raw)?;
         self.1.accept(raw).await
     }
 }
@@ -193,6 +213,20 @@ mod tests {
 
     use super::*;
     use crate::{client, listen, stop};
+
+    #[tokio::test]
+    async fn the_kernel_looks_after_peers_that_are_silent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        alive(&stream).unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), SILENCE);
+        assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), ASK_EVERY);
+        assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), ASK_TIMES);
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 120_000);
+        drop(peer);
+    }
 
     #[tokio::test]
     async fn a_request_under_way_is_answered_after_the_order_to_stop() {
