@@ -11,7 +11,7 @@ use crate::install::plan::{folders, in_folder, is_started, name_of, new_folders}
 use crate::layout::Layout;
 use crate::receipt::{Previous, Receipt, Written, below_root, on_host};
 use crate::source::Source;
-use crate::transaction::{Context, Deed, Program, Step, backup, is_enabled, is_running};
+use crate::transaction::{Context, Deed, Program, Step, backup, is_enabled, is_running, systemd};
 use crate::trust;
 
 /// What is to be changed.
@@ -240,7 +240,10 @@ fn units(context: &Context<'_>, change: &Change<'_>, receipt: &mut Receipt, step
     }
     // Before and behind: whichever way it goes, systemd reads them when they are as they will be.
     steps.extend(reload.clone());
-    steps.extend(gone.into_iter().map(|path| Step::SetAside { path }));
+    // A version that does not know the timer would leave what systemd noted about it for ever.
+    let names = gone.iter().filter_map(|path| path.file_name()?.to_str());
+    let stamps: Vec<PathBuf> = names.filter_map(|unit| systemd::stamp(layout, unit)).collect();
+    steps.extend(gone.into_iter().chain(stamps).map(|path| Step::SetAside { path }));
     steps.extend(reload);
 }
 

@@ -7,8 +7,8 @@ use packaging_archive::{HELPER, Mode};
 
 use crate::pair::pack_entries;
 
-/// The product's versions. A server of 1.0 has none of the later commands, 1.1 has them, 2.0 knows one migration more,
-/// and that of `broken` cannot migrate.
+/// The product's versions. A server of 1.0 has none of the later commands, 1.1 has them, 2.0 knows one migration more and brings a
+/// timer, and that of `broken` cannot migrate.
 pub const VERSIONS: [&str; 4] = ["1.0", "1.1", "2.0", "broken"];
 
 /// Packs a version into a folder.
@@ -50,6 +50,10 @@ pub fn pack_with(folder: &Path, version: &str, more: Vec<(&str, Mode, Vec<u8>)>)
     if version == "1.0" {
         entries.push(("etc/old.toml", Mode::File, text("# only in 1.0\n")));
         entries.push(("systemd/old.service", Mode::File, text("[Service]\n")));
+    }
+    if version == "2.0" {
+        entries.push(("systemd/later.service", Mode::File, text("[Service]\n")));
+        entries.push(("systemd/later.timer", Mode::File, text("[Timer]\n")));
     }
     entries.extend(more);
     pack_entries(&file, "cairn", version, entries);

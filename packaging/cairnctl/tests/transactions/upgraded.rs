@@ -161,3 +161,23 @@ fn programs_are_told_in_json() {
     assert_eq!(json(UNINSTALL, &[], 0)["state"], "done");
     assert_eq!(json(INSTALL, &[], 0)["state"], "done");
 }
+
+/// A version that does not know the timer cannot remove what systemd has noted about it.
+#[test]
+fn a_timer_goes_with_all_that_systemd_noted_about_it() {
+    let stage = Stage::after(&[INSTALL]);
+    let old = stage.names("etc/systemd/system");
+    stage.run(UPGRADE, &[], "").expect(0);
+    let (unit, stamp) =
+        (stage.at("etc/systemd/system/later.timer"), stage.at("var/lib/systemd/timers/stamp-later.timer"));
+    assert!(unit.exists());
+    // As systemd does once it runs.
+    fs::create_dir_all(stamp.parent().unwrap()).unwrap();
+    fs::write(&stamp, "").unwrap();
+    let before = stage.listing();
+    stage.run(ROLLBACK, &[], "error:30").expect(6);
+    assert_eq!(before.diff(&stage.listing()), "");
+    stage.run(ROLLBACK, &[], "").expect(0).says("stamp-later.timer ... ok");
+    assert!(!unit.exists() && !stamp.exists());
+    assert_eq!(stage.names("etc/systemd/system"), old);
+}
