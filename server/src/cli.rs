@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use packaging_service::command::{Common, HealthArgs};
+use packaging_service::command::{self, Common};
 
 use crate::bootstrap::names::Address;
 
@@ -28,13 +28,25 @@ pub enum Command {
     /// Create the certificates and the administrator that are missing.
     Bootstrap(BootstrapArgs),
     /// Ask the running server how it is.
-    Health(HealthArgs),
+    Health(LookArgs),
     /// Say whether this server can work with the configuration and the database here, changing nothing.
     Inspect(DataArgs),
     /// Bring the database to what this server works with. `run` does so too.
     Migrate(DataArgs),
     /// Write a consistent copy of the database, also while a server works with it.
     Backup(BackupArgs),
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub struct LookArgs {
+    /// What every program takes.
+    #[command(flatten)]
+    pub common: command::HealthArgs,
+
+    /// Look also whether this leads to the server, and whether its certificate is for it; repeatable.
+    #[arg(long = "address", env = "CAIRN_CHECK_ADDRESS", value_name = "NAME_OR_IP", value_delimiter = ',')]
+    pub addresses: Vec<Address>,
 }
 
 /// Options of `backup`.

@@ -37,7 +37,7 @@ fn execute(cli: &Cli) -> Result<Exit, Error> {
         }
         Some(Command::Run) => run::run(&layout, &STAMP, &cli.common.log),
         Some(Command::Bootstrap(args)) => bootstrap::run(&layout, args),
-        Some(Command::Health(args)) => health::run(&layout, args),
+        Some(Command::Health(args)) => health::run(&layout, &STAMP, args),
         Some(Command::Inspect(args)) => data::inspect(&layout, args),
         Some(Command::Migrate(args)) => data::migrate(&layout, args),
         Some(Command::Backup(args)) => data::backup(&layout, args),

@@ -93,6 +93,7 @@ fn uninstalled(args: &UninstallArgs, quiet: bool, answer: &mut Answer) -> Result
         Some(removal(root.layout(), &plan.packages, args)?)
     } else {
         answer.kept.extend(plan.packages.lines());
+        answer.kept.extend(plan.note_on_packages().map(str::to_owned));
         None
     };
     answer.steps.extend(removal.iter().map(Removal::to_string));
@@ -316,10 +317,23 @@ impl Plan {
 
     fn print_kept(&self) {
         self.print_kept_data();
-        let lines = self.packages.lines();
-        lines.iter().for_each(|line| say!("  keep {line}"));
-        if !lines.is_empty() {
-            say!("  (to remove what nothing else needs of them: --remove-packages)");
+        self.packages.lines().iter().for_each(|line| say!("  keep {line}"));
+        if let Some(note) = self.note_on_packages() {
+            say!("  ({note})");
+        }
+    }
+
+    /// What to know about packages that stay. The record is what names them later, and may go.
+    fn note_on_packages(&self) -> Option<&'static str> {
+        if self.packages.is_empty() {
+            None
+        } else if self.reminder.is_some() {
+            Some("to remove what nothing else needs of them: --remove-packages")
+        } else {
+            Some(
+                "the record that names them goes with --purge: keep this list, or add --remove-packages now, which removes \
+                 what nothing else needs of them",
+            )
         }
     }
 

@@ -146,14 +146,8 @@ pub async fn applied(path: &Path) -> Result<Option<i64>> {
     if path.metadata().map_or(0, |metadata| metadata.len()) == 0 {
         return Ok(None);
     }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        // Without a log nobody works with it, and the library is to leave none.
-        .immutable(!log_of(path).exists())
-        .busy_timeout(PATIENCE);
     let open = |cause| StoreError::Open { path: path.to_owned(), cause };
-    let mut connection = options.connect().await.map_err(open)?;
+    let mut connection = looking_at(path).connect().await.map_err(open)?;
     let query = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
     let has_table: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await.map_err(open)?;
     let applied = if has_table == 0 {
@@ -164,6 +158,29 @@ pub async fn applied(path: &Path) -> Result<Option<i64>> {
     };
     connection.close().await.map_err(open)?;
     Ok(Some(applied.unwrap_or(0)))
+}
+
+/// How to look at the database at `path` without changing a byte of it, whoever works with it.
+fn looking_at(path: &Path) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(PATIENCE);
+    // Without a log nobody works with it, and the library is to leave none.
+    options.immutable(!log_of(path).exists())
+}
+
+/// The hosts in the database at `path`, by name, each with what its agent said last, as it was said. None without a database.
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn agents(path: &Path) -> Result<Vec<(String, Option<String>)>> {
+    if path.metadata().map_or(0, |metadata| metadata.len()) == 0 {
+        return Ok(Vec::new());
+    }
+    let open = |cause| StoreError::Open { path: path.to_owned(), cause };
+    let mut connection = looking_at(path).connect().await.map_err(open)?;
+    let query = sqlx::query_as("SELECT name, facts FROM hosts ORDER BY name");
+    let agents = query.fetch_all(&mut connection).await.map_err(open)?;
+    connection.close().await.map_err(open)?;
+    Ok(agents)
 }
 
 /// Writes a copy of the database at `path` to `to`: as it is at one moment, whoever works with it, but for sessions and

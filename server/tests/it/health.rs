@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use packaging_service::report::{Report, State};
+use packaging_stamp::Stamp;
+use server::bootstrap::{Wish, bootstrap};
 use server::cli::Role;
-use server::health::look;
+use server::health::{look, look_at_address, look_at_hosts};
 
-use crate::host::twin;
-use crate::support::Host;
+use crate::host::{golden, twin};
+use crate::resources::Scene;
+use crate::support::{Host, PASSWORD};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -99,4 +102,67 @@ async fn a_server_that_accepts_and_says_nothing_fails_in_time() {
     // Which checks ran out of time depends on how busy this machine is; that one did, does not.
     assert!(!report.healthy);
     assert!(report.checks.iter().any(|check| check.evidence.contains("no answer within 50 ms")), "{report}");
+}
+
+#[tokio::test]
+async fn an_address_leads_here_with_a_certificate_for_it_or_not() {
+    let host = Host::new(Role::Server);
+    let running = host.start().await;
+    let asked = async |address: &str| {
+        look_at_address(&host.layout, running.address, &address.parse().unwrap(), LIMIT).await
+    };
+    for address in ["127.0.0.1", "localhost"] {
+        let check = asked(address).await;
+        assert_eq!((check.name.as_str(), check.state), ("address", State::Pass), "{}", check.evidence);
+    }
+    for (address, remedy) in [
+        ("other.example", "change-address"),
+        // Of documentation, so that no host has it.
+        ("192.0.2.7", "change-address"),
+        // This host's, and the server does not listen on it.
+        ("127.0.0.2", "set `listen`"),
+    ] {
+        let check = asked(address).await;
+        assert!(check.evidence.contains(address), "{}", check.evidence);
+        assert_eq!(check.state, State::Fail, "{}", check.evidence);
+        assert!(check.remedy.unwrap().contains(remedy), "{address}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_elsewhere_that_the_certificate_is_for_is_said() {
+    let host = Host::bare();
+    let addresses = ["cloud.example", "192.0.2.7"].map(|address| address.parse().unwrap()).into();
+    let wish = Wish { role: Role::Server, addresses, password: Some(PASSWORD.to_owned()) };
+    bootstrap(&host.layout, wish).unwrap();
+    let running = host.start().await;
+    for (address, state) in [("cloud.example", State::Pass), ("192.0.2.7", State::Warn)] {
+        let check = look_at_address(&host.layout, running.address, &address.parse().unwrap(), LIMIT).await;
+        assert_eq!(check.state, state, "{}", check.evidence);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn agents_of_other_versions_are_named() {
+    let ours = Stamp::new(Some("1.0"), Some("0000ffff"), Some("false"));
+    let bare = Host::bare();
+    assert!(look_at_hosts(&bare.layout.database(), &ours).await.is_none(), "there is no database");
+    let scene = Scene::new().await;
+    let database = scene.host.layout.database();
+    let check = look_at_hosts(&database, &ours).await.unwrap();
+    assert_eq!((check.name.as_str(), check.state), ("hosts", State::Warn));
+    assert!(
+        check.evidence.starts_with("the server is of 1.0, and 1 of 1 agents are not: `"),
+        "{}",
+        check.evidence
+    );
+    assert!(check.evidence.ends_with("` (0.9fix)"), "{}", check.evidence);
+    assert!(check.remedy.unwrap().contains("run the installer of this server's release"));
+    let same = Stamp::new(Some("1.0"), Some(golden().agent.commit.unwrap().leak()), Some("false"));
+    assert_eq!(look_at_hosts(&database, &same).await.unwrap().state, State::Pass);
+    // A program of a worktree does not know what it is.
+    assert!(look_at_hosts(&database, &Stamp::new(None, None, None)).await.is_none());
+    scene.running.stop().await;
 }

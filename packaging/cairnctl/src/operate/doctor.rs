@@ -1,5 +1,6 @@
 //! `doctor`: what may be wrong with an installation that is there. All that preflight looks at, and beside it what only an
-//! installation has: its files, its services and what they say of themselves, runs that were interrupted, backups.
+//! installation has: its files, its services and what they say of themselves, runs that were interrupted, backups, and what is
+//! left of the room that it writes to.
 
 use std::fs;
 use std::io::IsTerminal as _;
@@ -59,6 +60,7 @@ pub fn examine(installed: &Installed) -> Result<Report> {
     add(Group::Installation, "interrupted", vec![interrupted(installed)]);
     add(Group::Installation, "files", vec![files(installed)]);
     add(Group::Installation, "left-over", vec![left_over(installed)]);
+    add(Group::Installation, "room", preflight::left(layout));
     add(Group::Installation, "configuration", configuration(installed));
     if receipt.role.server() {
         add(Group::Installation, "backup", vec![backups(installed)]);

@@ -107,11 +107,13 @@ fn changed(args: &AddressArgs, quiet: bool, answer: &mut Answer) -> Result<&'sta
 /// The files made anew, and a server that runs started with them.
 fn renew(held: &Held<'_>, files: Vec<PathBuf>, addresses: Vec<String>) -> Result<Plan> {
     let program = held.installed.programs(Role::Server)?.first().copied().unwrap_or(Program::Server);
+    let check = (!addresses.is_empty()).then(|| Step::CheckAddresses { addresses: addresses.clone() });
     let mut plan = Plan { steps: vec![Step::Renew { files, addresses }], ..Plan::default() };
     if held.installed.has_services() && is_running(&program.unit()) {
         plan.steps.insert(0, Step::KeepRunning { unit: program.unit() });
         plan.steps.push(Step::Start { unit: program.unit() });
         plan.steps.push(Step::CheckHealth { program });
+        plan.steps.extend(check);
     }
     Ok(plan)
 }

@@ -41,6 +41,7 @@ pub use os::id_and_version;
 use ports::Port;
 pub use report::Report;
 use report::{Check, Finding, Group};
+pub use storage::left;
 pub use system::utc;
 
 /// How long a check may take.

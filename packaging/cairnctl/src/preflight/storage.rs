@@ -14,6 +14,7 @@ use super::mounts;
 use super::probe::{Probe, errno, nearest};
 use super::report::Finding;
 use super::writable::remedy_for;
+use crate::layout::Layout;
 use crate::packages;
 
 const MIB: u64 = 1 << 20;
@@ -32,6 +33,8 @@ struct Room {
     needs: Needs,
     /// The nearest existing ancestor of the first folder.
     at: PathBuf,
+    total_bytes: u64,
+    total_inodes: u64,
     /// What is free for an ordinary user. `None`: the file system has no such limit, as ramfs, or inodes on btrfs.
     free_bytes: Option<u64>,
     free_inodes: Option<u64>,
@@ -97,8 +100,7 @@ fn limit(
     free: Option<u64>,
     what: &str,
 ) -> Finding {
-    let folders: Vec<String> = room.folders.iter().map(|folder| format!("`{}`", folder.display())).collect();
-    let place = format!("{} on {}", folders.join(", "), on(&room.at));
+    let place = place(room);
     match free {
         None => Finding::pass(format!("{place}: no limit")),
         Some(free) if free >= need => {
@@ -114,6 +116,58 @@ fn limit(
 fn on(at: &Path) -> String {
     mounts::of(at)
         .map_or_else(|| "one file system".into(), |m| format!("the {} at `{}`", m.kind, m.point.display()))
+}
+
+/// How much room is left where an installation writes from day to day, whatever another installation would need.
+pub fn left(layout: &Layout) -> Vec<Finding> {
+    let nothing = || Needs { bytes: 0, inodes: 0 };
+    let folders = [
+        layout.state(),
+        layout.backups(),
+        layout.archives(),
+        layout.images(),
+        layout.volumes(),
+        layout.logs(),
+        layout.configuration(),
+        layout.prefix(),
+    ];
+    let wants = folders.into_iter().map(|folder| Want { folder, needs: nothing() }).collect();
+    let (rooms, mut findings) = rooms(wants);
+    findings.extend(rooms.iter().map(judge_left));
+    findings
+}
+
+/// Full below the first, nearly full below the second: what a database, its log and a backup take, and a day of them.
+const FULL_BYTES: u64 = 64 * MIB;
+const SCARCE_BYTES: u64 = 1024 * MIB;
+/// With more left than this, a small part of the whole is no trouble.
+const AMPLE_BYTES: u64 = 20 * 1024 * MIB;
+const FULL_INODES: u64 = 256;
+
+fn judge_left(room: &Room) -> Finding {
+    let (bytes, inodes) = (room.free_bytes, room.free_inodes);
+    let mut parts = vec![match bytes {
+        Some(free) => format!("{} of {} free", size(free), size(room.total_bytes)),
+        None => "no limit".to_owned(),
+    }];
+    parts.extend(inodes.map(|free| format!("{free} of {} inodes", room.total_inodes)));
+    let evidence = format!("{}: {}", place(room), parts.join(", "));
+    let is_full =
+        bytes.is_some_and(|free| free < FULL_BYTES) || inodes.is_some_and(|free| free < FULL_INODES);
+    let is_scarce = |free: u64| free < SCARCE_BYTES || (free < AMPLE_BYTES && free < room.total_bytes / 10);
+    let is_scarce = bytes.is_some_and(is_scarce) || inodes.is_some_and(|free| free < room.total_inodes / 20);
+    let remedy = "remove what is not needed there (`cairnctl backup list` names backups), or enlarge it: once it is full, the \
+                  server writes nothing more and virtual machines stop";
+    match (is_full, is_scarce) {
+        (true, _) => Finding::fail(evidence, remedy),
+        (false, true) => Finding::warn(evidence, remedy),
+        (false, false) => Finding::pass(evidence),
+    }
+}
+
+fn place(room: &Room) -> String {
+    let folders: Vec<String> = room.folders.iter().map(|folder| format!("`{}`", folder.display())).collect();
+    format!("{} on {}", folders.join(", "), on(&room.at))
 }
 
 fn over_rooms(subject: &Subject, judge: impl Fn(&Room) -> Finding) -> Vec<Finding> {
@@ -139,6 +193,8 @@ fn rooms(wants: Vec<Want>) -> (Vec<Room>, Vec<Finding>) {
                     folders: vec![folder],
                     needs,
                     at,
+                    total_bytes: fs.f_blocks.saturating_mul(fs.f_frsize),
+                    total_inodes: fs.f_files,
                     free_bytes: free_bytes(&fs),
                     free_inodes: (fs.f_files > 0).then_some(fs.f_favail),
                 }),
@@ -181,7 +237,34 @@ mod tests {
     fn room(free_bytes: Option<u64>, free_inodes: Option<u64>) -> Room {
         let needs = Needs { bytes: 300 * MIB, inodes: 40 };
         let folders = vec![PathBuf::from("/opt/cairn"), PathBuf::from("/etc/cairn")];
-        Room { device: 1, folders, needs, at: PathBuf::from("/not/there"), free_bytes, free_inodes }
+        let (total_bytes, total_inodes) = (100 * 1024 * MIB, 10_000);
+        let at = PathBuf::from("/not/there");
+        Room { device: 1, folders, needs, at, total_bytes, total_inodes, free_bytes, free_inodes }
+    }
+
+    #[test]
+    fn what_is_left_is_told_before_it_is_gone() {
+        let left = |bytes, inodes| judge_left(&room(bytes, inodes));
+        for (bytes, inodes, state) in [
+            (None, None, State::Pass),
+            (Some(FULL_BYTES - 1), None, State::Fail),
+            (Some(FULL_BYTES), None, State::Warn),
+            (Some(SCARCE_BYTES), None, State::Warn),
+            (Some(10 * 1024 * MIB), None, State::Pass),
+            (Some(10 * 1024 * MIB - 1), Some(10_000), State::Warn),
+            (Some(50 * 1024 * MIB), Some(FULL_INODES - 1), State::Fail),
+            (Some(50 * 1024 * MIB), Some(499), State::Warn),
+            (Some(50 * 1024 * MIB), Some(500), State::Pass),
+        ] {
+            assert_eq!(left(bytes, inodes).state, state, "{bytes:?} {inodes:?}");
+        }
+        // On a large one, a small part is much.
+        let large = Room { total_bytes: 1 << 50, ..room(Some(AMPLE_BYTES), None) };
+        assert_eq!(judge_left(&large).state, State::Pass);
+        let scarce = left(Some(SCARCE_BYTES), Some(600));
+        let said =
+            "`/opt/cairn`, `/etc/cairn` on one file system: 1.0 GiB of 100.0 GiB free, 600 of 10000 inodes";
+        assert_eq!((scarce.evidence.as_str(), scarce.remedy.is_some()), (said, true));
     }
 
     #[test]

@@ -272,6 +272,35 @@ pub fn renew(context: &Context<'_>, addresses: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Has the server that runs looked at as these addresses promise it. What cannot be seen from this host is said, and no failure.
+///
+/// # Errors
+/// If one of them does not lead to it, or it does not prove that it is meant.
+pub fn check_addresses(layout: &Layout, addresses: &[String]) -> Result<()> {
+    let mut command = Program::Server.command(layout, &["health", "--json"]);
+    command.args(addresses.iter().flat_map(|address| ["--address", address]));
+    let output = command.stdin(Stdio::null()).output().context("cannot run `cairn-server health`")?;
+    // An option that it does not know is a matter of usage.
+    if output.status.code() == Some(1) && output.stdout.is_empty() {
+        complain(format_args!(
+            "this version cannot look at itself from outside: open the dashboard by its new address"
+        ));
+        return Ok(());
+    }
+    let health: Health = serde_json::from_slice(&output.stdout)
+        .context("`cairn-server health` answered something else than its contract says")?;
+    Program::Server.check_contract(health.contract)?;
+    for check in health.checks.into_iter().filter(|check| check.name == "address") {
+        let said = [Some(check.evidence), check.remedy].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        match check.state.as_str() {
+            "pass" => (),
+            "warn" => complain(format_args!("{said}")),
+            _ => return Err(Exit::error(Code::Failed, said)),
+        }
+    }
+    Ok(())
+}
+
 /// What a failure of a program comes to. What it says of a full disk depends on its version; the disk itself can be asked as well.
 fn failed(layout: &Layout, line: &str, said: &str) -> anyhow::Error {
     let folders = [layout.state(), layout.configuration()];

@@ -90,6 +90,8 @@ pub enum Step {
     Start { unit: String },
     /// The program's own word that it works.
     CheckHealth { program: Program },
+    /// The server's own word that it is who these addresses promise.
+    CheckAddresses { addresses: Vec<String> },
     /// These files of the server's, made anew by its own bootstrap, with a certificate for these addresses.
     Renew { files: Vec<PathBuf>, addresses: Vec<String> },
     /// The server's data and the configuration as they are, in one file that stays.
@@ -134,6 +136,7 @@ impl fmt::Display for Step {
             Self::Disable { unit } => write!(f, "disable {unit}"),
             Self::Start { unit } => write!(f, "start {unit}"),
             Self::CheckHealth { program } => write!(f, "check the health of {}", program.name()),
+            Self::CheckAddresses { addresses } => write!(f, "check the server at {}", addresses.join(" ")),
             Self::Renew { files, addresses } => {
                 let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
                 write!(f, "make {} anew", files.join(" and "))?;
@@ -189,6 +192,7 @@ impl Step {
             | Self::UnpackBackup { .. }
             | Self::ReplaceFile { .. }
             | Self::Reload
+            | Self::CheckAddresses { .. }
             | Self::CheckHealth { .. } => false,
         })
     }
@@ -261,6 +265,7 @@ impl Step {
             Self::Migrate
             | Self::JudgeData { .. }
             | Self::CheckHealth { .. }
+            | Self::CheckAddresses { .. }
             | Self::Enable { .. }
             | Self::Disable { .. }
             | Self::Stop { .. } => Vec::new(),
@@ -340,6 +345,7 @@ impl Step {
             Self::Disable { unit } => Deed::Disable(unit.clone()).apply(),
             Self::Start { unit } => systemd::start(unit),
             Self::CheckHealth { program } => program.wait_healthy(layout),
+            Self::CheckAddresses { addresses } => super::program::check_addresses(layout, addresses),
             Self::SetAside { path } => {
                 host::put_aside(path)?;
                 fault::point()?;

@@ -136,6 +136,15 @@ fn everything_goes_in_one_run() {
     host.has(&room, ("stranger", "1", "Recommends: lower\n"), &[]);
     let bare = host.listing();
     expect(&install(&room, &[]), 0, "cairn 1.0 is installed");
+    // Whoever purges without them is told now what nobody knows afterwards.
+    let told = expect(
+        &uninstall(&room, &["--purge", "--dry-run"]),
+        0,
+        "keep 2 packages that were installed: hyper, lower",
+    );
+    assert!(told.contains("the record that names them goes with --purge: keep this list"), "{told}");
+    let json = uninstall(&room, &["--purge", "--dry-run", "--json"]).stdout_text();
+    assert!(json.contains("hyper, lower") && json.contains("keep this list"), "{json}");
     let json = uninstall(&room, &["--purge", "--remove-packages", "--json"]);
     let json: Value = serde_json::from_str(&json.stdout_text()).unwrap();
     let steps = json["steps"].as_array().unwrap();

@@ -44,6 +44,15 @@ fn doctor_finds_what_is_wrong_and_says_what_to_do() {
     stage.finds("configuration", "pass", "cairn-server takes");
     stage.finds("health", "pass", "cairn-server, port: as it is");
     stage.finds("backup", "pass", "the last backup was made ");
+    // A place for each file system, and here there is one.
+    for folder in ["var/lib/cairn", "var/lib/cairn/backups", "var/lib/cairn/volumes", "var/log/cairn"] {
+        let rooms = stage.doctor("room");
+        let [(_, room)] = &rooms[..] else { panic!("{rooms:?}") };
+        assert!(
+            room.contains(&format!("`{}`", stage.at(folder).display())) && room.contains(" free"),
+            "{room}"
+        );
+    }
     // What preflight looks at is in it.
     stage.doctor("memory");
     assert_eq!(before.diff(&stage.listing()), "");

@@ -72,6 +72,34 @@ fn what_was_changed_since_is_gone_and_kept_in_a_backup_of_its_own() {
 }
 
 #[test]
+fn the_oldest_of_what_was_there_before_go() {
+    let stage = with_a_backup();
+    let backup = stage.backups().remove(0).file_name().unwrap().to_str().unwrap().to_owned();
+    let kept = || {
+        let names = fs::read_dir(stage.at("var/lib/cairn/backups")).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("before-restore-")).collect();
+        names.sort();
+        names
+    };
+    let restore = |more: &[&str]| stage.ask(&[&["restore", &backup, "--yes"], more].concat()).expect(0);
+    for _ in 0..3 {
+        restore(&[]);
+    }
+    assert_eq!(kept(), [1, 2, 3].map(|number| format!("before-restore-{number}.tar.gz")));
+    restore(&["--dry-run"]).says("removed when all is done: ").says("before-restore-1.tar.gz");
+    assert_eq!(kept().len(), 3);
+    // One that fails keeps all that there was.
+    stage.faulty(&["restore", &backup, "--yes"], "error:8").expect(6);
+    assert_eq!(kept(), [1, 2, 3].map(|number| format!("before-restore-{number}.tar.gz")));
+    restore(&[]);
+    assert_eq!(kept(), [2, 3, 4].map(|number| format!("before-restore-{number}.tar.gz")));
+    // What `backup` names itself is no part of it, and the other way round.
+    stage.ask(&["backup", "--keep", "1"]).expect(0);
+    assert_eq!((kept().len(), stage.backups().len()), (3, 4));
+}
+
+#[test]
 fn a_backup_is_one_private_file_and_the_oldest_go() {
     let stage = Stage::after(&[INSTALL, TO_1_1]);
     stage.ask(&["backup", "--dry-run"]).expect(0).says("back up to ");

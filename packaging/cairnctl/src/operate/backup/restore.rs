@@ -18,6 +18,9 @@ use crate::preflight::utc;
 use crate::snapshot::{self, Kept, Record};
 use crate::transaction::{Deed, KNOWN_BEFORE, Program, Step, ago, backup, data_of, inspect, is_running};
 
+/// How many of those backups are kept that a restore makes of what there was before.
+const KEPT_BEFORE: usize = 3;
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -123,7 +126,8 @@ fn plan(installed: &Installed, file: &Path, record: &Record) -> Plan {
     let mut plan = Plan::default();
     let folder = layout.backups().join("unpacked");
     let present = backup::next(layout, &receipt.version);
-    let kept = layout.backups().join(format!("before-restore-{}.tar.gz", number(layout)));
+    let newest = numbers(layout).last().copied().unwrap_or(0);
+    let kept = named(layout, newest.saturating_add(1));
     let data = record.files.iter().any(|kept| kept.path.starts_with(snapshot::SERVER));
     let data = data && receipt.role.server();
     let changed: Vec<&Kept> = record.files.iter().filter(|kept| is_other(layout, kept)).collect();
@@ -178,18 +182,35 @@ fn plan(installed: &Installed, file: &Path, record: &Record) -> Plan {
     plan.steps.extend(running.iter().map(|program| Step::Start { unit: program.unit() }));
     plan.steps.extend(running.iter().map(|program| Step::CheckHealth { program: *program }));
     plan.closing = vec![Deed::RemoveTree(folder), Deed::RemoveTree(present)];
+    let old = older(layout);
+    plan.notes.extend(old.iter().map(|path| format!("removed when all is done: {}", path.display())));
+    plan.closing.extend(old.into_iter().map(Deed::Remove));
     plan.notes.push(format!("what there is now is kept in {}", kept.display()));
     plan
 }
 
-/// A number that no such backup has had.
-fn number(layout: &Layout) -> u32 {
+/// What there was before a restore, by its number.
+fn named(layout: &Layout, number: u32) -> PathBuf {
+    layout.backups().join(format!("before-restore-{number}.tar.gz"))
+}
+
+/// The numbers of those that there are, in their order: the last one is the newest.
+fn numbers(layout: &Layout) -> Vec<u32> {
     let names = std::fs::read_dir(layout.backups()).into_iter().flatten().flatten();
     let numbers = names.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         name.strip_prefix("before-restore-")?.strip_suffix(".tar.gz")?.parse::<u32>().ok()
     });
-    numbers.max().unwrap_or(0).saturating_add(1)
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Those that are too many once there is another one.
+fn older(layout: &Layout) -> Vec<PathBuf> {
+    let numbers = numbers(layout);
+    let many = (numbers.len() + 1).saturating_sub(KEPT_BEFORE);
+    numbers.into_iter().take(many).map(|number| named(layout, number)).collect()
 }
 
 /// A file of the configuration that is another one here, or not there. The server's data is put back as a whole.

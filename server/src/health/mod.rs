@@ -10,19 +10,28 @@ use std::time::Duration;
 use agent_protocol::call::HostFacts;
 use agent_protocol::host::FactsRequest;
 use hyper::StatusCode;
-use packaging_service::command::{self, HealthArgs};
+use packaging_service::command;
 use packaging_service::exit::Exit;
 use packaging_service::layout::Layout;
 use packaging_service::report::{Check, Report};
 use packaging_service::tls::{certificate, lifetime};
 use packaging_service::{client, config, listen, tls};
+use packaging_stamp::Stamp;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
 use crate::agents;
+use crate::agents::AgentError;
+use crate::cli::LookArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::local_agent::{self, LocalAgent};
+
+mod addresses;
+mod hosts;
+
+pub use addresses::look_at as look_at_address;
+pub use hosts::look as look_at_hosts;
 
 /// The name that is verified: every server's certificate is valid for it, and it needs no resolver.
 const NAME: &str = "localhost";
@@ -35,6 +44,7 @@ const CLIENT_RENEWAL: &str = "move `server-client.pem` and `server-client.key` a
 const AUTHORITY_RENEWAL: &str = "move the folder `tls` away, run `cairn-server bootstrap`, restart server and agent, \
     and let the other hosts join again";
 const PAGE: &str = "put the dashboard's files back, or set `dashboard` in server.toml to where they are";
+const SAME_RELEASE: &str = "install one release on this host, and restart what runs: `cairnctl restart`";
 const AGENT: &str = "see `systemctl status cairn-agent` and `journalctl --unit cairn-agent`; then start it";
 
 /// Looks at the server that listens on `address`, with the certificates under `layout`. Each check takes at
@@ -116,6 +126,7 @@ async fn agent_answers(layout: &Layout, address: SocketAddr, limit: Duration) ->
             let version = facts.agent.reference.unwrap_or("built outside the toolchain".to_owned());
             Check::pass("agent", format!("{address} answers over mutual TLS ({version})"))
         }
+        Err(error @ AgentError::Version { .. }) => Check::fail("agent", error.to_string(), SAME_RELEASE),
         Err(error) => Check::fail("agent", error.to_string(), AGENT),
     }
 }
@@ -136,11 +147,18 @@ async fn within<T, E: std::fmt::Display>(
 /// # Errors
 /// If the configuration cannot be read, there is no runtime, or nobody takes the answer. An unhealthy server is an
 /// answer.
-pub fn run(layout: &Layout, args: &HealthArgs) -> Result<Exit, Error> {
+pub fn run(layout: &Layout, stamp: &Stamp, args: &LookArgs) -> Result<Exit, Error> {
     tls::install_provider();
     let config: Config = config::load(&layout.server_config())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let limit = Duration::from_millis(args.timeout_ms);
-    let report = runtime.block_on(look(layout, config.listen, config.local_agent, limit));
-    Ok(command::answer_health(&report, args)?)
+    let limit = Duration::from_millis(args.common.timeout_ms);
+    let report = runtime.block_on(async {
+        let mut checks = look(layout, config.listen, config.local_agent, limit).await.checks;
+        checks.extend(look_at_hosts(&layout.database(), stamp).await);
+        for address in &args.addresses {
+            checks.push(look_at_address(layout, config.listen, address, limit).await);
+        }
+        Report::new(checks)
+    });
+    Ok(command::answer_health(&report, &args.common)?)
 }
