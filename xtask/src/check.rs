@@ -67,6 +67,7 @@ pub fn command(args: &Test) -> Result<()> {
     shell.set_var("CAIRN_TEST_CACHE", &cache);
     if args.full {
         shell.set_var("CAIRN_TEST_FULL", "1");
+        testbed.kernel(&say)?;
         let carrying = emptied("test-os")?;
         pack(&shell, &carrying, &["--os", "debian-12", "--guest"])?;
         shell.set_var("CAIRN_OS_RUN_FILE", only_run_file(&carrying)?);

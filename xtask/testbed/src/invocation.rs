@@ -6,6 +6,8 @@ use crate::process::{self, Input, PLAIN_ENV};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -126,21 +128,60 @@ impl Invocation {
         self.finish(cgroup::command(&[], "env"))
     }
 
-    /// Runs by `command`, which ends in `env` so far.
-    fn finish(self, mut command: Command) -> Result<Output> {
-        let shown = self.shown();
-        command.arg("--ignore-environment");
-        command.arg(joined("--chdir", &self.dir));
-        for (name, value) in PLAIN_ENV.into_iter().chain([("HOME", "/root")]) {
-            command.arg(joined(name, OsStr::new(value)));
-        }
-        for (name, value) in &self.env {
+    /// What stands behind `env`.
+    fn env_words(&self) -> Vec<OsString> {
+        let mut words = vec!["--ignore-environment".into(), joined("--chdir", &self.dir)];
+        let plain = PLAIN_ENV.into_iter().chain([("HOME", "/root")]);
+        words.extend(plain.map(|(name, value)| joined(name, OsStr::new(value))));
+        words.extend(self.env.iter().map(|(name, value)| {
             let mut word = name.clone();
             word.push("=");
             word.push(value);
-            command.arg(word);
+            word
+        }));
+        words.extend(self.words.iter().cloned());
+        words
+    }
+
+    /// The same as a line of shell, for where there is nothing but one, and what is fed to it.
+    pub(crate) fn line(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let mut line = b"exec env".to_vec();
+        for word in self.env_words() {
+            line.extend_from_slice(b" '");
+            for &byte in word.as_bytes() {
+                match byte {
+                    b'\'' => line.extend_from_slice(br"'\''"),
+                    byte => line.push(byte),
+                }
+            }
+            line.push(b'\'');
         }
-        command.args(&self.words);
+        line.push(b'\n');
+        let input = match &self.stdin {
+            Stdin::Nothing => Vec::new(),
+            Stdin::Bytes(bytes) => bytes.clone(),
+            Stdin::File(path) => {
+                std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?
+            }
+        };
+        Ok((line, input))
+    }
+
+    /// How long it may run.
+    pub(crate) fn longest(&self) -> Duration {
+        self.limit
+    }
+
+    /// What came of it elsewhere, with this exit code.
+    pub(crate) fn ended(&self, code: i32, stdout: Vec<u8>, stderr: Vec<u8>) -> Output {
+        // As wait(2) has it.
+        Output { status: ExitStatus::from_raw(code << 8), stdout, stderr, shown: self.shown() }
+    }
+
+    /// Runs by `command`, which ends in `env` so far.
+    fn finish(self, mut command: Command) -> Result<Output> {
+        let shown = self.shown();
+        command.args(self.env_words());
         let input = match self.stdin {
             Stdin::Nothing => Input::Nothing,
             Stdin::Bytes(bytes) => Input::Bytes(bytes),
@@ -225,5 +266,14 @@ mod tests {
         assert_eq!(Invocation::from(["ip", "-brief", "link"]).shown(), "ip -brief link");
         assert_eq!(Invocation::sh("echo \"$1\"").arg("x").shown(), "sh -c echo \"$1\" sh x");
         assert_eq!(Invocation::sh("\n  set -eu\n  true\n").shown(), "sh -c set -eu ... sh");
+    }
+
+    #[test]
+    fn a_shell_reads_each_word_as_it_is() {
+        let odd =
+            Invocation::new("printf").args(["%s|", "it's", "$(false) `x`", "two\nlines"]).env("ODD", "a 'b'");
+        let (line, _) = odd.line().expect("a line");
+        let said = Invocation::new("sh").stdin(line).run_here().expect("run").stdout_text();
+        assert_eq!(said, "it's|$(false) `x`|two\nlines|");
     }
 }

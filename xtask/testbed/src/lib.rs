@@ -11,7 +11,8 @@
 //! ```
 //!
 //! What lives here: the roots and how they are built ([`prepare`], [`Testbed`]), clones and the namespaces
-//! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), libvirt in a room and tests
+//! commands run in ([`RootClone`], [`Room`], [`Mount`]), booted machines ([`Machine`]), the same with a kernel and a clock of their
+//! own ([`Vm`]), libvirt in a room and tests
 //! that run beside it ([`libvirt`]), file systems made for a test ([`loopdisk`], and `fuse` behind a feature), the same with a browser ([`browser`]), guests for it ([`guest`], [`sequence`], [`LinuxGuest`]), and the comparison of two trees
 //! ([`Listing`]). What does not: anything that knows Cairn's own programs; tests of the product stand in the
 //! crates they test.
@@ -50,6 +51,7 @@ mod room;
 mod root;
 pub mod sequence;
 mod testbed;
+mod vm;
 mod walk;
 
 pub use clones::{CloneOptions, RootClone, Upper};
@@ -62,3 +64,4 @@ pub use recipe::Release;
 pub use room::Room;
 pub use root::Root;
 pub use testbed::{ENV_CACHE, Testbed, prepare};
+pub use vm::{Vm, VmOptions};

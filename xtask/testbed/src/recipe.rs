@@ -1,7 +1,7 @@
 //! What the roots consist of, as data, and the key under which a built root is cached.
 //!
 //! `host` is a bare Debian host as an operator without a network has it. `virt` and `browser` are layers on top of it, with
-//! QEMU and libvirt, and with Chromium: built only when a test asks for one, and holding only what it adds. `debian` roots
+//! QEMU and libvirt, with Chromium, and with a kernel: built only when a test asks for one, and holding only what it adds. `debian` roots
 //! are of each release that programs are tried on, and have little more than a C library.
 
 use sha2::{Digest, Sha256};
@@ -53,6 +53,8 @@ pub(crate) enum Recipe {
     Virt,
     /// `Host` with Chromium, its driver and a few fonts.
     Browser,
+    /// `Host` with Debian's kernel for virtual machines, and what starts it.
+    Kernel,
     /// Minbase of a release and modules that look names up, as hosts have them; no systemd.
     Debian(Release),
 }
@@ -78,6 +80,7 @@ impl Recipe {
                 "xfsprogs",
             ],
             Self::Browser => &["chromium", "chromium-driver", "fonts-dejavu-core"],
+            Self::Kernel => &["linux-image-cloud-amd64"],
             Self::Debian(_) => &["iproute2", "libnss-myhostname", "libnss-systemd"],
         }
     }
@@ -88,6 +91,7 @@ impl Recipe {
             Self::Host => "downloads about 75 MB, keeps about 240 MB, takes about a minute",
             Self::Virt => "downloads about 70 MB, keeps about 250 MB, takes about a minute",
             Self::Browser => "downloads about 200 MB, keeps about 730 MB, takes about a minute",
+            Self::Kernel => "downloads about 35 MB, keeps about 150 MB, takes about a minute",
             Self::Debian(_) => "downloads about 45 MB, keeps about 180 MB, takes about a minute",
         }
     }
@@ -100,6 +104,7 @@ impl Recipe {
             // A layer fits only the root it was made on.
             Self::Virt => key("virt", &Self::Host.key(), self.packages(), RECIPE_VERSION),
             Self::Browser => key("browser", &Self::Host.key(), self.packages(), RECIPE_VERSION),
+            Self::Kernel => key("kernel", &Self::Host.key(), self.packages(), RECIPE_VERSION),
             Self::Debian(release) => key("debian", release.suite(), self.packages(), RECIPE_VERSION),
         }
     }
@@ -137,6 +142,7 @@ mod tests {
             (Recipe::Host, "host-"),
             (Recipe::Virt, "virt-"),
             (Recipe::Browser, "browser-"),
+            (Recipe::Kernel, "kernel-"),
             (Recipe::Debian(Release::Trixie), "debian-"),
         ] {
             let key = recipe.key();
@@ -147,7 +153,9 @@ mod tests {
 
     #[test]
     fn packages_are_sorted_and_listed_once() {
-        for recipe in [Recipe::Host, Recipe::Virt, Recipe::Browser, Recipe::Debian(Release::Bullseye)] {
+        for recipe in
+            [Recipe::Host, Recipe::Virt, Recipe::Browser, Recipe::Kernel, Recipe::Debian(Release::Bullseye)]
+        {
             assert!(recipe.packages().is_sorted_by(|one, next| one < next), "{recipe:?}");
         }
     }

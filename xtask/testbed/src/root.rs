@@ -20,7 +20,7 @@ impl Root {
         let path = testbed.join(recipe.key()).join("root");
         let mut layers = match recipe {
             Recipe::Host | Recipe::Debian(_) => Vec::new(),
-            Recipe::Virt | Recipe::Browser => Self::cached(testbed, Recipe::Host)?.layers,
+            Recipe::Virt | Recipe::Browser | Recipe::Kernel => Self::cached(testbed, Recipe::Host)?.layers,
         };
         layers.insert(0, path.clone());
         path.is_dir().then_some(Self { testbed: testbed.to_owned(), layers })
@@ -32,7 +32,7 @@ impl Root {
         match recipe {
             Recipe::Host => build::host(&tree, work),
             Recipe::Debian(release) => build::debian(&tree, release.suite(), recipe.packages()),
-            Recipe::Virt | Recipe::Browser => {
+            Recipe::Virt | Recipe::Browser | Recipe::Kernel => {
                 let Some(host) = Self::cached(testbed, Recipe::Host) else {
                     bail!("this root stands on `host`, which is not in `{}`", testbed.display());
                 };

@@ -75,6 +75,12 @@ impl Testbed {
         cached_or_built(&self.dir, Recipe::Browser, say)
     }
 
+    /// A host with a kernel of its own, for [`Vm`](crate::Vm). It is built when it is first asked for, which takes about a minute
+    /// and needs this machine's network; `say` gets a line then.
+    pub fn kernel(&self, say: &dyn Fn(&str)) -> Result<Root> {
+        cached_or_built(&self.dir, Recipe::Kernel, say)
+    }
+
     /// A Debian of this release that has little more than its C library, to run programs in. It is built when it is first asked
     /// for, which takes about a minute and needs this machine's network; `say` gets a line then.
     pub fn debian(&self, release: Release, say: &dyn Fn(&str)) -> Result<Root> {

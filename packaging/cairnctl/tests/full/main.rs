@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod os_packages;
+mod own_kernel;
 #[path = "../support/own_mounts.rs"]
 mod own_mounts;
 #[path = "../support/pair.rs"]

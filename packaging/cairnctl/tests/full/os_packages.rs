@@ -9,7 +9,7 @@ use xtask_testbed::{
 };
 
 /// The file that carries them.
-fn file() -> PathBuf {
+pub fn file() -> PathBuf {
     let file = std::env::var_os("CAIRN_OS_RUN_FILE");
     file.expect("CAIRN_OS_RUN_FILE names no .run file; run `cargo xtask test --full`, which builds one")
         .into()
@@ -23,7 +23,7 @@ fn expect(output: &Output, code: i32, sentence: &str) {
 }
 
 /// Where packages are kept track of, and what Debian's packages leave when they are purged: users, caches, folders.
-const OF_PACKAGES: [&str; 20] = [
+pub const OF_PACKAGES: [&str; 20] = [
     "/etc/apparmor.d",
     "/etc/libvirt",
     "/etc/xml",
@@ -47,7 +47,7 @@ const OF_PACKAGES: [&str; 20] = [
 ];
 
 /// What changes on a host that is left alone.
-const RESTLESS: [&str; 4] = ["/run", "/tmp", "/var/tmp", "/var/lib/systemd"];
+pub const RESTLESS: [&str; 4] = ["/run", "/tmp", "/var/tmp", "/var/lib/systemd"];
 
 #[test]
 fn a_bare_host_gets_qemu_and_libvirt_from_the_file_alone() {
