@@ -56,6 +56,8 @@ pub enum Task {
     Dev(Dev),
     /// Run all tests.
     Test(Test),
+    /// Write the files anew that are checked in and follow from the code: the API's description, golden domains.
+    Codegen,
 }
 
 /// Options of `all-in-one`.

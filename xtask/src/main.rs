@@ -5,8 +5,8 @@
 //! in its place. `key` and `sign` say who made it, `compare` whether two are the same, `delta` what leads from one to the
 //! other. `pin` writes a release down, `fetch` brings what it needs. `os` are packages of operating systems that are carried along,
 //! `tools` what portable programs are built with.
-//! `check` is what people and CI run before a change is taken, `dev` what people run to try it,
-//! `bench` what shows where packing stands.
+//! `check` is what people and CI run before a change is taken, `codegen` writes what such a change makes old, `dev` is what people
+//! run to try it, `bench` what shows where packing stands.
 
 mod all_in_one;
 mod answer;
@@ -16,6 +16,7 @@ mod cache;
 mod check;
 mod choice;
 mod cli;
+mod codegen;
 mod compare;
 mod delta;
 mod dev;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::command(&args),
         Task::Dev(args) => dev::command(&args),
         Task::Test(args) => check::command(&args),
+        Task::Codegen => codegen::command(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,9 +7,9 @@
 //! shell.
 //!
 //! With `CAIRN_TEST_FULL`, which `cargo xtask test --full` sets, every bit of all 4096 bytes is tried under each
-//! shell, and each file is asked to check itself too. Without it every byte of every line is tried under each shell,
-//! with one bit of it flipped, another one under each shell and another one than in its neighbours, and with a quicker program in the place
-//! of gzip unless the line names that. Of the line feeds behind the last line, which fill the stub up, some are tried: a shell reads
+//! shell, and each file is asked to check itself too. Without it every byte of every line is tried with one bit of it flipped,
+//! another one than in its neighbours; the shells take turns, and a quicker program stands in the place of gzip unless the line names
+//! that. Of the line feeds behind the last line, which fill the stub up, some are tried: a shell reads
 //! a line when those before it are done, and the last one, the call of `main`, ends the script.
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
@@ -91,11 +91,12 @@ fn names_gzip(stub: &[u8], bit: u64) -> bool {
     stub[start..end].windows(4).any(|word| word == b"gzip")
 }
 
-/// Whether a bit is the one of its byte that is tried under this shell.
+/// Whether a byte is tried under this shell, and with this bit of it.
 fn has_turn(bit: u64, shell: Shell) -> bool {
-    let place = Shell::ALL.iter().position(|&other| other == shell).expect("one of them");
-    // Five is prime to eight: eight bytes in a row have each of their bits tried.
-    (bit / 8 * 5 + place as u64 * 3) % 8 == bit % 8
+    let place = Shell::ALL.iter().position(|&other| other == shell).expect("one of them") as u64;
+    let (byte, shells) = (bit / 8, Shell::ALL.len() as u64);
+    // Five is prime to eight: of eight bytes in a row that a shell reads, each has another bit tried.
+    byte % shells == place && (byte / shells * 5 + place * 3) % 8 == bit % 8
 }
 
 #[test]

@@ -5,19 +5,16 @@ use server::cli::Role;
 
 use crate::support::{Host, request};
 
-/// After a change of the API: `SNAPSHOTS=overwrite cargo test -p server openapi`.
+/// After a change of the API: `cargo xtask codegen`.
 #[test]
 fn the_document_that_is_checked_in_is_current() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
     let current = server::http::openapi().unwrap();
-    if std::env::var("SNAPSHOTS").is_ok_and(|value| value == "overwrite") {
+    if std::env::var_os("CAIRN_CODEGEN").is_some() {
         std::fs::write(path, &current).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap();
-    assert!(
-        kept == current,
-        "server/openapi.json is old; run `SNAPSHOTS=overwrite cargo test -p server openapi`"
-    );
+    assert!(kept == current, "server/openapi.json is old; run `cargo xtask codegen`");
 }
 
 /// What answers without a session, and why it may. Nothing else does: where hosts join, which is between programs and not

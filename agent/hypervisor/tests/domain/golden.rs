@@ -1,5 +1,4 @@
-//! Whole descriptions, as they are kept in `golden/`. To write them anew: `UPDATE_GOLDEN=1 cargo test -p agent-hypervisor
-//! --test domain`, and look at what changed.
+//! Whole descriptions, as they are kept in `golden/`. To write them anew: `cargo xtask codegen`, and look at what changed.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +10,7 @@ use crate::specs::{all, expected, golden};
 
 #[test]
 fn every_domain_is_described_as_in_its_golden_file() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let update = std::env::var_os("CAIRN_CODEGEN").is_some();
     for case in all() {
         let built = xml(&case.spec, &case.host).unwrap();
         let path = golden(case.name);
@@ -20,8 +19,12 @@ fn every_domain_is_described_as_in_its_golden_file() {
         }
         let kept = std::fs::read_to_string(&path).unwrap_or_default();
         let line = (1..).zip(kept.lines().zip(built.lines())).find(|(_, (kept, built))| kept != built);
-        assert_eq!(line, None, "{} differs; if that is meant, see the head of this test", path.display());
-        assert!(kept == built, "{} has another length; see the head of this test", path.display());
+        assert_eq!(line, None, "{} differs; if that is meant, run `cargo xtask codegen`", path.display());
+        assert!(
+            kept == built,
+            "{} has another length; if that is meant, run `cargo xtask codegen`",
+            path.display()
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! Every mode that can be asked of every kind of disk, as it is described: kept in `disks.txt`. To write it anew, see the head
-//! of [`crate::golden`].
+//! Every mode that can be asked of every kind of disk, as it is described: kept in `disks.txt`. To write it anew:
+//! `cargo xtask codegen`.
 
 use std::path::Path;
 
@@ -137,13 +137,17 @@ fn every_disk_is_described_as_in_the_table() {
     let table: String =
         rows.iter().map(|Row { name, xml, .. }| format!("{name}\n  {}\n", flat(xml))).collect();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/domain/disks.txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("CAIRN_CODEGEN").is_some() {
         std::fs::write(&path, &table).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     let line = (1..).zip(kept.lines().zip(table.lines())).find(|(_, (kept, built))| kept != built);
-    assert_eq!(line, None, "{} differs; if that is meant, see the head of this test", path.display());
-    assert!(kept == table, "{} has another length; see the head of this test", path.display());
+    assert_eq!(line, None, "{} differs; if that is meant, run `cargo xtask codegen`", path.display());
+    assert!(
+        kept == table,
+        "{} has another length; if that is meant, run `cargo xtask codegen`",
+        path.display()
+    );
 }
 
 #[cfg(feature = "real-parts")]
