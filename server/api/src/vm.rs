@@ -219,7 +219,7 @@ pub struct VmRequest {
     #[serde(default)]
     pub start: bool,
     /// The cache mode of its disks, with who accepts what `unsafe` costs. If left out, what is set less specifically counts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSet>,
 }
 
@@ -240,7 +240,7 @@ pub struct DiskRequest {
     #[serde(default)]
     pub bus: Option<DiskBus>,
     /// Its own cache mode. If left out, what is set less specifically counts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSet>,
 }
 

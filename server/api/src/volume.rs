@@ -67,7 +67,7 @@ pub struct VolumeRequest {
     #[serde(default)]
     pub size_bytes: Option<u64>,
     /// Its cache mode, with who accepts what `unsafe` costs. If left out, what is set less specifically counts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSet>,
 }
 
