@@ -120,8 +120,17 @@ fn settings_hold_only_if_the_service_works_with_them(host: &Host) {
 }
 
 fn another_address(host: &Host) {
-    let said = expect(&ctl(host, ["change-address", "cloud.example"]), 0, "https://cloud.example:8443/");
+    let change = ["change-address", "cloud.example", "127.0.0.2"];
+    let said = expect(&ctl(host, change), 0, "https://cloud.example:8443/");
     assert!(said.contains("check the health of cairn-server ... ok"), "{said}");
+    assert!(said.contains("check the server at cloud.example 127.0.0.2 ... ok"), "{said}");
+    // One that the server does not answer at: nobody could follow the link that is shown.
+    host.says(["cp", "--archive", "/etc/cairn/server.toml", "/root/server.toml"]);
+    expect(&ctl(host, ["config", "set", "server.listen", "127.0.0.1:8443", "--restart"]), 0, "");
+    let unlucky = expect(&ctl(host, ["change-address", "127.0.0.3"]), 6, "everything was put back as it was");
+    assert!(unlucky.contains("failed: check the server at 127.0.0.3"), "{unlucky}");
+    host.says(["mv", "/root/server.toml", "/etc/cairn/server.toml"]);
+    expect(&ctl(host, ["restart", "server"]), 0, "cairn-server is healthy");
     // By the authority that was there before.
     for name in ["cloud.example", "localhost"] {
         assert_eq!(https::ask_as(host, name, "/", None, None).status, 200);

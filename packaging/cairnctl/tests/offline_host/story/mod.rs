@@ -1,10 +1,11 @@
 //! The story that everything here serves, with the two packed files of the project's own history. Release 0.9 opens every
 //! disk with cache mode `none`, and on a file system without O_DIRECT no virtual machine starts; release 0.9fix has a
 //! setting for it. One is upgraded to the other on the same machine, while a virtual machine runs, and both are used as an
-//! operator uses them: by command line, by API, and by the page in a browser.
+//! operator uses them: by command line, by API, and by the page in a browser. Last comes the version of this tree, and the way back.
 
 mod after;
 mod before;
+mod onward;
 mod page;
 mod upgraded;
 
@@ -56,6 +57,7 @@ fn a_disk_that_did_not_start_starts() {
     // Data stays: the storage, the image, the password, the token.
     upgraded::tell(&story);
     after::tell(&story);
+    onward::tell(&story);
 }
 
 /// Makes a virtual machine on the image, and starts it.
