@@ -1,6 +1,7 @@
 //! A delta that is run as a file: it installs the new version, or writes the whole file of it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use packaging_archive::{Archive, HELPER, PrivateKey, make_delta, sign};
@@ -47,6 +48,27 @@ fn the_helper_is_small() {
         "{} bytes; `cargo xtask bench --only delta` has the bound",
         helper.size
     );
+}
+
+/// The helper has none of the tables that a backtrace is made of.
+#[test]
+fn who_asks_for_backtraces_is_told_the_same() {
+    let site = Site::new();
+    let helper = site.beside("cairnctl");
+    let mut bytes = Vec::new();
+    Archive::open(run_file()).unwrap().read_entry(HELPER, &mut bytes).unwrap();
+    fs::write(&helper, &bytes[..]).unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    let cut = site.beside("cut.run");
+    let whole = fs::read(run_file()).unwrap();
+    fs::write(&cut, &whole[..whole.len() - 1]).unwrap();
+    let say =
+        |wanted| plain(text(&helper)).arg("verify").arg(&cut).env("RUST_BACKTRACE", wanted).done().expect(2);
+    let without = say("0");
+    assert!(without.err.contains("is damaged"), "{}", without.err);
+    for wanted in ["1", "full"] {
+        assert_eq!(say(wanted).err, without.err);
+    }
 }
 
 #[test]
