@@ -16,7 +16,7 @@ use crate::Error;
 use crate::trailer::{Digest, hex, sha256_hex};
 
 /// To be raised whenever the compressor, its level, the rule for stored content or the first line changes.
-const GENERATION: &str = "2";
+const GENERATION: &str = "3";
 
 /// Bytes in front of the member.
 const HEADER_BYTES: usize = 64 + 1 + 10 + 1 + 8 + 1 + 8 + 1;
