@@ -1,6 +1,5 @@
 //! Changes of a configuration file's text that leave every other byte as it is: comments, order, empty lines. The files have no
 //! tables. Where a value stands says the parser; nothing is printed anew.
-
 //!
 //! It is the parser under `toml_edit`, without the tree that this builds: the helper is carried in every archive and every delta,
 //! and what is asked here is where one value begins and ends. What the service makes of the whole file, it says itself.
@@ -12,7 +11,7 @@ use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 use toml_parser::{ParseError, Source, Span};
 use toml_writer::{ToTomlValue as _, TomlStringBuilder};
 
-/// Lists in lists, and no file of a service has two.
+/// How deep lists and inline tables may lie in each other: a file of a service has one level, and reading stays bounded.
 const DEPTH_LIMIT: u32 = 16;
 
 /// Where a key and its value stand.
