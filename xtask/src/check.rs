@@ -78,6 +78,14 @@ pub fn command(args: &Test) -> Result<()> {
     if args.full {
         cmd!(shell, "cargo test --package xtask --package cairnctl --all-features --locked --no-fail-fast --test full -- {filter...}")
             .run()?;
+        // Once more with a libvirt and a QEMU of two years later.
+        testbed.later_virt(&say)?;
+        shell.set_var(xtask_testbed::ENV_VIRT, xtask_testbed::LATER_VIRT);
+        cmd!(
+            shell,
+            "cargo test --package agent-libvirt --package agent-hypervisor --all-features --locked --no-fail-fast --test real --test libvirt --test domain -- {filter...}"
+        )
+        .run()?;
     }
     Ok(())
 }

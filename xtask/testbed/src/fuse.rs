@@ -1,4 +1,4 @@
-//! A file system in this process, by FUSE: one folder of files in memory. It can refuse O_DIRECT, it can stop answering, as one
+//! A file system in this process, by FUSE: one folder of files, and of empty folders, in memory. It can refuse O_DIRECT, it can stop answering, as one
 //! does whose server is away, and it tells what it is asked, before it does that.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use fuser::{
     ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request,
     TimeOrNow,
 };
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// The kernel asks each time.
@@ -150,6 +150,15 @@ impl Memory {
         Some(FileAttr { size, blocks: size.div_ceil(512), ..*attr })
     }
 
+    fn add(&mut self, request: &Request<'_>, name: &OsStr, kind: FileType, mode: u32) -> FileAttr {
+        let ino = self.next;
+        self.next += 1;
+        let attr = attributes(ino, kind, (mode & 0o7777) as u16);
+        let attr = FileAttr { uid: request.uid(), gid: request.gid(), ..attr };
+        self.files.insert(ino, (name.to_string_lossy().into_owned(), attr, Vec::new()));
+        attr
+    }
+
     fn refuses(&self, flags: i32) -> bool {
         self.direct == Direct::Refused
             && OFlags::from_bits_retain(flags.cast_unsigned()).contains(OFlags::DIRECT)
@@ -236,11 +245,7 @@ impl Filesystem for Memory {
         if self.refuses(flags) {
             return reply.error(number(Errno::INVAL));
         }
-        let ino = self.next;
-        self.next += 1;
-        let attr = attributes(ino, FileType::RegularFile, (mode & 0o7777) as u16);
-        let attr = FileAttr { uid: request.uid(), gid: request.gid(), ..attr };
-        self.files.insert(ino, (name.to_string_lossy().into_owned(), attr, Vec::new()));
+        let attr = self.add(request, name, FileType::RegularFile, mode);
         reply.created(&TTL, &attr, 0, 0, 0);
     }
 
@@ -296,12 +301,60 @@ impl Filesystem for Memory {
         }
     }
 
-    fn readdir(&mut self, _: &Request<'_>, _: u64, _: u64, offset: i64, mut reply: ReplyDirectory) {
+    fn mkdir(&mut self, request: &Request<'_>, _: u64, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
+        if !self.gate.pass("mkdir") {
+            return reply.error(number(Errno::IO));
+        }
+        if self.named(name).is_some() {
+            return reply.error(number(Errno::EXIST));
+        }
+        let attr = self.add(request, name, FileType::Directory, mode);
+        reply.entry(&TTL, &attr, 0);
+    }
+
+    fn rmdir(&mut self, _: &Request<'_>, _: u64, name: &OsStr, reply: ReplyEmpty) {
+        if !self.gate.pass("rmdir") {
+            return reply.error(number(Errno::IO));
+        }
+        match self.named(name).and_then(|ino| self.files.remove(&ino)) {
+            Some(_) => reply.ok(),
+            None => reply.error(number(Errno::NOENT)),
+        }
+    }
+
+    fn rename(
+        &mut self,
+        _: &Request<'_>,
+        _: u64,
+        name: &OsStr,
+        _: u64,
+        new: &OsStr,
+        flags: u32,
+        reply: ReplyEmpty,
+    ) {
+        if !self.gate.pass("rename") {
+            return reply.error(number(Errno::IO));
+        }
+        let there = self.named(new);
+        if there.is_some() && RenameFlags::from_bits_retain(flags).contains(RenameFlags::NOREPLACE) {
+            return reply.error(number(Errno::EXIST));
+        }
+        let Some(ino) = self.named(name) else { return reply.error(number(Errno::NOENT)) };
+        there.map(|there| self.files.remove(&there));
+        if let Some((own, ..)) = self.files.get_mut(&ino) {
+            *own = new.to_string_lossy().into_owned();
+        }
+        reply.ok();
+    }
+
+    fn readdir(&mut self, _: &Request<'_>, of: u64, _: u64, offset: i64, mut reply: ReplyDirectory) {
         if !self.gate.pass("readdir") {
             return reply.error(number(Errno::IO));
         }
-        for (at, (ino, (name, ..))) in self.files.iter().enumerate().skip(offset as usize) {
-            if reply.add(*ino, at as i64 + 1, FileType::RegularFile, name) {
+        // A folder in it is empty.
+        let files = self.files.iter().filter(|_| of == FUSE_ROOT_ID);
+        for (at, (ino, (name, attr, _))) in files.enumerate().skip(offset as usize) {
+            if reply.add(*ino, at as i64 + 1, attr.kind, name) {
                 break;
             }
         }

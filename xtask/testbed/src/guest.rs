@@ -2,15 +2,18 @@
 //!
 //! - what is typed on its keyboard, and what comes on its serial line, it writes to its serial line;
 //! - but for a `w` on its serial line: then it writes a sector to its disk, and says `W`, or `E` if that failed;
-//! - when its power button is pressed, it turns itself off, unless it is [`Kind::Silent`].
+//! - when its power button is pressed, it turns itself off, unless it is [`Kind::Silent`];
+//! - a disk that it is asked for it lets go of, on the machine `q35`, if it is [`Kind::Yielding`].
 
-/// How a guest takes its power button.
+/// How a guest takes its power button, and what else is wanted of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// It turns itself off.
     Answering,
     /// It takes no notice.
     Silent,
+    /// It turns itself off, and lets go of disks.
+    Yielding,
 }
 
 /// The program. In its comments: address, then what it does.
@@ -45,6 +48,12 @@ const PROGRAM: &[u8] = &[
     b'G', b'U', b'E', b'S', b'T', b'-', b'U', b'P', b'\r', b'\n', 0,
     // 7c90 packet: 16 bytes, 1 sector, from 0:7c00, to sector 1024
     0x10, 0x00, 0x01, 0x00, 0x00, 0x7c, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    // 7ca0 yield: for each bus, ecx = 0 to 31: out 0xcd0, ecx: ACPI's slots of this bus
+    0x66, 0x31, 0xc9, 0xba, 0xd0, 0x0c, 0x66, 0x89, 0xc8, 0x66, 0xef,
+    // 7cab in 0xcc4: is any of them asked for? then out 0xcc8: it may go
+    0xba, 0xc4, 0x0c, 0x66, 0xed, 0x66, 0x85, 0xc0, 0x74, 0x05, 0xba, 0xc8, 0x0c, 0x66, 0xef,
+    // 7cba the next one; behind the last go to idle
+    0x41, 0x83, 0xf9, 0x20, 0x72, 0xe3, 0xe9, 0x62, 0xff,
 ];
 
 /// Where the program has the jump that is taken while the power button was not pressed.
@@ -64,6 +73,8 @@ pub fn disk(kind: Kind) -> Vec<u8> {
         Kind::Answering => {}
         // The jump is always taken.
         Kind::Silent => disk[BUTTON_JUMP] = 0xeb,
+        // It leads to yield.
+        Kind::Yielding => disk[BUTTON_JUMP + 1] = 0x4d,
     }
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     disk

@@ -63,5 +63,5 @@ pub use mount::{Access, Bind, Device, Mount};
 pub use recipe::Release;
 pub use room::Room;
 pub use root::Root;
-pub use testbed::{ENV_CACHE, Testbed, prepare};
+pub use testbed::{ENV_CACHE, ENV_VIRT, LATER_VIRT, Testbed, prepare};
 pub use vm::{Vm, VmOptions};

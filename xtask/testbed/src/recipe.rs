@@ -2,12 +2,16 @@
 //!
 //! `host` is a bare Debian host as an operator without a network has it. `virt` and `browser` are layers on top of it, with
 //! QEMU and libvirt, with Chromium, and with a kernel: built only when a test asks for one, and holding only what it adds. `debian` roots
-//! are of each release that programs are tried on, and have little more than a C library.
+//! are of each release that programs are tried on, and have little more than a C library. `later` is what `host` and `virt` are
+//! together, of the release after theirs.
 
 use sha2::{Digest, Sha256};
 
 /// The Debian release that all roots but those of a release are made of.
 pub(crate) const SUITE: &str = "bookworm";
+
+/// The latest Debian release whose QEMU and libvirt tests run beside.
+pub(crate) const LATER_RELEASE: Release = Release::Trixie;
 
 /// Raise this when the way a root is built changes and the lists below do not: a root built the old way is then
 /// no longer found.
@@ -51,6 +55,8 @@ pub(crate) enum Recipe {
     Host,
     /// `Host` with QEMU, libvirt and the tools that tests of them use.
     Virt,
+    /// The same as `Virt`, of [`LATER_RELEASE`]; a root of its own.
+    LaterVirt,
     /// `Host` with Chromium, its driver and a few fonts.
     Browser,
     /// `Host` with Debian's kernel for virtual machines, and what starts it.
@@ -79,6 +85,28 @@ impl Recipe {
                 "qemu-utils",
                 "xfsprogs",
             ],
+            Self::LaterVirt => &[
+                "btrfs-progs",
+                "busybox-static",
+                "curl",
+                "dash",
+                "dbus",
+                "dnsmasq-base",
+                "e2fsprogs", // the least of Debian 12 has it
+                "iproute2",
+                "kmod",
+                "libvirt-clients",
+                "libvirt-daemon-system",
+                "libxml2-utils",
+                "openssl",
+                "ovmf",
+                "procps",
+                "qemu-system-x86",
+                "qemu-utils",
+                "systemd-sysv",
+                "udev",
+                "xfsprogs",
+            ],
             Self::Browser => &["chromium", "chromium-driver", "fonts-dejavu-core"],
             Self::Kernel => &["linux-image-cloud-amd64"],
             Self::Debian(_) => &["iproute2", "libnss-myhostname", "libnss-systemd"],
@@ -90,6 +118,7 @@ impl Recipe {
         match self {
             Self::Host => "downloads about 75 MB, keeps about 240 MB, takes about a minute",
             Self::Virt => "downloads about 70 MB, keeps about 250 MB, takes about a minute",
+            Self::LaterVirt => "downloads about 150 MB, keeps about 470 MB, takes about a minute",
             Self::Browser => "downloads about 200 MB, keeps about 730 MB, takes about a minute",
             Self::Kernel => "downloads about 35 MB, keeps about 150 MB, takes about a minute",
             Self::Debian(_) => "downloads about 45 MB, keeps about 180 MB, takes about a minute",
@@ -103,6 +132,7 @@ impl Recipe {
             Self::Host => key("host", SUITE, self.packages(), RECIPE_VERSION),
             // A layer fits only the root it was made on.
             Self::Virt => key("virt", &Self::Host.key(), self.packages(), RECIPE_VERSION),
+            Self::LaterVirt => key("later", LATER_RELEASE.suite(), self.packages(), RECIPE_VERSION),
             Self::Browser => key("browser", &Self::Host.key(), self.packages(), RECIPE_VERSION),
             Self::Kernel => key("kernel", &Self::Host.key(), self.packages(), RECIPE_VERSION),
             Self::Debian(release) => key("debian", release.suite(), self.packages(), RECIPE_VERSION),
@@ -141,6 +171,7 @@ mod tests {
         for (recipe, word) in [
             (Recipe::Host, "host-"),
             (Recipe::Virt, "virt-"),
+            (Recipe::LaterVirt, "later-"),
             (Recipe::Browser, "browser-"),
             (Recipe::Kernel, "kernel-"),
             (Recipe::Debian(Release::Trixie), "debian-"),
@@ -153,10 +184,23 @@ mod tests {
 
     #[test]
     fn packages_are_sorted_and_listed_once() {
-        for recipe in
-            [Recipe::Host, Recipe::Virt, Recipe::Browser, Recipe::Kernel, Recipe::Debian(Release::Bullseye)]
-        {
+        for recipe in [
+            Recipe::Host,
+            Recipe::Virt,
+            Recipe::LaterVirt,
+            Recipe::Browser,
+            Recipe::Kernel,
+            Recipe::Debian(Release::Bullseye),
+        ] {
             assert!(recipe.packages().is_sorted_by(|one, next| one < next), "{recipe:?}");
         }
+    }
+
+    #[test]
+    fn both_roots_with_libvirt_are_made_of_the_same() {
+        let mut layered: Vec<_> = [Recipe::Host, Recipe::Virt].map(Recipe::packages).concat();
+        layered.push("e2fsprogs");
+        layered.sort_unstable();
+        assert_eq!(Recipe::LaterVirt.packages(), layered);
     }
 }

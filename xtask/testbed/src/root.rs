@@ -2,7 +2,7 @@
 //! its name only after it was built and written to disk; it is never changed afterwards.
 
 use crate::build;
-use crate::recipe::Recipe;
+use crate::recipe::{LATER_RELEASE, Recipe};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ impl Root {
     pub(crate) fn cached(testbed: &Path, recipe: Recipe) -> Option<Self> {
         let path = testbed.join(recipe.key()).join("root");
         let mut layers = match recipe {
-            Recipe::Host | Recipe::Debian(_) => Vec::new(),
+            Recipe::Host | Recipe::LaterVirt | Recipe::Debian(_) => Vec::new(),
             Recipe::Virt | Recipe::Browser | Recipe::Kernel => Self::cached(testbed, Recipe::Host)?.layers,
         };
         layers.insert(0, path.clone());
@@ -31,6 +31,7 @@ impl Root {
         let tree = work.join("root");
         match recipe {
             Recipe::Host => build::host(&tree, work),
+            Recipe::LaterVirt => build::debian(&tree, LATER_RELEASE.suite(), recipe.packages()),
             Recipe::Debian(release) => build::debian(&tree, release.suite(), recipe.packages()),
             Recipe::Virt | Recipe::Browser | Recipe::Kernel => {
                 let Some(host) = Self::cached(testbed, Recipe::Host) else {

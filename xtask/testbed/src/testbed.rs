@@ -11,6 +11,13 @@ use std::path::{Path, PathBuf};
 /// The environment variable that tells tests the cache folder of the prepared testbed.
 pub const ENV_CACHE: &str = "CAIRN_TESTBED";
 
+/// The environment variable that tells which root with libvirt tests run in: none or empty for that of Debian 12,
+/// or [`LATER_VIRT`].
+pub const ENV_VIRT: &str = "CAIRN_TESTBED_VIRT";
+
+/// The root with Debian 13's libvirt and QEMU, as the value of [`ENV_VIRT`].
+pub const LATER_VIRT: &str = "debian-13";
+
 /// Cached roots in a folder that tests clone.
 #[derive(Debug)]
 pub struct Testbed {
@@ -64,9 +71,25 @@ impl Testbed {
     }
 
     /// A host with QEMU, libvirt, curl and openssl. It is built when it is first asked for, which takes about a minute
-    /// and needs this machine's network; `say` gets a line then.
+    /// and needs this machine's network; `say` gets a line then. Where [`ENV_VIRT`] is [`LATER_VIRT`], it is [`later_virt`](Self::later_virt).
     pub fn virt(&self, say: &dyn Fn(&str)) -> Result<Root> {
-        cached_or_built(&self.dir, Recipe::Virt, say)
+        match std::env::var_os(ENV_VIRT) {
+            None => cached_or_built(&self.dir, Recipe::Virt, say),
+            Some(word) if word.is_empty() => cached_or_built(&self.dir, Recipe::Virt, say),
+            Some(word) if word == LATER_VIRT => self.later_virt(say),
+            Some(word) => {
+                bail!(
+                    "`{ENV_VIRT}` is `{}`, which names no root; set it to `{LATER_VIRT}` or unset it",
+                    word.display()
+                )
+            }
+        }
+    }
+
+    /// The same of Debian 13, with libvirt 11.3 and QEMU 10.0. It is built when it is first asked for, which takes about a
+    /// minute and needs this machine's network; `say` gets a line then.
+    pub fn later_virt(&self, say: &dyn Fn(&str)) -> Result<Root> {
+        cached_or_built(&self.dir, Recipe::LaterVirt, say)
     }
 
     /// A host with Chromium and chromedriver. It is built when it is first asked for, which takes about a minute and needs
