@@ -16,7 +16,7 @@ pub trait Call: 'static {
     /// What a second request with the same operation id means.
     const REPEAT: Repeat;
     /// What the server asks.
-    type Request: Serialize + DeserializeOwned + Send + 'static;
+    type Request: Serialize + DeserializeOwned + Clone + Send + 'static;
     /// What the agent answers.
     type Reply: Serialize + DeserializeOwned + Send + 'static;
 }
@@ -25,7 +25,7 @@ pub trait Call: 'static {
 /// that a call that changes something cannot be added without an answer to the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// It only looks: the answer is made anew.
+    /// It looks, and at most makes what may as well be there already: the answer is made anew.
     Anew,
     /// It changes something: a repeat gets the answer of the first, and one whose first was cut short carries on where
     /// that one stopped.

@@ -75,8 +75,11 @@ pub enum FailureCode {
     GuestSilent,
     /// The file system is full.
     NoSpace,
-    /// Nothing was done, since the hypervisor is away. Send the same operation again later.
+    /// Nothing was done: the hypervisor is away, or the agent is being stopped. Send the same operation again later.
     Unavailable,
+    /// The hypervisor went away in the middle of it: it may have been done, or a part of it. Send the same operation again
+    /// later.
+    Interrupted,
     /// The hypervisor tried and failed.
     Failed,
     /// The agent failed.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use agent_protocol::call::{self, ALL, Call, Each};
-use agent_protocol::envelope::{Failure, Reply, Request};
+use agent_protocol::envelope::{Failure, FailureCode, Reply, Request};
 use serde_json::Value;
 
 fn golden(name: &str) -> Value {
@@ -26,13 +26,48 @@ impl Each for Check {
         assert_eq!(serde_json::to_value(request).unwrap(), golden["request"], "{}", C::NAME);
         assert_eq!(serde_json::to_value(reply).unwrap(), golden["reply"], "{}", C::NAME);
 
-        let mut strange = golden["request"].clone();
-        strange["arguments"]["storageMigrationPolicy"] = "full".into();
-        assert!(serde_json::from_value::<Request<C::Request>>(strange).is_err(), "{}", C::NAME);
-        let mut strange = golden["reply"].clone();
-        strange["result"]["withStorage"] = true.into();
-        assert!(serde_json::from_value::<Reply<C::Reply>>(strange).is_err(), "{}", C::NAME);
-        assert_eq!(golden["request"]["protocol"], agent_protocol::VERSION, "{}", C::NAME);
+        for (at, strange) in strange(&golden["request"]) {
+            let read = serde_json::from_value::<Request<C::Request>>(strange);
+            assert!(read.is_err(), "the request of {} takes anything at `{at}`", C::NAME);
+        }
+        for (at, strange) in strange(&golden["reply"]) {
+            let read = serde_json::from_value::<Reply<C::Reply>>(strange);
+            assert!(read.is_err(), "the reply of {} takes anything at `{at}`", C::NAME);
+        }
+        for side in ["request", "reply"] {
+            assert_eq!(golden[side]["protocol"], agent_protocol::VERSION, "{}", C::NAME);
+        }
+        assert_eq!(golden["request"]["operation"], golden["reply"]["operation"], "{}", C::NAME);
+    }
+}
+
+/// A value with a field that nobody knows, once for each object in it, the outermost included, with where that is.
+fn strange(value: &Value) -> Vec<(String, Value)> {
+    let mut places = vec![String::new()];
+    objects(value, "", &mut places);
+    let with = |at: String| {
+        let mut strange = value.clone();
+        let object = strange.pointer_mut(&at).unwrap();
+        object["storageMigrationPolicy"] = "full".into();
+        (at, strange)
+    };
+    places.into_iter().map(with).collect()
+}
+
+/// Where objects lie below `value`, which lies at `at`.
+fn objects(value: &Value, at: &str, places: &mut Vec<String>) {
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => fields.iter().map(|(name, value)| (format!("{at}/{name}"), value)).collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(number, value)| (format!("{at}/{number}"), value)).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    for (at, value) in inner {
+        if value.is_object() {
+            places.push(at.clone());
+        }
+        objects(value, &at, places);
     }
 }
 
@@ -64,4 +99,53 @@ fn a_failure_keeps_its_words() {
     let text = r#"{"protocol":3,"code":"unknown_call","message":"there is no call `/v3/x`"}"#;
     let failure: Failure = serde_json::from_str(text).unwrap();
     assert_eq!(serde_json::to_string(&failure).unwrap(), text);
+}
+
+/// The word of each. Whoever adds one is stopped here, and adds it to the list below.
+const fn word(code: FailureCode) -> &'static str {
+    match code {
+        FailureCode::Protocol => "protocol",
+        FailureCode::Request => "request",
+        FailureCode::UnknownCall => "unknown_call",
+        FailureCode::OperationReused => "operation_reused",
+        FailureCode::NotFound => "not_found",
+        FailureCode::Exists => "exists",
+        FailureCode::Invalid => "invalid",
+        FailureCode::Unsupported => "unsupported",
+        FailureCode::Conflict => "conflict",
+        FailureCode::DirectIo => "direct_io",
+        FailureCode::LossNotAccepted => "loss_not_accepted",
+        FailureCode::GuestSilent => "guest_silent",
+        FailureCode::NoSpace => "no_space",
+        FailureCode::Unavailable => "unavailable",
+        FailureCode::Interrupted => "interrupted",
+        FailureCode::Failed => "failed",
+        FailureCode::Internal => "internal",
+    }
+}
+
+#[test]
+fn every_kind_of_failure_keeps_its_word() {
+    for text in [
+        "protocol",
+        "request",
+        "unknown_call",
+        "operation_reused",
+        "not_found",
+        "exists",
+        "invalid",
+        "unsupported",
+        "conflict",
+        "direct_io",
+        "loss_not_accepted",
+        "guest_silent",
+        "no_space",
+        "unavailable",
+        "interrupted",
+        "failed",
+        "internal",
+    ] {
+        let code: FailureCode = serde_json::from_value(text.into()).unwrap();
+        assert_eq!((word(code), serde_json::to_value(code).unwrap()), (text, text.into()));
+    }
 }

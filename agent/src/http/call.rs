@@ -137,7 +137,7 @@ impl IntoResponse for Refusal {
             | FailureCode::LossNotAccepted => StatusCode::UNPROCESSABLE_ENTITY,
             FailureCode::GuestSilent => StatusCode::GATEWAY_TIMEOUT,
             FailureCode::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
-            FailureCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            FailureCode::Unavailable | FailureCode::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
             FailureCode::Failed | FailureCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         tracing::warn!("refused a call: {}", self.message);

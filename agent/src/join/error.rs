@@ -45,6 +45,16 @@ pub enum JoinError {
         /// The complaint.
         cause: String,
     },
+    /// It was asked, and nobody knows what came of it.
+    #[error(
+        "the server at `{server}` was asked, and its answer did not come: {cause}; join again with the same token, which it takes from this host once more"
+    )]
+    Lost {
+        /// Where.
+        server: String,
+        /// The complaint.
+        cause: String,
+    },
     /// Another authority.
     #[error(
         "the server at `{0}` is not the one that made this token; make a token on the server that answers there"
@@ -103,6 +113,14 @@ pub enum JoinError {
     /// Files cannot be made.
     #[error(transparent)]
     Create(#[from] CreateError),
+    /// What an attempt left cannot be removed.
+    #[error("cannot remove `{path}`: {cause}; see that its folder is writable, and remove it")]
+    Staged {
+        /// The file.
+        path: PathBuf,
+        /// The complaint.
+        cause: io::Error,
+    },
     /// Files cannot be put in their place.
     #[error(
         "cannot put the certificates into `{folder}`: {cause}; see that it is writable, and start the agent"
@@ -116,6 +134,29 @@ pub enum JoinError {
 }
 
 impl JoinError {
+    /// True if the server gave an answer after which the same token with the same key gets no other.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::Used(_) | Self::Expired(_) | Self::Unknown(_) | Self::Unusable { .. } => true,
+            Self::NoToken
+            | Self::TokenFile { .. }
+            | Self::Token(_)
+            | Self::Joined
+            | Self::Server(_)
+            | Self::Unreachable { .. }
+            | Self::Lost { .. }
+            | Self::AnotherServer(_)
+            | Self::Unproven { .. }
+            | Self::Request { .. }
+            | Self::Strange { .. }
+            | Self::Key(_)
+            | Self::Create(_)
+            | Self::Staged { .. }
+            | Self::Place { .. } => false,
+        }
+    }
+
     /// The code that the process ends with.
     #[must_use]
     pub const fn exit(&self) -> Exit {
@@ -131,9 +172,11 @@ impl JoinError {
             | Self::Request { .. }
             | Self::Unusable { .. } => Exit::Refused,
             Self::Unreachable { .. }
+            | Self::Lost { .. }
             | Self::Strange { .. }
             | Self::Key(_)
             | Self::Create(_)
+            | Self::Staged { .. }
             | Self::Place { .. } => Exit::Failed,
         }
     }

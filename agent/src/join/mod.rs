@@ -1,11 +1,13 @@
 //! `cairn-agent join`: from a token to certificates. The token comes from a file, standard input or a variable, never from
 //! an argument, which others on the host can see.
 //!
-//! Nothing is written before the server's answer is verified, and then all of it or nothing.
+//! Nothing is written before a server proves itself that the token pins. Then the key is put aside ([`staged`]), since the server
+//! may do what it is asked and its answer be lost; certificates come into their place all at once.
 
-mod ask;
+pub mod ask;
 pub mod error;
 pub mod place;
+mod staged;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use packaging_service::layout::Layout;
 use packaging_service::tls::pinned::PinnedAuthority;
 use packaging_service::together::Together;
 use packaging_service::{command, config, tls};
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use uuid::Uuid;
 
 use crate::bootstrap::bootstrap;
@@ -24,8 +26,10 @@ use crate::cli::JoinArgs;
 use crate::config::Config;
 use crate::error::Error;
 use crate::link;
+use ask::Patience;
 use error::JoinError;
 use place::Given;
+use staged::Staged;
 
 /// The variable that may hold the token.
 pub const TOKEN_VARIABLE: &str = "CAIRN_JOIN_TOKEN";
@@ -57,24 +61,45 @@ pub fn run(layout: &Layout, args: &JoinArgs) -> Result<Exit, Error> {
 pub async fn join(layout: &Layout, token: &JoinToken, port: u16, replace: bool) -> Result<Uuid, Error> {
     bootstrap(layout)?;
     // Looked at before the token is spent, and once more before anything is written.
-    may_join(&place::wait(layout)?, layout, replace)?;
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(JoinError::Key)?;
+    let folder = place::wait(layout)?;
+    staged::sweep(&folder, layout)?;
+    may_join(&folder, layout, replace)?;
+    drop(folder);
+    let stream = ask::connect(token, &ask::addresses(token).await?, Patience::default()).await?;
+    let staged = Staged::take(&place::wait(layout)?, layout, token.id)?;
     let request = JoinRequest {
         token: token.id,
         secret: token.secret.clone(),
-        signing_request: signing_request(&key).map_err(JoinError::Key)?,
+        signing_request: signing_request(&staged.key).map_err(JoinError::Key)?,
         host_name: host_name(),
         agent_port: port,
     };
-    let JoinReply { host, certificate, authority } = ask::ask(token, &request).await?;
+    let reply = ask::ask(token, stream, &request).await.and_then(|reply| trusted(token, &staged.key, reply));
+    let (host, given) = match reply {
+        Ok(reply) => reply,
+        Err(error) => {
+            let folder = place::wait(layout)?;
+            if error.is_final() || (staged.is_new && matches!(error, JoinError::Request { .. })) {
+                staged.forget(&folder)?;
+            }
+            return Err(error.into());
+        }
+    };
+    let folder = place::wait(layout)?;
+    may_join(&folder, layout, replace)?;
+    place::put(&folder, layout, given)?;
+    staged.forget(&folder)?;
+    Ok(host)
+}
+
+/// What the server of `token` gave for `key`, if it is what it has to be.
+fn trusted(token: &JoinToken, key: &KeyPair, reply: JoinReply) -> Result<(Uuid, Given), JoinError> {
+    let JoinReply { host, certificate, authority } = reply;
     let key = key.serialize_pem();
     PinnedAuthority::new(token.authority)
         .vouches_for(&authority, &certificate, &key, &host.to_string())
         .map_err(|cause| JoinError::Unusable { server: token.server(), cause })?;
-    let folder = place::wait(layout)?;
-    may_join(&folder, layout, replace)?;
-    place::put(&folder, layout, Given { authority, key, certificate })?;
-    Ok(host)
+    Ok((host, Given { authority, key, certificate }))
 }
 
 fn may_join(_: &Together, layout: &Layout, replace: bool) -> Result<(), JoinError> {

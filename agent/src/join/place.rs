@@ -1,5 +1,7 @@
 //! How certificates that were given come into their place: all of them, whatever happens in between.
 
+use std::fmt;
+
 use packaging_service::files::{Access, NewFile};
 use packaging_service::layout::Layout;
 use packaging_service::together::Together;
@@ -7,8 +9,7 @@ use packaging_service::together::Together;
 use super::error::JoinError;
 use crate::link::IDENTITY;
 
-/// What a host was given.
-#[derive(Debug)]
+/// What a host was given. The key is not shown by `{:?}`.
 pub struct Given {
     /// The authority, PEM.
     pub authority: String,
@@ -16,6 +17,12 @@ pub struct Given {
     pub key: String,
     /// Its certificate, PEM.
     pub certificate: String,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
 }
 
 /// Waits until nobody else changes the folder of certificates.

@@ -27,6 +27,8 @@ pub enum Answers {
     Well,
     /// A refusal.
     No(JoinFailureCode),
+    /// Nothing.
+    Never,
     /// Something that is no answer.
     Nonsense,
     /// A certificate for a key of its own.
@@ -45,12 +47,13 @@ pub struct Door {
     pub address: SocketAddr,
     pub requests: Arc<Mutex<Vec<JoinRequest>>>,
     authority: Arc<Authority>,
+    answers: Arc<Mutex<Answers>>,
     _stopper: Stopper,
 }
 
 #[derive(Clone)]
 struct Scene {
-    answers: Answers,
+    answers: Arc<Mutex<Answers>>,
     authority: Arc<Authority>,
     requests: Arc<Mutex<Vec<JoinRequest>>>,
 }
@@ -72,11 +75,18 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::<Mutex<Vec<JoinRequest>>>::default();
-        let scene = Scene { answers, authority: authority.clone(), requests: requests.clone() };
+        let answers = Arc::new(Mutex::new(answers));
+        let scene =
+            Scene { answers: answers.clone(), authority: authority.clone(), requests: requests.clone() };
         let router = Router::new().route(PATH, post(answer)).with_state(scene);
         let (stopper, stop) = stop::channel();
         tokio::spawn(serve::tls(listener, Arc::new(config), router, stop));
-        Self { address, requests, authority, _stopper: stopper }
+        Self { address, requests, authority, answers, _stopper: stopper }
+    }
+
+    /// Answers so from now on.
+    pub fn answer(&self, answers: Answers) {
+        *self.answers.lock().unwrap() = answers;
     }
 
     pub fn token(&self) -> JoinToken {
@@ -95,12 +105,14 @@ async fn answer(State(scene): State<Scene>, Json(request): Json<JoinRequest>) ->
     let another = Authority::new();
     let (mut signer, mut shown, mut usage) = (&*scene.authority, &*scene.authority, vec![ServerAuth]);
     let (mut own_key, mut named) = (false, HOST);
-    match scene.answers {
+    let answers = *scene.answers.lock().unwrap();
+    match answers {
         Answers::Well => {}
         Answers::No(code) => {
             let message = "it wants another name; rename it".to_owned();
             return (StatusCode::FORBIDDEN, Json(JoinFailure { code, message })).into_response();
         }
+        Answers::Never => std::future::pending().await,
         Answers::Nonsense => return (StatusCode::BAD_GATEWAY, "<html>").into_response(),
         Answers::AnotherKey => own_key = true,
         Answers::AnotherSigner => signer = &another,

@@ -49,7 +49,7 @@ impl Process {
         let config = format!("listen = \"127.0.0.1:0\"\nhypervisor = \"{hypervisor}\"\n");
         std::fs::write(host.layout.agent_config(), config).unwrap();
         let _ = std::fs::remove_file(host.root().join("notify.sock"));
-        let (child, notices) = spawn_as(command, &host.root());
+        let (child, notices) = spawn_as(command, &host.root(), std::process::Stdio::null());
         let process = Self(child);
         let said = tokio::task::spawn_blocking(move || notice(&notices)).await.unwrap();
         let address: SocketAddr = said.trim().rsplit_once("serving on ").unwrap().1.parse().unwrap();

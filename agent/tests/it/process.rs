@@ -20,15 +20,15 @@ pub fn program(root: &Path) -> Command {
 }
 
 pub fn spawn(root: &Path) -> (Child, UnixDatagram) {
-    spawn_as(program(root).arg("run"), root)
+    spawn_as(program(root).arg("run"), root, Stdio::null())
 }
 
 /// Starts a command that is, or becomes, the program.
-pub fn spawn_as(command: &mut Command, root: &Path) -> (Child, UnixDatagram) {
+pub fn spawn_as(command: &mut Command, root: &Path, log: Stdio) -> (Child, UnixDatagram) {
     let socket = root.join("notify.sock");
     let notices = UnixDatagram::bind(&socket).unwrap();
     notices.set_read_timeout(Some(LIMIT)).unwrap();
-    let child = command.env("NOTIFY_SOCKET", socket).stderr(Stdio::null()).spawn().unwrap();
+    let child = command.env("NOTIFY_SOCKET", socket).stderr(log).spawn().unwrap();
     (child, notices)
 }
 

@@ -19,7 +19,7 @@ use packaging_service::tls;
 use packaging_stamp::Stamp;
 use rcgen::{
     CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair,
+    KeyPair, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
@@ -41,9 +41,12 @@ pub struct Authority {
 }
 
 impl Authority {
+    /// One with a name of its own, as every real one has.
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
+        let name = format!("Cairn authority {}", uuid::Uuid::new_v4());
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
         let made = params.self_signed(&key).unwrap();
         Self { issuer: Issuer::new(params, key), certificate: made.der().clone(), pem: made.pem() }
@@ -51,8 +54,13 @@ impl Authority {
 
     /// A certificate for servers for the key of a signing request.
     pub fn sign(&self, request: &str, name: &str) -> String {
+        self.sign_for(request, &[name])
+    }
+
+    fn sign_for(&self, request: &str, names: &[&str]) -> String {
         let key = CertificateSigningRequestParams::from_pem(request).unwrap().public_key;
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.signed_by(&key, &self.issuer).unwrap().pem()
     }
@@ -77,13 +85,25 @@ impl Host {
 
     /// What an agent needs, as joining leaves it: the certificate comes last.
     pub fn join(&self) {
+        self.join_as(&["localhost"]);
+    }
+
+    /// The same with a certificate for these names.
+    pub fn join_as(&self, names: &[&str]) {
         std::fs::write(self.layout.tls("ca.pem"), &self.authority.pem).unwrap();
-        self.issue(&self.authority, "agent", "cairn-agent", ExtendedKeyUsagePurpose::ServerAuth);
+        let usage = ExtendedKeyUsagePurpose::ServerAuth;
+        self.issue_for(&self.authority, "agent", "cairn-agent", names, usage, (1970, 4096));
     }
 
     /// A certificate of this host's authority for the server.
     pub fn issue_server_client(&self) {
         self.issue_ours("server-client", "cairn-server", ExtendedKeyUsagePurpose::ClientAuth);
+    }
+
+    /// The server's certificate with other dates.
+    pub fn issue_server_client_for(&self, file: &str, years: (i32, i32)) {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        self.issue_for(&self.authority, file, "cairn-server", &["localhost"], usage, years);
     }
 
     /// A certificate of this host's authority for somebody else.
@@ -97,10 +117,26 @@ impl Host {
     }
 
     pub fn issue(&self, by: &Authority, file: &str, name: &str, usage: ExtendedKeyUsagePurpose) {
+        self.issue_for(by, file, name, &["localhost"], usage, (1970, 4096));
+    }
+
+    /// A certificate for `names` that lasts from the first day of one year to that of another.
+    fn issue_for(
+        &self,
+        by: &Authority,
+        file: &str,
+        name: &str,
+        names: &[&str],
+        usage: ExtendedKeyUsagePurpose,
+        years: (i32, i32),
+    ) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![usage];
+        params.not_before = date_time_ymd(years.0, 1, 1);
+        params.not_after = date_time_ymd(years.1, 1, 1);
         let pem = params.signed_by(&key, &by.issuer).unwrap().pem();
         std::fs::write(self.layout.tls(&format!("{file}.key")), key.serialize_pem()).unwrap();
         let beside = self.layout.tls(&format!(".{file}.new"));

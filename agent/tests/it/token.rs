@@ -1,12 +1,16 @@
 //! `cairn-agent join`, as an operator runs it.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
+use agent::join::ask::{self, Patience};
 use agent::link::State;
-use agent_protocol::join::{JoinFailureCode, JoinToken};
+use agent_protocol::join::{JoinFailureCode, JoinRequest, JoinToken};
 use packaging_service::tls::{self, certificate};
+use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
 
 use crate::door::{Answers, Door, HOST};
 use crate::process::program;
@@ -185,6 +189,69 @@ async fn who_has_joined_joins_no_other_by_accident() {
     std::fs::write(host.layout.tls("ca.key"), "its own").unwrap();
     let (exit, said) = refusal(&join(&host, &text(&door.token()), &["--replace"]).await);
     assert!(exit == 8 && said.contains("ca.key") && said.contains("is a server"), "{said}");
+}
+
+/// The public key that was shown with a request.
+fn key(request: &JoinRequest) -> Vec<u8> {
+    let read = CertificateSigningRequestParams::from_pem(&request.signing_request).unwrap();
+    read.public_key.subject_public_key_info()
+}
+
+#[tokio::test]
+async fn an_attempt_whose_answer_was_lost_is_repeated_with_the_same_key() {
+    let (host, door) = (Host::new(), Door::open(Answers::Never, "localhost").await);
+    let token = text(&door.token());
+    let mut command = program(&host.root());
+    command.args(["join"]).env("CAIRN_JOIN_TOKEN", &token).stdout(Stdio::null()).stderr(Stdio::null());
+    // Killed while the server answers.
+    let mut child = command.spawn().unwrap();
+    while door.requests.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let staged = format!(".asked-{}.key", door.token().id);
+    assert_eq!(files(&host).join(" "), staged);
+    assert_eq!(host.layout.tls(&staged).metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+    // Neither an answer that is none nor a server that does not answer is the end of it.
+    door.answer(Answers::Nonsense);
+    assert_eq!(join(&host, &token, &[]).await.status.code(), Some(7));
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let away = JoinToken { port: closed.local_addr().unwrap().port(), ..door.token() };
+    assert_eq!(join(&host, &text(&away), &[]).await.status.code(), Some(7));
+    door.answer(Answers::No(JoinFailureCode::Request));
+    assert_eq!(join(&host, &token, &[]).await.status.code(), Some(8));
+    door.answer(Answers::Well);
+    assert_eq!(join(&host, &token, &[]).await.status.code(), Some(0));
+    let keys: HashSet<_> = door.requests.lock().unwrap().iter().map(key).collect();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(files(&host), ["agent.key", "agent.pem", "ca.pem"]);
+
+    // Killed before it was cleared up: whoever comes next does so, and keeps what belongs to another token.
+    std::fs::copy(host.layout.tls("agent.key"), host.layout.tls(&staged)).unwrap();
+    std::fs::write(host.layout.tls(".asked-other.key"), "another").unwrap();
+    assert!(refusal(&join(&host, &token, &[]).await).1.contains("has joined a server already"));
+    assert_eq!(files(&host), [".asked-other.key", "agent.key", "agent.pem", "ca.pem"]);
+    // Another token makes an end of it, and so does an answer after which there is no other.
+    door.answer(Answers::No(JoinFailureCode::Used));
+    assert!(refusal(&join(&host, &token, &["--replace"]).await).1.contains("with this token before"));
+    assert_eq!(files(&host), ["agent.key", "agent.pem", "ca.pem"]);
+}
+
+#[tokio::test]
+async fn an_address_that_swallows_everything_does_not_keep_the_next_from_being_tried() {
+    let door = Door::open(Answers::Well, "localhost").await;
+    // The kernel accepts for it, and nobody ever says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().map(|address| (silent, address)).unwrap();
+    let never = Duration::from_secs(100_000);
+    let patience = Patience { each: Duration::from_millis(1), whole: never };
+    ask::connect(&door.token(), &[silent.1, silent.1, door.address], patience).await.unwrap();
+    let patience = Patience { each: never, whole: Duration::from_millis(1) };
+    let error = ask::connect(&door.token(), &[silent.1], patience).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("no answer from `{}` within ", silent.1)), "{error}");
 }
 
 #[tokio::test]

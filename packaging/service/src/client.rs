@@ -11,13 +11,15 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, ClientConfig};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::tls::refused;
 
 /// The longest reply that is read, in bytes.
 const REPLY_LIMIT: usize = 16 << 20;
@@ -29,12 +31,30 @@ pub enum ClientError {
     #[error("no connection: {0}")]
     Connect(io::Error),
     /// No agreement on certificates.
-    #[error("no TLS: {0}")]
+    #[error("no TLS: {told}{0}", told = refused::of_server(.0).map_or(String::new(), |(cause, _)| format!("{cause}: ")))]
     Tls(io::Error),
-    /// The connection broke. Over TLS 1.3 this is also how a server refuses a client's certificate.
+    /// The certificate that was shown is refused. Over TLS 1.3 this comes after the handshake.
+    #[error("no TLS: {told} ({0:?})", told = refused::by_alert(*.0).0)]
+    Refused(AlertDescription),
+    /// The connection broke.
     #[error("no HTTP: {0}")]
     Http(String),
 }
+
+impl ClientError {
+    /// What to do about it, where certificates are the cause.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls(error) => refused::of_server(error).map(|(_, remedy)| remedy),
+            Self::Refused(alert) => Some(refused::by_alert(*alert).1),
+            Self::Connect(_) | Self::Http(_) => None,
+        }
+    }
+}
+
+/// A connection over TLS, after the handshake.
+pub type Connection = TlsStream<TcpStream>;
 
 /// Connects to `address` and verifies that a certificate for `name` answers. Returns the stream after the handshake.
 ///
@@ -44,7 +64,7 @@ pub async fn connect_tls(
     address: SocketAddr,
     name: &str,
     config: Arc<ClientConfig>,
-) -> Result<TlsStream<TcpStream>, ClientError> {
+) -> Result<Connection, ClientError> {
     let name = ServerName::try_from(name.to_owned());
     let name = name.map_err(|error| ClientError::Tls(io::Error::other(error)))?;
     let stream = TcpStream::connect(address).await.map_err(ClientError::Connect)?;
@@ -63,25 +83,31 @@ pub async fn connect_unix(path: &Path) -> Result<UnixStream, ClientError> {
 /// Sends `request` over `stream` and reads the whole reply. The stream is used up.
 ///
 /// # Errors
-/// [`ClientError::Http`] if the connection breaks or the reply is too long.
+/// [`ClientError::Http`] if the connection breaks or the reply is too long, [`ClientError::Refused`] if it does so because of the
+/// certificate that was shown.
 pub async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), ClientError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let http = |error: &dyn std::error::Error| ClientError::Http(innermost(error));
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| http(&error))?;
-    // Ends when the sender is dropped; its errors reach the sender, too.
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    // Ends when the sender is dropped.
     let driver = tokio::spawn(connection);
-    let reply = async {
-        let response = sender.send_request(request).await.map_err(|error| http(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), REPLY_LIMIT).collect().await;
-        Ok((status, body.map_err(|error| http(&*error))?.to_bytes()))
-    }
-    .await;
+    let response = match sender.send_request(request).await {
+        Ok(response) => response,
+        // The connection broke before the request was on its way, and knows why.
+        Err(error) if error.is_canceled() => {
+            return Err(match driver.await {
+                Ok(Err(cause)) => broken(&cause),
+                Ok(Ok(())) | Err(_) => broken(&error),
+            });
+        }
+        Err(error) => return Err(broken(&error)),
+    };
+    let status = response.status();
+    let body = Limited::new(response.into_body(), REPLY_LIMIT).collect().await;
     driver.abort();
-    reply
+    Ok((status, body.map_err(|error| broken(&*error))?.to_bytes()))
 }
 
 /// A request without a body. `host` is what the `Host` header says.
@@ -111,10 +137,14 @@ fn request(method: &str, path: &'static str, host: &str, body: Bytes) -> Request
 }
 
 /// The cause at the bottom: "connection error" alone tells nobody anything.
-fn innermost(error: &dyn std::error::Error) -> String {
+fn broken(error: &(dyn std::error::Error + 'static)) -> ClientError {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    let inner = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref()?.downcast_ref());
+    match inner.or_else(|| error.downcast_ref()) {
+        Some(rustls::Error::AlertReceived(alert)) => ClientError::Refused(*alert),
+        Some(_) | None => ClientError::Http(error.to_string()),
+    }
 }

@@ -1,6 +1,7 @@
 //! How a service makes files that must not be half there: written beside, synced, then renamed. Folders and files
 //! that exist are never touched.
 
+use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -17,8 +18,7 @@ pub enum Access {
     Private,
 }
 
-/// A file that is to appear.
-#[derive(Debug)]
+/// A file that is to appear. What is in it is not shown by `{:?}`: it may be a key.
 pub struct NewFile {
     /// Where.
     pub path: PathBuf,
@@ -26,6 +26,15 @@ pub struct NewFile {
     pub content: String,
     /// For whom.
     pub access: Access,
+}
+
+impl fmt::Debug for NewFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewFile")
+            .field("path", &self.path)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A file or folder that could not be made.

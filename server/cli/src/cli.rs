@@ -439,7 +439,7 @@ pub enum TaskCommand {
     List,
     /// One task; with --wait once it has ended.
     Show { task: String },
-    /// Cancel one; what it did is put back.
+    /// Cancel one; what it did is put back. A guest that was asked to shut down or reboot still may, until its patience ends.
     Cancel { task: String },
 }
 

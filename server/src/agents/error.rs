@@ -22,7 +22,7 @@ pub enum AgentError {
         address: String,
     },
     /// It cannot be reached, or does not prove who it is.
-    #[error("the agent at `{address}` does not answer: {cause}")]
+    #[error("the agent at `{address}` does not answer: {cause}{told}", told = cause.remedy().map_or(String::new(), |remedy| format!("; {remedy}")))]
     Unreachable {
         /// Where it should be.
         address: SocketAddr,
@@ -73,7 +73,9 @@ impl AgentError {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Slow { .. } => true,
-            Self::Refused { failure, .. } => failure.code == FailureCode::Unavailable,
+            Self::Refused { failure, .. } => {
+                [FailureCode::Unavailable, FailureCode::Interrupted].contains(&failure.code)
+            }
             Self::None | Self::NoAddress { .. } | Self::Version { .. } | Self::Strange { .. } => false,
         }
     }
@@ -113,6 +115,12 @@ impl AgentError {
                 message: self.to_string(),
                 cause: None,
                 next: Some("run `cairn-server bootstrap --role all` and start the agent".to_owned()),
+            },
+            Self::Unreachable { cause, .. } if cause.remedy().is_some() => ErrorReply {
+                code: ErrorCode::AgentUnreachable,
+                message: format!("{host} and this server do not agree on certificates"),
+                cause: Some(cause.to_string()),
+                next: cause.remedy().map(str::to_owned),
             },
             Self::Unreachable { .. } | Self::Slow { .. } | Self::NoAddress { .. } => reply(
                 ErrorCode::AgentUnreachable,
@@ -172,7 +180,7 @@ fn refused(code: FailureCode) -> Option<ErrorCode> {
         FailureCode::LossNotAccepted => ErrorCode::LossNotAccepted,
         FailureCode::GuestSilent => ErrorCode::GuestSilent,
         FailureCode::NoSpace => ErrorCode::NoSpace,
-        FailureCode::Unavailable => ErrorCode::AgentUnreachable,
+        FailureCode::Unavailable | FailureCode::Interrupted => ErrorCode::AgentUnreachable,
         FailureCode::Failed | FailureCode::Internal => ErrorCode::HostFailed,
     })
 }

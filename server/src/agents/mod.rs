@@ -20,6 +20,7 @@ use packaging_service::layout::Layout;
 use packaging_service::tls::shown::Shown;
 use packaging_service::tls::{self, TlsError};
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use uuid::Uuid;
 
@@ -94,7 +95,7 @@ impl Agent {
         limit: Duration,
     ) -> Result<C::Reply, AgentError> {
         let (address, call, operation) = (self.address, C::NAME, OperationId(operation));
-        let strange = |cause: String| AgentError::Strange { address, call, cause };
+        let strange = |cause| self.strange::<C>(cause);
         let request = Request { protocol: VERSION, operation, arguments };
         let request = serde_json::to_vec(&request).map_err(|error| strange(error.to_string()))?;
         let (status, body) = tokio::time::timeout(limit, self.post(C::PATH, request))
@@ -118,13 +119,22 @@ impl Agent {
         Ok(reply.result)
     }
 
+    /// That it answers `C` with something else than it should.
+    #[must_use]
+    pub fn strange<C: Call>(&self, cause: String) -> AgentError {
+        AgentError::Strange { address: self.address, call: C::NAME, cause }
+    }
+
     /// The certificate that it shows now.
     ///
     /// # Errors
     /// If it cannot be reached, or does not prove who it is.
     pub async fn certificate(&self, limit: Duration) -> Result<CertificateDer<'static>, AgentError> {
         let address = self.address;
-        let stream = tokio::time::timeout(limit, client::connect_tls(address, &self.name, self.tls.clone()));
+        // A session that goes on shows what it began with.
+        let mut tls = (*self.tls).clone();
+        tls.resumption = Resumption::disabled();
+        let stream = tokio::time::timeout(limit, client::connect_tls(address, &self.name, Arc::new(tls)));
         let stream = stream
             .await
             .map_err(|_| AgentError::Slow { address, limit })?

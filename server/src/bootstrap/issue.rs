@@ -1,10 +1,12 @@
 //! Certificates: the authority of an installation, and the certificates that it signs. Keys are ECDSA P-256.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, Error,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData,
+    SanType,
 };
 
 use super::names::Address;
@@ -20,13 +22,18 @@ const LEAF_LASTS: Duration = DAY.saturating_mul(730);
 /// How far the clock of another host may lag behind.
 const LAG: Duration = DAY;
 
-/// A certificate and its key, as PEM text.
-#[derive(Debug)]
+/// A certificate and its key, as PEM text. The key is not shown by `{:?}`.
 pub struct Pair {
     /// The certificate.
     pub certificate: String,
     /// The key, PKCS 8.
     pub key: String,
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pair").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
 }
 
 /// What a certificate is for, and nothing else.
@@ -76,6 +83,14 @@ pub fn sign(authority: &Pair, request: &str, common_name: &str, names: &[Address
     let key = CertificateSigningRequestParams::from_pem(request)?.public_key;
     let params = leaf_params(common_name, Purpose::Server, names)?;
     Ok(params.signed_by(&key, &issuer(authority)?)?.pem())
+}
+
+/// The key in `request`, a signing request as PEM, in DER form. Whoever made the request holds its other half.
+///
+/// # Errors
+/// The library's, where `request` is none.
+pub fn requested_key(request: &str) -> Result<Vec<u8>, Error> {
+    Ok(CertificateSigningRequestParams::from_pem(request)?.public_key.subject_public_key_info())
 }
 
 fn issuer(authority: &Pair) -> Result<Issuer<'static, KeyPair>, Error> {

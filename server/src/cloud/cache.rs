@@ -24,6 +24,9 @@ use crate::setting::VM_CACHE_MODE;
 use crate::store::{self, Connection, Id, Word, Write, now_ms};
 use crate::task::step::Step;
 
+/// How many disks an agent is asked about at once: it reads no request of more than a megabyte.
+const BATCH: usize = 500;
+
 /// Something that a mode can be set for.
 #[derive(Debug)]
 struct Subject {
@@ -249,11 +252,8 @@ impl Cloud {
 
     /// What a host says would come of disks; of each, that nothing is known, where it does not answer.
     async fn judge(&self, host: Id, questions: Vec<Question>) -> Vec<CacheJudgement> {
-        let count = questions.len();
-        match self.ask_to_judge(host, questions).await {
-            Ok(judged) => judged,
-            Err(error) => (0..count).map(|_| evidence::undecided(error.to_string())).collect(),
-        }
+        let ask = |questions| self.ask_to_judge(host, questions);
+        in_batches(&questions, ask, |error| evidence::undecided(error.to_string())).await
     }
 
     async fn ask_to_judge(
@@ -264,10 +264,35 @@ impl Cloud {
         let found = store::host::by_id(&mut *self.store.read().await?, host).await?;
         let host = found.ok_or_else(|| CloudError::NotFound { kind: Kind::Host, name: host.to_string() })?;
         let agent = self.agents.of(&host).map_err(of_host(&host.name))?;
+        let asked = questions.len();
         let reply = agent.call::<CacheJudge>(Uuid::new_v4(), JudgeRequest { questions }, QUESTION).await;
         let judged = reply.map_err(of_host(&host.name))?.judgements;
+        if judged.len() != asked {
+            let cause = format!("{} answers to {asked} questions", judged.len());
+            return Err(of_host(&host.name)(agent.strange::<CacheJudge>(cause)));
+        }
         Ok(judged.into_iter().map(evidence::judgement).collect())
     }
+}
+
+/// Asks [`BATCH`] questions at a time, and has an answer to each: where asking failed, and of all that were not asked after that,
+/// what `failed` makes of the error.
+async fn in_batches<Q: Clone, A, E, F: Future<Output = Result<Vec<A>, E>>>(
+    questions: &[Q],
+    ask: impl Fn(Vec<Q>) -> F,
+    failed: impl Fn(&E) -> A,
+) -> Vec<A> {
+    let mut answers = Vec::with_capacity(questions.len());
+    for batch in questions.chunks(BATCH) {
+        match ask(batch.to_vec()).await {
+            Ok(answered) => answers.extend(answered),
+            Err(error) => {
+                answers.resize_with(questions.len(), || failed(&error));
+                break;
+            }
+        }
+    }
+    answers
 }
 
 /// Why a disk does not get what is asked of it while its virtual machine runs.
@@ -398,4 +423,25 @@ async fn now(db: &mut Connection, volume: &store::volume::Volume) -> Result<Disk
     disk.live = open.into_iter().flat_map(|open| &open.live).map(|mode| words::cache(*mode)).collect();
     disk.vm = Some((vm.name, state));
     Ok(disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn many_questions_are_asked_in_batches_and_each_has_its_answer() {
+        let questions: Vec<usize> = (0..2 * BATCH + 1).collect();
+        let asked = std::cell::RefCell::new(Vec::new());
+        let ask = |batch: Vec<usize>| {
+            asked.borrow_mut().push(batch.len());
+            std::future::ready(if batch[0] < BATCH { Ok(batch) } else { Err("gone") })
+        };
+        let all = in_batches(&questions[..BATCH], &ask, |_| 0).await;
+        assert_eq!((all.as_slice(), asked.take()), (&questions[..BATCH], vec![BATCH]));
+        // Who does not answer is not asked again.
+        let all = in_batches(&questions, &ask, |_| 7).await;
+        assert_eq!((all.len(), asked.take()), (questions.len(), vec![BATCH, BATCH]));
+        assert_eq!((&all[..BATCH], all[BATCH], all[2 * BATCH]), (&questions[..BATCH], 7, 7));
+    }
 }

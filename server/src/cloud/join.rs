@@ -93,6 +93,8 @@ impl Cloud {
             expires_ms,
             host_id: None,
             used_ms: None,
+            used_key: None,
+            used_host_id: None,
         };
         let mut db = self.store.write().await?;
         if let Some(again) = &request.host {
@@ -158,7 +160,8 @@ impl Cloud {
     /// Takes in the host whose agent asks from `peer`.
     ///
     /// # Errors
-    /// With what the agent is told. Whether a token is there and its secret wrong, or not there at all, is not told.
+    /// With what the agent is told. Whether a token is there and its secret wrong, or not there at all, is not told. Whoever
+    /// joined with a token may ask once more for the same key, and is the same host: the answer may have been lost.
     pub async fn join(
         self: &Arc<Self>,
         peer: IpAddr,
@@ -190,23 +193,21 @@ impl Cloud {
         good(&mut *self.store.read().await?, request).await?;
         let mut db = self.store.write().await?;
         let token = good(&mut db, request).await?;
-        let id = token.host_id.unwrap_or_else(Id::new);
+        let again = token.used_host_id;
+        let id = again.or(token.host_id).unwrap_or_else(Id::new);
         let authority =
             bootstrap::authority(&self.layout).map_err(|error| Refusal::Broken(error.to_string()))?;
         let names = [Address::Name(id.to_string())];
         let certificate = issue::sign(&authority, &request.signing_request, &id.to_string(), &names);
         let certificate = certificate.map_err(|error| {
             tracing::warn!("refused a signing request from {peer}: {error}");
-            Refusal::Told(
-                JoinFailureCode::Request,
-                "the signing request cannot be read; join again with this version's agent",
-            )
+            unreadable(&error)
         })?;
         let address = SocketAddr::new(peer, request.agent_port).to_string();
         let name = match store::host::by_id(&mut db, id).await? {
-            Some(again) => {
+            Some(host) => {
                 store::host::move_to(&mut db, id, &address).await?;
-                again.name
+                host.name
             }
             None => {
                 let name = host::free_name(&mut db, &request.host_name).await?;
@@ -214,11 +215,16 @@ impl Cloud {
                 name
             }
         };
-        join_token::used(&mut db, token.id, now_ms()).await?;
+        if again.is_none() {
+            join_token::used(&mut db, token.id, now_ms(), id, &key_digest(request)?).await?;
+        }
         let cloud = self.clone();
         to_its_end::<_, Refusal>(async move {
             db.commit().await?;
-            tracing::info!("host `{name}` joined from {peer}");
+            match again {
+                Some(_) => tracing::info!("host `{name}` asked from {peer} for its certificate once more"),
+                None => tracing::info!("host `{name}` joined from {peer}"),
+            }
             // One that joins again is asked where it is now.
             cloud.links.leave(id);
             cloud.links.follow(&cloud, id);
@@ -229,14 +235,25 @@ impl Cloud {
     }
 }
 
-/// The token that is shown, if it is good.
+/// What tells the key that is to be signed from every other.
+fn key_digest(request: &JoinRequest) -> Result<String, Refusal> {
+    issue::requested_key(&request.signing_request).map(secret::digest).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(_: &rcgen::Error) -> Refusal {
+    let message = "the signing request cannot be read; join again with this version's agent";
+    Refusal::Told(JoinFailureCode::Request, message)
+}
+
+/// The token that is shown, if it is good: for the first host, and as long for that one once more.
 async fn good(db: &mut Connection, request: &JoinRequest) -> Result<join_token::JoinToken, Refusal> {
     use JoinFailureCode::{Expired, Unknown, Used};
     let token = join_token::by_id(db, Id(request.token)).await?;
     let token = token.filter(|token| token.digest == secret::digest(request.secret.0));
     let unknown = "there is no such token; make a new one with `cairn host add`";
     let token = token.ok_or(Refusal::Told(Unknown, unknown))?;
-    if token.used_ms.is_some() {
+    let is_another = || Ok::<_, Refusal>(token.used_key != Some(key_digest(request)?));
+    if token.used_ms.is_some() && (token.used_host_id.is_none() || is_another()?) {
         let used = "a host joined with this token before; make a new one with `cairn host add`";
         return Err(Refusal::Told(Used, used));
     }

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use packaging_service::serve::places::group;
+
 /// Failures that cost nothing.
 const FREE: u32 = 5;
 
@@ -69,14 +71,6 @@ fn wait(failures: u32) -> Duration {
     match failures.checked_sub(FREE) {
         None => Duration::ZERO,
         Some(doublings) => FIRST_WAIT.saturating_mul(1 << doublings.min(16)).min(LONGEST_WAIT),
-    }
-}
-
-/// Who counts as one: an IPv6 network of 64 bits belongs to one machine as easily as one IPv4 address.
-fn group(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::from((v6.to_bits() >> 64 << 64).to_be_bytes()),
     }
 }
 

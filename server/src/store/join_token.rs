@@ -19,6 +19,10 @@ pub struct JoinToken {
     pub host_id: Option<Id>,
     /// When a host joined with it.
     pub used_ms: Option<i64>,
+    /// SHA-256 of the key of the host that joined, in hexadecimal.
+    pub used_key: Option<String>,
+    /// That host, while it is one.
+    pub used_host_id: Option<Id>,
 }
 
 /// The one with this id.
@@ -44,9 +48,9 @@ pub async fn insert(db: &mut Write, token: &JoinToken, long_ago_ms: i64) -> Resu
     Ok(())
 }
 
-/// Notes that a host joined with it.
-pub async fn used(db: &mut Write, id: Id, now_ms: i64) -> Result<()> {
-    let statement = "UPDATE join_tokens SET used_ms = $2 WHERE id = $1";
-    sqlx::query(statement).bind(id).bind(now_ms).execute(&mut **db).await?;
+/// Notes that `host` joined with it, whose key has the digest `key`.
+pub async fn used(db: &mut Write, id: Id, now_ms: i64, host: Id, key: &str) -> Result<()> {
+    let statement = "UPDATE join_tokens SET used_ms = $2, used_host_id = $3, used_key = $4 WHERE id = $1";
+    sqlx::query(statement).bind(id).bind(now_ms).bind(host).bind(key).execute(&mut **db).await?;
     Ok(())
 }

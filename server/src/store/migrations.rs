@@ -22,6 +22,7 @@ migrations! {
     2 "0002_join_again",
     3 "0003_audit",
     4 "0004_cache_modes",
+    5 "0005_join_repeated",
 }
 
 /// The newest migration that this server knows.

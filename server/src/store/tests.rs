@@ -197,6 +197,8 @@ async fn a_copy_lets_nobody_in() {
         expires_ms: i64::MAX,
         host_id: None,
         used_ms: None,
+        used_key: None,
+        used_host_id: None,
     };
     join_token::insert(&mut write, &token, 0).await.unwrap();
     write.commit().await.unwrap();

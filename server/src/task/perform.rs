@@ -92,7 +92,8 @@ impl StepError {
                     false
                 }
                 AgentError::Refused { failure, .. } => {
-                    !matches!(failure.code, FailureCode::Failed | FailureCode::Internal)
+                    let unclear = [FailureCode::Failed, FailureCode::Internal, FailureCode::Interrupted];
+                    !unclear.contains(&failure.code)
                 }
             },
         }

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use packaging_service::layout::Layout;
 use packaging_service::stop::{self, Stopper};
 use packaging_service::{serve, tls};
+use serde_json::Value;
 use server::cli::Role;
 use tokio::net::TcpListener;
 
@@ -33,7 +34,12 @@ pub async fn twin(layout: &Layout) -> (SocketAddr, Stopper) {
 }
 
 async fn serve_agent(layout: &Layout, router: Router) -> (SocketAddr, Stopper) {
-    let (identity, roots) = (tls::identity(layout, "agent").unwrap(), tls::authority(layout).unwrap());
+    serve_agent_for(layout, layout, router).await
+}
+
+/// An agent with the certificate of one installation that obeys the server of another.
+async fn serve_agent_for(layout: &Layout, of: &Layout, router: Router) -> (SocketAddr, Stopper) {
+    let (identity, roots) = (tls::identity(layout, "agent").unwrap(), tls::authority(of).unwrap());
     let config =
         tls::private_server(layout, identity.shown().unwrap(), roots, agent_protocol::SERVER_NAME).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -86,8 +92,52 @@ async fn an_agent_that_is_another_is_refused() {
     let token = running.token().await;
     let answer = running.get_as(&token, "/api/v1/host/local").await;
     assert_eq!(answer.error(), (502, "agent_unreachable".into()));
-    assert!(answer.json()["cause"].as_str().unwrap().contains("no TLS"), "{:?}", answer.json());
+    let said = answer.json();
+    assert!(
+        said["cause"].as_str().unwrap().contains("no TLS: its certificate is signed by another authority"),
+        "{said}"
+    );
+    assert!(
+        said["next"].as_str().unwrap().contains("make a token there with `cairn host add --for HOST`"),
+        "{said}"
+    );
     running.stop().await;
+}
+
+/// What the operator of a server reads whose certificate an agent refuses, as the state of the host too.
+#[tokio::test]
+async fn an_agent_that_refuses_this_server_is_told_from_a_dead_one() {
+    for (theirs, ours, cause, next) in [
+        ("stranger", None, "it joined another authority (UnknownCA)", "`cairn host add --for HOST`"),
+        (
+            "ours",
+            Some("agent"),
+            "it is made for servers, as an agent's is (UnsupportedCertificate)",
+            "restore `server-client.pem`",
+        ),
+    ] {
+        let (mut host, stranger) = (Host::new(Role::All), Host::new(Role::All));
+        let twin_roots = if theirs == "stranger" { &stranger.layout } else { &host.layout };
+        let (address, _agent) = serve_agent_for(&host.layout, twin_roots, Router::new()).await;
+        for ending in ours.map_or(&[][..], |_| &["pem", "key"]) {
+            let from = host.layout.tls(&format!("{}.{ending}", ours.unwrap()));
+            std::fs::copy(from, host.layout.tls(&format!("server-client.{ending}"))).unwrap();
+        }
+        host.config.local_agent = address;
+        let running = host.start().await;
+        let token = running.token().await;
+        let answer = running.get_as(&token, "/api/v1/host/local").await;
+        assert_eq!(answer.error(), (502, "agent_unreachable".into()));
+        let said = answer.json();
+        assert_eq!(said["message"], "this host and this server do not agree on certificates");
+        assert!(said["cause"].as_str().unwrap().contains(cause), "{said}");
+        assert!(said["next"].as_str().unwrap().contains(next), "{said}");
+        let told = |hosts: &Value| hosts["hosts"][0]["link"]["reason"].as_str().map(str::to_owned);
+        let seen = running.eventually(&token, "/api/v1/hosts", |hosts| told(hosts).is_some()).await;
+        let reason = told(&seen).unwrap();
+        assert!(reason.contains(cause) && reason.contains(next), "{reason}");
+        running.stop().await;
+    }
 }
 
 #[tokio::test]

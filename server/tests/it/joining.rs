@@ -58,9 +58,18 @@ async fn a_host_joins_once_under_the_identity_that_it_is_given() {
 
     let shown = running.get_as(&session, "/api/v1/hosts/node2").await.json();
     assert_eq!((&shown["id"], &shown["address"]), (&json!(id), &json!("127.0.0.1:7070")));
-    assert_eq!(join().await.error(), (410, "used".into()));
+    // For the same key once more, and the same host; for another not at all.
+    let again = join().await.json();
+    assert_eq!((&again["host"], again["certificate"] == reply["certificate"]), (&json!(id), false));
+    let another = ask(&token).0.to_string();
+    let used = running.send(request(Method::POST, PATH, None, &another)).await;
+    assert_eq!(used.error(), (410, "used".into()));
+    assert!(used.json()["message"].as_str().unwrap().contains("; make a new one with `cairn host add`"));
+    let listed = running.get_as(&session, "/api/v1/hosts").await.json();
+    assert_eq!(listed["hosts"].as_array().unwrap().len(), 1, "{listed}");
     let gone = running.ask(&session, Method::DELETE, "/api/v1/hosts/node2", &Value::Null).await;
     assert_eq!(gone.status.as_u16(), 204);
+    assert_eq!(join().await.error(), (410, "used".into()));
     running.stop().await;
 }
 

@@ -13,6 +13,7 @@ mod host;
 mod joining;
 mod levels;
 mod login;
+mod lost_reply;
 mod machine;
 mod openapi;
 mod packed;

@@ -47,6 +47,14 @@ async fn look(running: &Running, name: &str, now: SystemTime) -> bool {
     renewal::look(cloud, &host, &cloud.agents.of(&host).unwrap(), now).await.unwrap()
 }
 
+/// What the agent of a host shows to the server.
+async fn seen(running: &Running, name: &str) -> Vec<u8> {
+    let cloud = &running.cloud;
+    let host = store::host::by_name(&mut cloud.store.read().await.unwrap(), name).await.unwrap().unwrap();
+    let agent = cloud.agents.of(&host).unwrap();
+    agent.certificate(Duration::from_secs(60)).await.unwrap().to_vec()
+}
+
 async fn connected(running: &Running, session: &str, name: &str) -> Value {
     let place = format!("/api/v1/hosts/{name}");
     running.eventually(session, &place, |host| host["link"]["state"] == "connected").await
@@ -93,12 +101,18 @@ async fn certificates_are_renewed_under_what_runs() {
 
     let later = now + 680 * DAY;
     assert!(running.renewal.look(later).unwrap());
+    let seen = [seen(&running, here).await, seen(&running, &far).await];
     assert!(look(&running, here, later).await && look(&running, &far, later).await);
     for (old, new) in before.iter().zip(read()) {
         assert_ne!(*old, new);
     }
     // Shown already, and for the same names.
     assert_ne!(page(&running, &host.layout).await, shown);
+    for ((name, before), file) in [here, &far].into_iter().zip(seen).zip(&files[2..]) {
+        let now = self::seen(&running, name).await;
+        assert_ne!(now, before);
+        assert_eq!(now, tls::certificates(file).unwrap()[0].to_vec());
+    }
     let names = |pem: &std::path::Path| {
         let facts = tls::certificate::facts(&tls::certificates(pem).unwrap()[0]).unwrap();
         (facts.names, facts.common_name, facts.for_clients)

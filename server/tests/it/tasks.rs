@@ -310,6 +310,12 @@ async fn an_agent_that_is_away_is_waited_for() {
     let task = scene.running.done(&scene.token, Method::DELETE, "/api/v1/volumes/data", Value::Null).await;
     assert_eq!((&task["state"], &task["error"]["code"]), (&json!("failed"), &json!("agent_unreachable")));
     assert_eq!(scene.get("/api/v1/volumes/data").await["phase"], "ready");
+
+    // One that lost its hypervisor in the middle may have done it.
+    scene.agent.world.refuse("volume-delete", Some(FailureCode::Interrupted));
+    let task = scene.running.done(&scene.token, Method::DELETE, "/api/v1/volumes/data", Value::Null).await;
+    assert_eq!((&task["state"], &task["error"]["code"]), (&json!("failed"), &json!("agent_unreachable")));
+    assert_eq!(scene.get("/api/v1/volumes/data").await["phase"], "broken");
     scene.running.stop().await;
 }
 

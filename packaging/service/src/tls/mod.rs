@@ -1,11 +1,12 @@
 //! Certificates and keys: loading them from files, and the configurations of rustls that come of them. Whom an agent
 //! lets in is in [`peer`], whom a host trusts that joins in [`pinned`], what a certificate says in [`certificate`], how it
-//! gives way to a renewed one in [`shown`]. Issuing them is the server's alone.
+//! gives way to a renewed one in [`shown`], what operators read of those who do not agree in [`refused`]. Issuing them is the server's alone.
 
 pub mod certificate;
 pub mod lifetime;
 pub mod peer;
 pub mod pinned;
+pub mod refused;
 pub mod shown;
 
 use std::path::{Path, PathBuf};
