@@ -230,13 +230,16 @@ fn from_interface(interface: spec::Interface) -> vm::Interface {
     vm::Interface { mac: mac.to_string(), bridge, model: model.same() }
 }
 
-/// A stretch of a console log. A character that the end of the stretch cuts is left to the next one.
+/// A stretch of a console log. A character that the end of the stretch cuts is left to the next one, and one that the end of the
+/// log cuts until the guest has written the rest of it.
 #[must_use]
 pub fn from_console(log: &state::ConsoleLog) -> vm::ConsoleReply {
     let state::ConsoleLog { offset, bytes, size } = log;
     let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
     let cut = str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
-    let bytes = if cut && last.len() < bytes.len() { &bytes[..bytes.len() - last.len()] } else { bytes };
+    let is_end = offset + bytes.len() as u64 >= *size;
+    let bytes =
+        if cut && (is_end || last.len() < bytes.len()) { &bytes[..bytes.len() - last.len()] } else { bytes };
     vm::ConsoleReply {
         offset: *offset,
         text: String::from_utf8_lossy(bytes).into_owned(),
@@ -296,6 +299,7 @@ impl From<Error> for Refusal {
             Kind::GuestSilent => FailureCode::GuestSilent,
             Kind::NoSpace => FailureCode::NoSpace,
             Kind::Unavailable => FailureCode::Unavailable,
+            Kind::Interrupted => FailureCode::Interrupted,
             Kind::Failed => FailureCode::Failed,
         };
         Self::new(code, error.to_string())
@@ -356,14 +360,17 @@ mod tests {
 
     #[test]
     fn a_console_goes_on_where_it_stopped() {
-        let shown = |bytes: &[u8]| {
-            let log = state::ConsoleLog { offset: 7, bytes: bytes.to_vec(), size: 100 };
+        let shown_of = |size, bytes: &[u8]| {
+            let log = state::ConsoleLog { offset: 7, bytes: bytes.to_vec(), size };
             let reply = from_console(&log);
             (reply.text, reply.next_offset)
         };
+        let shown = |bytes: &[u8]| shown_of(100, bytes);
         assert_eq!(shown("a\u{e4}".as_bytes()), ("a\u{e4}".to_owned(), 10));
         assert_eq!(shown(&[b'a', 0xc3]), ("a".to_owned(), 8));
-        // What no further byte mends is shown, and so is what is all there is.
+        // The guest has written half of it.
+        assert_eq!(shown_of(8, &[0xc3]), (String::new(), 7));
+        // What no further byte mends is shown, and so is what is all that was asked for.
         assert_eq!(shown(&[b'a', 0xff]), ("a\u{fffd}".to_owned(), 9));
         assert_eq!(shown(&[0xc3]), ("\u{fffd}".to_owned(), 8));
         assert_eq!(shown(&[]), (String::new(), 7));

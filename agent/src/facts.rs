@@ -17,10 +17,7 @@ pub struct Sources {
 
 impl Default for Sources {
     fn default() -> Self {
-        Self {
-            proc: "/proc".into(),
-            libvirt: vec!["/run/libvirt/virtqemud-sock".into(), "/run/libvirt/libvirt-sock".into()],
-        }
+        Self { proc: "/proc".into(), libvirt: agent_hypervisor::libvirt::sockets() }
     }
 }
 

@@ -158,9 +158,10 @@ impl Agent {
         Ok(())
     }
 
-    /// Once told to stop: sends home who waits for news, and lets operations under way finish.
+    /// Once told to stop: sends home who waits for news or for a turn, and lets operations under way finish.
     async fn wind_up(&self, mut stop: Stop) {
         stop.ordered().await;
+        self.operations.end();
         self.history.end();
         if tokio::time::timeout(GRACE, self.operations.idle()).await.is_err() {
             tracing::warn!("operations are under way; they carry on when the server asks the next agent");

@@ -113,7 +113,7 @@ fn what_belongs_to_one_place_stays_there() {
         ("indicatif::", &["xtask/src/progress.rs"]),
         ("axum::", &["server/src/http/", "agent/src/http/", "server/tests/", "agent/tests/"]),
         ("sqlx::", &["server/src/store/"]),
-        ("agent_libvirt::", &["agent/hypervisor/", "agent/libvirt/"]),
+        ("agent_libvirt::", &["agent/hypervisor/", "agent/libvirt/", "agent/tests/"]),
         ("quick_xml::", &["agent/hypervisor/src/domain/element.rs"]),
         ("roxmltree::", &["agent/hypervisor/src/"]),
     ];

@@ -237,6 +237,15 @@ pub enum Error {
         /// Why.
         cause: String,
     },
+    /// The hypervisor went away while something was being done. It may have been done, or a part of it.
+    #[error(
+        "libvirt went away in the middle: {cause}; it may have been done: look at its state once libvirt \
+         is back, or send the same order again"
+    )]
+    Interrupted {
+        /// Why.
+        cause: String,
+    },
     /// The hypervisor tried and failed, and what it said of it is known.
     #[error("cannot {what}: {cause} ({said}); {remedy}")]
     Explained {
@@ -300,6 +309,8 @@ pub enum Kind {
     NoSpace,
     /// Nothing was done, since the hypervisor is away.
     Unavailable,
+    /// It may have been done: the hypervisor went away in the middle.
+    Interrupted,
     /// It was tried.
     Failed,
 }
@@ -329,6 +340,7 @@ impl Error {
             Self::GuestSilent { .. } => Kind::GuestSilent,
             Self::NoSpace { .. } => Kind::NoSpace,
             Self::Unavailable { .. } => Kind::Unavailable,
+            Self::Interrupted { .. } => Kind::Interrupted,
             Self::Explained { code, .. } => code.kind(),
             Self::Failed { .. } => Kind::Failed,
         }

@@ -92,8 +92,9 @@ pub trait Domains: Debug + Send + Sync {
     /// Empties a CD-ROM drive.
     async fn eject_media(&self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error>;
 
-    /// What the guest wrote to its first serial line, from `offset` on, at most `limit` bytes. It outlives restarts of the
-    /// domain. An offset beyond its end was one of an older log; then it is told from its beginning.
+    /// What the guest wrote to its first serial line, from `offset` on, at most `limit` bytes and
+    /// [`ConsoleLog::LIMIT_BYTES`]. It outlives restarts of the domain. An offset beyond its end was one of an older log; then it is
+    /// told from its beginning.
     async fn console_log(&self, uuid: Uuid, offset: u64, limit: u64) -> Result<ConsoleLog, Error>;
 }
 

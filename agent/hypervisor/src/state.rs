@@ -249,6 +249,11 @@ pub struct ConsoleLog {
     pub size: u64,
 }
 
+impl ConsoleLog {
+    /// The longest stretch that is read at once, in bytes.
+    pub const LIMIT_BYTES: u64 = 1 << 20;
+}
+
 /// What a host can do for domains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {

@@ -10,10 +10,10 @@ use std::time::Duration;
 use agent_hypervisor::lifecycle::{Action, Start};
 use agent_hypervisor::simulated::{Call, Control, File, GuestKind, Moment, Outside};
 use agent_hypervisor::spec::{
-    AccelChoice, BootDevice, CacheChoice, CacheMode, CacheRequest, Disk, DiskBus, DiskId, DomainSpec,
+    Accel, AccelChoice, BootDevice, CacheChoice, CacheMode, CacheRequest, Disk, DiskBus, DiskId, DomainSpec,
     Firmware, Format, Guest, Machine, Sector,
 };
-use agent_hypervisor::state::{Change, State};
+use agent_hypervisor::state::{Change, Host, State};
 use agent_hypervisor::storage::VolumeSpec;
 use agent_hypervisor::{Attempt, Domains, Error, Kind, Simulated, Storage};
 use uuid::Uuid;
@@ -273,4 +273,28 @@ async fn real_images_are_measured_where_they_lie() {
     std::fs::write(&path, &head).unwrap();
     let refused = twin.import_image(&path, Path::new("/volumes/overlay"), Attempt::First).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Invalid);
+}
+
+#[tokio::test]
+async fn a_domain_keeps_the_accelerator_that_it_was_defined_with() {
+    let twin = Simulated::new();
+    let control = twin.control();
+    control.guest("/volumes/root", GuestKind::Answering);
+    let is_there = |accel| Host {
+        hypervisor: Ok("simulated".to_owned()),
+        accel,
+        accel_reason: "as the test wants it".to_owned(),
+        uefi: true,
+    };
+    control.host(is_there(Accel::Kvm));
+    let spec = DomainSpec { accel: AccelChoice::Auto, ..spec(CacheChoice::None) };
+    assert_eq!(twin.define(&spec, Attempt::First).await.unwrap().accel, Accel::Kvm);
+    control.host(is_there(Accel::Tcg));
+    assert_eq!(twin.act(VM, START, Attempt::First).await.unwrap_err().kind(), Kind::Unsupported);
+    control.host(is_there(Accel::Kvm));
+    assert_eq!(twin.act(VM, START, Attempt::First).await.unwrap().accel, Accel::Kvm);
+    twin.act(VM, Action::Destroy, Attempt::First).await.unwrap();
+    let defined = DomainSpec { accel: AccelChoice::Tcg, ..spec };
+    twin.define(&defined, Attempt::Again).await.unwrap();
+    assert_eq!(twin.act(VM, START, Attempt::First).await.unwrap().accel, Accel::Tcg);
 }

@@ -5,6 +5,7 @@ use crate::events::Registrations;
 use crate::session::{Inbox, Session};
 use crate::stream::Stream;
 use crate::wire::Procedure;
+use crate::work::Work;
 use crate::xdr::{Decode, Encode};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,14 +22,24 @@ pub struct Connection {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) session: Session,
+    /// A session of their own for calls that may hang. Both end together.
+    slow: Option<Session>,
     pub(crate) registrations: Registrations,
     path: PathBuf,
 }
 
 impl Connection {
-    pub(crate) fn new(session: Session, path: &Path) -> Self {
+    pub(crate) fn new(session: Session, slow: Option<Session>, path: PathBuf) -> Self {
+        if let Some(slow) = &slow {
+            let (one, other) = (Arc::clone(&session.shared), Arc::clone(&slow.shared));
+            tokio::spawn(async move {
+                let end = tokio::select! { end = one.ended() => end, end = other.ended() => end };
+                one.end(end.clone());
+                other.end(end);
+            });
+        }
         let registrations = Registrations::default();
-        Self { inner: Arc::new(Inner { session, registrations, path: path.to_owned() }) }
+        Self { inner: Arc::new(Inner { session, slow, registrations, path }) }
     }
 
     /// Does a call: sends its arguments, waits for its reply.
@@ -37,9 +48,27 @@ impl Connection {
         procedure: Procedure,
         arguments: impl Encode,
     ) -> Result<R, Error> {
-        let body = arguments.to_bytes().map_err(|why| Error::Arguments { procedure, why })?;
-        let (_, reply) = self.inner.session.shared.call(procedure, body, None).await?;
-        R::from_bytes(&reply).map_err(|why| Error::Reply { procedure, why })
+        self.call_as(procedure.work(), procedure, arguments).await
+    }
+
+    /// Does a call of which more is known than its procedure tells.
+    pub(crate) async fn call_as<R: Decode>(
+        &self,
+        work: Work,
+        procedure: Procedure,
+        arguments: impl Encode,
+    ) -> Result<R, Error> {
+        let session = self.session(work);
+        let limit = (work != Work::Changes).then_some(session.shared.limits.answer_timeout);
+        session.call(procedure, arguments, limit).await
+    }
+
+    /// Where calls go: those that may hang keep no other from being done.
+    fn session(&self, work: Work) -> &Session {
+        match (&self.inner.slow, work) {
+            (Some(slow), Work::Asks | Work::Changes) => slow,
+            (None, _) | (_, Work::Looks) => &self.inner.session,
+        }
     }
 
     /// Does a call that opens a stream.
@@ -49,11 +78,11 @@ impl Connection {
         arguments: impl Encode,
     ) -> Result<Stream, Error> {
         let body = arguments.to_bytes().map_err(|why| Error::Arguments { procedure, why })?;
-        let shared = &self.inner.session.shared;
+        let shared = &self.session(procedure.work()).shared;
         let inbox = Arc::new(Inbox::new(shared.limits.stream_bytes));
-        let (serial, reply) = shared.call(procedure, body, Some(&inbox)).await?;
+        let (serial, reply) = shared.call(procedure, body, None, Some(&inbox)).await?;
         // From here on it is aborted when it is dropped.
-        let stream = Stream::new(self.clone(), inbox, procedure, serial);
+        let stream = Stream::new(self.clone(), Arc::clone(shared), inbox, procedure, serial);
         <()>::from_bytes(&reply).map_err(|why| Error::Reply { procedure, why })?;
         Ok(stream)
     }
@@ -78,18 +107,50 @@ impl Connection {
     /// How many calls and how many streams libvirt has not finished.
     #[must_use]
     pub fn open_calls_and_streams(&self) -> (usize, usize) {
-        self.inner.session.shared.open()
+        let both = |(calls, streams): (usize, usize), session: &Session| {
+            let (more_calls, more_streams) = session.shared.open();
+            (calls + more_calls, streams + more_streams)
+        };
+        self.inner.sessions().fold((0, 0), both)
     }
 
-    /// Takes leave of libvirt and ends the connection, for all its clones.
+    /// Takes leave of libvirt, waits until it has closed the connection, and ends it for all its clones.
+    ///
+    /// # Errors
+    /// When libvirt does not within [`Options::answer_timeout`](crate::Options::answer_timeout). The connection is over all
+    /// the same, also when this is given up half way.
     pub async fn close(self) -> Result<(), Error> {
-        self.inner.session.shared.leave();
-        let left = self.call(Procedure::ConnectClose, ()).await;
-        self.inner.session.shared.end(End::Closed);
-        match left {
-            // It closes at once, and may be faster than its reply.
-            Err(Error::Ended(End::Closed)) => Ok(()),
-            left => left,
+        let _over = Over(&self.inner);
+        match &self.inner.slow {
+            None => self.inner.session.close().await,
+            Some(slow) => {
+                let (left, left_slow) = tokio::join!(self.inner.session.close(), slow.close());
+                left.and(left_slow)
+            }
         }
+    }
+
+    /// Ends the connection at once, for all its clones.
+    pub(crate) fn end_now(&self) {
+        self.inner.end();
+    }
+}
+
+impl Inner {
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        [&self.session].into_iter().chain(&self.slow)
+    }
+
+    fn end(&self) {
+        self.sessions().for_each(|session| session.shared.end(End::Closed));
+    }
+}
+
+/// Ends a connection when it is dropped.
+struct Over<'a>(&'a Inner);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }

@@ -9,6 +9,7 @@ use crate::xdr::{DecodeError, EncodeError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why something failed. One error can reach many callers, so it can be cloned.
@@ -47,9 +48,41 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// The connection is over. Whether calls that waited were done is not known.
+    /// The connection ended before the answer came. Whether the call was done is not known.
     #[error("the connection to libvirt is over: {0}")]
     Ended(End),
+    /// The connection was over before the call was sent: nothing was done.
+    #[error("nothing was sent, for the connection to libvirt is over: {why}")]
+    NotSent {
+        /// Why it ended.
+        why: End,
+    },
+    /// The call was not sent, for libvirt has not finished those before it: nothing was done.
+    #[error(
+        "`{}` was not sent within {waited_ms} ms, for libvirt has not answered the {before} calls before it; see \
+         with `virsh domcontrol` which domain hangs, mend its storage or end its QEMU, and try again",
+        procedure.name()
+    )]
+    Busy {
+        /// What was to be called.
+        procedure: Procedure,
+        /// How long was waited for a turn, in milliseconds.
+        waited_ms: u64,
+        /// How many calls libvirt has at once.
+        before: usize,
+    },
+    /// libvirt did not answer a call that changes nothing. It may still be at it.
+    #[error(
+        "libvirt gave no answer to `{}` within {waited_ms} ms; see with `virsh domcontrol` whether a domain hangs, \
+         mend its storage or end its QEMU, and try again",
+        procedure.name()
+    )]
+    NoAnswer {
+        /// What was called.
+        procedure: Procedure,
+        /// How long was waited, in milliseconds.
+        waited_ms: u64,
+    },
     /// There is no connection now, and the call was not sent.
     #[error("not connected to libvirt: {why}; a connection is being tried, try again after it is announced")]
     Disconnected {
@@ -155,7 +188,18 @@ pub enum ConnectError {
         /// The ways that it accepts.
         types: Vec<String>,
     },
-    /// The socket's owner does not speak the protocol, or stopped within it.
+    /// The connection ended while it was being opened.
+    #[error(
+        "the connection on `{}` ended while it was being opened: {why}; if libvirt's daemon is starting or stopping, \
+         try again, and if it has as many clients as its `max_clients`, raise that", path.display()
+    )]
+    TurnedAway {
+        /// The socket.
+        path: PathBuf,
+        /// How it ended.
+        why: End,
+    },
+    /// The socket's owner does not speak the protocol.
     #[error("what listens on `{}` is not libvirt: {why}; check the path", path.display())]
     NotLibvirt {
         /// The socket.
@@ -187,6 +231,11 @@ pub enum ConnectError {
 fn shown(paths: &[PathBuf]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
     paths.join(" or ")
+}
+
+/// A duration as it is told.
+pub(crate) fn millis(waited: Duration) -> u64 {
+    u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<End> for Error {

@@ -32,6 +32,7 @@ mod stream;
 mod supervised;
 mod typed_parameter;
 mod wire;
+mod work;
 mod xdr;
 
 pub use calls::*;

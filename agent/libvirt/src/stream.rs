@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::session::Inbox;
+use crate::session::{Inbox, Shared};
 use crate::wire::Procedure;
 use crate::wire::frame::{Frame, Header, MessageStatus, MessageType};
 use std::sync::Arc;
@@ -14,20 +14,29 @@ const CHUNK_BYTES: usize = 262_120;
 /// An open stream. Reading and writing may go on at the same time. Dropping it aborts it.
 #[derive(Debug)]
 pub struct Stream {
-    connection: Connection,
+    /// It lives as long as its streams.
+    _connection: Connection,
+    shared: Arc<Shared>,
     inbox: Arc<Inbox>,
     procedure: Procedure,
     serial: u32,
-    finished: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(connection: Connection, inbox: Arc<Inbox>, procedure: Procedure, serial: u32) -> Self {
-        Self { connection, inbox, procedure, serial, finished: false }
+    pub(crate) fn new(
+        connection: Connection,
+        shared: Arc<Shared>,
+        inbox: Arc<Inbox>,
+        procedure: Procedure,
+        serial: u32,
+    ) -> Self {
+        Self { _connection: connection, shared, inbox, procedure, serial }
     }
 
-    /// Bytes that have come, at least one and at most `max`, waited for. None when there are no more to come.
+    /// Bytes that have come, at least one and at most `max`, waited for. None when there are no more to come. A `max` of 0
+    /// takes nothing, but waits all the same.
     ///
+    /// # Errors
     /// Fails when libvirt failed the stream, when the connection ended, and when more came than
     /// [`Options::stream_bytes`](crate::Options::stream_bytes) while nobody read. Cancel safe.
     pub async fn read(&self, max: usize) -> Result<Option<Vec<u8>>, Error> {
@@ -35,6 +44,13 @@ impl Stream {
     }
 
     /// Sends bytes. Given up half way, it has sent some of them.
+    ///
+    /// libvirt keeps what the other side does not take, and counts each frame (256 KiB at most) among the requests of this
+    /// connection: beyond its `max_client_requests` it stops reading from it, sees no sign of life any more and ends it.
+    /// Write to a guest that may not read in small pieces, and each when it has answered the one before.
+    ///
+    /// # Errors
+    /// [`Error::StreamOver`] when the stream is over, or why it failed; [`Error::Ended`] when the connection ended.
     pub async fn write(&self, data: &[u8]) -> Result<(), Error> {
         for chunk in data.chunks(CHUNK_BYTES) {
             match self.inbox.over_now() {
@@ -46,12 +62,14 @@ impl Stream {
         Ok(())
     }
 
-    /// Ends the stream in order: all that was written has arrived when this returns.
-    pub async fn finish(mut self) -> Result<(), Error> {
+    /// Ends the stream in order: all that was written has arrived when this returns. Given up half way, it is aborted.
+    ///
+    /// # Errors
+    /// As [`Stream::write`].
+    pub async fn finish(self) -> Result<(), Error> {
         if self.inbox.over_now().is_none() {
             self.send(MessageStatus::Ok, &[]).await?;
         }
-        self.finished = true;
         self.inbox.over().await
     }
 
@@ -66,14 +84,12 @@ impl Stream {
 
     async fn send(&self, status: MessageStatus, data: &[u8]) -> Result<(), Error> {
         let frame = Frame { header: self.header(status), body: data.to_vec() };
-        self.connection.inner.session.shared.send(frame).await
+        self.shared.send(frame).await
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if !self.finished && self.inbox.over_now().is_none() {
-            self.connection.inner.session.shared.abort_stream(self.header(MessageStatus::Error), &self.inbox);
-        }
+        self.shared.abort_stream(self.header(MessageStatus::Error), &self.inbox);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::connect::Options;
 use crate::connection::Connection;
-use crate::error::{ConnectError, End, Error};
+use crate::error::{ConnectError, Error, millis};
 use crate::events::{Delivery, DomainEvent, EventKind, Subscription};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -27,6 +27,11 @@ impl Default for Backoff {
 
 /// Keeps a connection, makes another whenever it ends, and asks for the same events each time. Dropping it ends both.
 ///
+/// Its connection has two sockets. Through one go events and the calls that libvirt answers of its own knowledge, as which
+/// domains there are, their state and their XML; through the other those that QEMU, a guest or storage may hold up for
+/// ever. So whatever hangs, it is still seen what the other domains do. Each socket has
+/// [`Options::calls_in_flight`](crate::Options::calls_in_flight) of its own.
+///
 /// ```text
 ///            opened, events registered            ended
 ///   Disconnected ---------------------> Connected -----> Disconnected
@@ -48,7 +53,8 @@ pub enum Notice {
     Disconnected(Arc<Error>),
     /// Something happened to a domain.
     Event(Arc<DomainEvent>),
-    /// Notices were lost, since they were not taken in time. The present state is told next: list all domains.
+    /// Notices were lost, since they were not taken in time: list all domains. Where one of those may have been about the
+    /// connection, whether there is one is told next.
     Lagged {
         /// How many at most.
         missed: u64,
@@ -107,7 +113,7 @@ impl Drop for Supervised {
         self.task.abort();
         // A notice that nobody has taken may still hold it.
         if let Ok(connection) = &*self.shared.state() {
-            connection.inner.session.shared.end(End::Closed);
+            connection.end_now();
         }
     }
 }
@@ -173,9 +179,17 @@ async fn run(shared: Arc<Shared>, options: Options, kinds: Vec<EventKind>, backo
 }
 
 async fn connect(options: &Options, kinds: &[EventKind]) -> Result<(Connection, Subscription), Error> {
-    let connection = Connection::open(options).await?;
-    let subscription = connection.subscribe(kinds).await?;
-    Ok((connection, subscription))
+    let connection = Connection::open_apart(options).await?;
+    let subscribed = tokio::time::timeout(options.open_timeout, connection.subscribe(kinds)).await;
+    let subscribed = subscribed.unwrap_or_else(|_| {
+        let (path, waited_ms) = (connection.path().to_owned(), millis(options.open_timeout));
+        Err(Error::Connect(Arc::new(ConnectError::Silent { path, waited_ms })))
+    });
+    if subscribed.is_err() {
+        // What is still being asked for holds it, too.
+        connection.end_now();
+    }
+    Ok((connection, subscribed?))
 }
 
 /// Passes events on until the connection ends, and tells why it did.

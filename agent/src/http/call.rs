@@ -10,6 +10,7 @@ use agent_protocol::call::{Call, Repeat};
 use agent_protocol::envelope::{Failure, FailureCode, OperationId, Reply, Request};
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -17,6 +18,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
+use super::REQUEST_LIMIT;
 use crate::operations::Order;
 use crate::operations::record::Outcome;
 use crate::operations::turn::About;
@@ -25,6 +27,9 @@ use crate::run::Agent;
 
 /// What to do where server and agent do not understand each other.
 const SAME_RELEASE: &str = "bring server and agent to the same release";
+
+/// What came, if it was read.
+type Body = Result<Bytes, BytesRejection>;
 
 /// The version alone, so that a request of another version gets an answer that says so.
 #[derive(Deserialize)]
@@ -41,8 +46,8 @@ where
     F: Future<Output = Result<C::Reply, Refusal>> + Send + 'static,
 {
     const { assert!(matches!(C::REPEAT, Repeat::Anew), "this call changes something") };
-    let handler = async move |State(agent): State<Arc<Agent>>, body: Bytes| {
-        let request = decode::<C>(&body)?;
+    let handler = async move |State(agent): State<Arc<Agent>>, body: Body| {
+        let request = decode::<C>(body)?;
         let result = work(agent, request.arguments).await?;
         Ok::<_, Refusal>(reply(request.operation, result))
     };
@@ -54,18 +59,23 @@ pub fn changes<C, F>(
     work: impl Fn(Arc<Agent>, C::Request, Attempt) -> F + Clone + Send + Sync + 'static,
 ) -> Router<Arc<Agent>>
 where
-    C: Call<Request: About>,
+    C: About,
     F: Future<Output = Result<C::Reply, Refusal>> + Send + 'static,
 {
     const { assert!(matches!(C::REPEAT, Repeat::Remembered), "this call only looks") };
-    let handler = async move |State(agent): State<Arc<Agent>>, body: Bytes| {
-        let request = decode::<C>(&body)?;
+    let handler = async move |State(agent): State<Arc<Agent>>, body: Body| {
+        let request = decode::<C>(body)?;
         let operation = request.operation;
-        let order = Order::new(operation.0, C::NAME, &request.arguments)?;
+        let order = Order::new::<C>(operation.0, &request.arguments)?;
         let operations = agent.operations.clone();
-        let work = async move |attempt| match work(agent, request.arguments, attempt).await {
-            Ok(reply) => to_raw_value(&reply).map_or_else(unwritable, Outcome::Reply),
-            Err(refusal) => Outcome::Refused(refusal),
+        let work = move |attempt| {
+            let done = work(agent.clone(), request.arguments.clone(), attempt);
+            async {
+                match done.await {
+                    Ok(reply) => to_raw_value(&reply).map_or_else(unwritable, Outcome::Reply),
+                    Err(refusal) => Outcome::Refused(refusal),
+                }
+            }
         };
         match operations.run(order, work).await {
             Outcome::Reply(result) => Ok(reply(operation, result)),
@@ -85,7 +95,18 @@ fn unwritable(error: serde_json::Error) -> Outcome {
     Outcome::Refused(Refusal::new(FailureCode::Internal, message))
 }
 
-fn decode<C: Call>(body: &[u8]) -> Result<Request<C::Request>, Refusal> {
+fn decode<C: Call>(body: Body) -> Result<Request<C::Request>, Refusal> {
+    let body = body.map_err(|rejection| {
+        let message = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            format!(
+                "the request of `{}` has more than the {REQUEST_LIMIT} bytes that are read of one; ask for less at once",
+                C::NAME
+            )
+        } else {
+            format!("the request of `{}` did not arrive: {rejection}; send it again", C::NAME)
+        };
+        Refusal::new(FailureCode::Request, message)
+    })?;
     let malformed = |error: serde_json::Error| {
         let message = format!(
             "cannot read the request of `{}`: {error}; send what version {VERSION} of the protocol says",
@@ -93,7 +114,7 @@ fn decode<C: Call>(body: &[u8]) -> Result<Request<C::Request>, Refusal> {
         );
         Refusal::new(FailureCode::Request, message)
     };
-    let version: Version = serde_json::from_slice(body).map_err(malformed)?;
+    let version: Version = serde_json::from_slice(&body).map_err(malformed)?;
     if version.protocol != VERSION {
         let message = format!(
             "this agent speaks version {VERSION} of the protocol, and the request is of version {}; {SAME_RELEASE}",
@@ -101,7 +122,7 @@ fn decode<C: Call>(body: &[u8]) -> Result<Request<C::Request>, Refusal> {
         );
         return Err(Refusal::new(FailureCode::Protocol, message));
     }
-    let request: Request<C::Request> = serde_json::from_slice(body).map_err(malformed)?;
+    let request: Request<C::Request> = serde_json::from_slice(&body).map_err(malformed)?;
     tracing::debug!("{} for operation {}", C::NAME, request.operation.0);
     Ok(request)
 }

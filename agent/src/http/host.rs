@@ -18,8 +18,8 @@ pub async fn signing_request(agent: Arc<Agent>, _: SigningRequest) -> Result<Sig
     agent.renewal.signing_request()
 }
 
-pub async fn renew(agent: Arc<Agent>, request: RenewRequest, _: Attempt) -> Result<Done, Refusal> {
-    let work = move || agent.renewal.renew(&agent.layout, request);
+pub async fn renew(agent: Arc<Agent>, request: RenewRequest, attempt: Attempt) -> Result<Done, Refusal> {
+    let work = move || agent.renewal.renew(&agent.layout, request, attempt);
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         let message = format!("the certificate was not renewed: {error}; report this");
         Err(Refusal::new(FailureCode::Internal, message))

@@ -23,9 +23,6 @@ use crate::convert_survey::from_migration;
 use crate::refusal::Refusal;
 use crate::run::Agent;
 
-/// The longest stretch of a console log in one answer, in bytes.
-const CONSOLE_LIMIT: u64 = 1 << 20;
-
 pub async fn list(agent: Arc<Agent>, _: ListRequest) -> Result<ListReply, Refusal> {
     let domains = agent.hypervisor.domains().await?;
     Ok(ListReply { vms: domains.into_iter().map(from_domain).collect() })
@@ -40,8 +37,7 @@ pub async fn watch(agent: Arc<Agent>, request: WatchRequest) -> Result<WatchRepl
 }
 
 pub async fn console(agent: Arc<Agent>, request: ConsoleRequest) -> Result<ConsoleReply, Refusal> {
-    let limit = request.limit.min(CONSOLE_LIMIT);
-    Ok(from_console(&agent.hypervisor.console_log(request.vm, request.offset, limit).await?))
+    Ok(from_console(&agent.hypervisor.console_log(request.vm, request.offset, request.limit).await?))
 }
 
 pub async fn define(agent: Arc<Agent>, request: DefineRequest, attempt: Attempt) -> Result<VmState, Refusal> {

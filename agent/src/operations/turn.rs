@@ -1,11 +1,15 @@
 //! Whose turn it is: operations on one thing come one after another, operations on different things do not wait for one
-//! another. Cutting the power of a machine waits for nobody.
+//! another. One that overtakes ([`Turn::Overtakes`]) waits for nobody as long as it can be done.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use agent_protocol::{host, vm, volume};
+use agent_protocol::call::{
+    Call, HostRenew, ImageImport, VmAttachDisk, VmChangeCache, VmDefine, VmDestroy, VmDetachDisk,
+    VmEjectMedia, VmInsertMedia, VmReboot, VmReset, VmResume, VmShutdown, VmStart, VmSuspend, VmUndefine,
+    VolumeCreate, VolumeDelete, VolumeResize,
+};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -18,11 +22,25 @@ pub enum Subject {
     File(PathBuf),
 }
 
-/// A request that knows what it is about.
-pub trait About {
+/// Whether an operation waits for those that came before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Until nobody else works on what it is about.
+    Waits,
+    /// It is tried at once, whoever is at work: whoever cuts the power does not wait for the one who waits for the guest. What
+    /// is refused as things stand may be refused because the other one is not done, and what that brings about would stay.
+    /// Then it waits for its turn, and is tried once more.
+    Overtakes,
+}
+
+/// A call that changes something, and knows what it is about.
+pub trait About: Call {
+    /// Whether it waits.
+    const TURN: Turn;
+
     /// All that no other operation may work on at the same time. An image under a volume is not among them: it does not
     /// change.
-    fn subjects(&self) -> BTreeSet<Subject>;
+    fn subjects(request: &Self::Request) -> BTreeSet<Subject>;
 }
 
 /// Who works on what.
@@ -31,27 +49,49 @@ pub struct Turns {
     taken: Mutex<HashMap<Subject, Weak<tokio::sync::Mutex<()>>>>,
 }
 
-impl Turns {
-    /// Waits until nobody works on any of `subjects`. Nobody will until what is returned is dropped.
-    pub async fn take(&self, subjects: BTreeSet<Subject>) -> Vec<OwnedMutexGuard<()>> {
-        let mut turn = Vec::with_capacity(subjects.len());
-        // Everybody takes them in the same order, so that no two wait for each other.
-        for subject in subjects {
-            let place = self.place(subject);
-            turn.push(place.lock_owned().await);
-        }
-        turn
-    }
+/// The interest of one operation in its subjects, from when it came in until this is dropped.
+#[derive(Debug)]
+pub struct Interest {
+    /// Everybody takes them in the same order, so that no two wait for each other.
+    places: Vec<Arc<tokio::sync::Mutex<()>>>,
+    is_shared: bool,
+}
 
-    fn place(&self, subject: Subject) -> std::sync::Arc<tokio::sync::Mutex<()>> {
+impl Turns {
+    /// Notes that somebody will work on `subjects`.
+    pub fn note(&self, subjects: BTreeSet<Subject>) -> Interest {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.retain(|_, place| place.strong_count() > 0);
-        if let Some(place) = taken.get(&subject).and_then(Weak::upgrade) {
-            return place;
+        let mut is_shared = false;
+        let mut place = |subject| match taken.get(&subject).and_then(Weak::upgrade) {
+            Some(place) => {
+                is_shared = true;
+                place
+            }
+            None => {
+                let place = Arc::default();
+                taken.insert(subject, Arc::downgrade(&place));
+                place
+            }
+        };
+        let places = subjects.into_iter().map(&mut place).collect();
+        Interest { places, is_shared }
+    }
+}
+
+impl Interest {
+    /// True if somebody was at work on one of the subjects, or waited to be, when this one came.
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Waits until nobody works on any of the subjects. Nobody will until what is returned is dropped.
+    pub async fn turn(&self) -> Vec<OwnedMutexGuard<()>> {
+        let mut turn = Vec::with_capacity(self.places.len());
+        for place in &self.places {
+            turn.push(place.clone().lock_owned().await);
         }
-        let place = std::sync::Arc::default();
-        taken.insert(subject, std::sync::Arc::downgrade(&place));
-        place
+        turn
     }
 }
 
@@ -65,10 +105,11 @@ fn file(path: &str) -> Subject {
 }
 
 macro_rules! about {
-    ($($request:ty: |$it:ident| $subjects:expr;)+) => {
-        $(impl About for $request {
-            fn subjects(&self) -> BTreeSet<Subject> {
-                let $it = self;
+    ($($call:ty: $turn:ident, |$it:ident| $subjects:expr;)+) => {
+        $(impl About for $call {
+            const TURN: Turn = Turn::$turn;
+
+            fn subjects($it: &Self::Request) -> BTreeSet<Subject> {
                 $subjects
             }
         })+
@@ -77,23 +118,27 @@ macro_rules! about {
 
 about! {
     // The folder of certificates has a lock of its own.
-    host::RenewRequest: |_it| BTreeSet::new();
-    vm::VmRequest: |it| vm(it.vm);
-    vm::StartRequest: |it| vm(it.vm);
-    vm::ChangeCacheRequest: |it| vm(it.vm);
-    vm::ButtonRequest: |it| vm(it.vm);
-    vm::RebootRequest: |it| vm(it.vm);
-    vm::InsertRequest: |it| vm(it.vm);
-    vm::EjectRequest: |it| vm(it.vm);
-    vm::DetachRequest: |it| vm(it.vm);
-    vm::AttachRequest: |it| [Subject::Vm(it.vm), file(&it.disk.path)].into();
-    vm::DefineRequest: |it| {
+    HostRenew: Waits, |_it| BTreeSet::new();
+    VmDefine: Waits, |it| {
         it.vm.disks.iter().map(|disk| file(&disk.path)).chain([Subject::Vm(it.vm.uuid)]).collect()
     };
-    volume::CreateRequest: |it| [file(&it.path)].into();
-    volume::ResizeRequest: |it| [file(&it.path)].into();
-    volume::PathRequest: |it| [file(&it.path)].into();
-    volume::ImportRequest: |it| [file(&it.path)].into();
+    VmStart: Waits, |it| vm(it.vm);
+    VmShutdown: Waits, |it| vm(it.vm);
+    VmDestroy: Overtakes, |it| vm(it.vm);
+    VmReboot: Waits, |it| vm(it.vm);
+    VmReset: Waits, |it| vm(it.vm);
+    VmSuspend: Waits, |it| vm(it.vm);
+    VmResume: Waits, |it| vm(it.vm);
+    VmChangeCache: Waits, |it| vm(it.vm);
+    VmUndefine: Waits, |it| vm(it.vm);
+    VmAttachDisk: Waits, |it| [Subject::Vm(it.vm), file(&it.disk.path)].into();
+    VmDetachDisk: Waits, |it| vm(it.vm);
+    VmInsertMedia: Waits, |it| vm(it.vm);
+    VmEjectMedia: Waits, |it| vm(it.vm);
+    VolumeCreate: Waits, |it| [file(&it.path)].into();
+    VolumeResize: Waits, |it| [file(&it.path)].into();
+    VolumeDelete: Waits, |it| [file(&it.path)].into();
+    ImageImport: Waits, |it| [file(&it.path)].into();
 }
 
 #[cfg(test)]
@@ -103,15 +148,21 @@ mod tests {
     const ONE: Subject = Subject::Vm(Uuid::from_u128(1));
     const TWO: Subject = Subject::Vm(Uuid::from_u128(2));
 
+    fn note(turns: &Turns, subject: Subject) -> Interest {
+        turns.note([subject].into())
+    }
+
     #[tokio::test]
     async fn one_thing_is_worked_on_by_one_and_two_by_two() {
         let turns = Turns::default();
-        let first = turns.take([ONE].into()).await;
-        let _second = turns.take([TWO].into()).await;
-        let third = turns.take([ONE].into());
+        let (first, second, third) = (note(&turns, ONE), note(&turns, TWO), note(&turns, ONE));
+        assert_eq!([&first, &second, &third].map(Interest::is_shared), [false, false, true]);
+        let turn = first.turn().await;
+        let _second = second.turn().await;
+        let third = third.turn();
         tokio::pin!(third);
         assert!(futures_now(third.as_mut()).is_none());
-        drop(first);
+        drop(turn);
         assert!(futures_now(third).is_some());
     }
 
@@ -124,11 +175,11 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_is_free_again_is_forgotten() {
+    #[test]
+    fn what_is_free_again_is_forgotten() {
         let turns = Turns::default();
-        drop(turns.take([ONE, TWO].into()).await);
-        drop(turns.take([TWO].into()).await);
+        drop(turns.note([ONE, TWO].into()));
+        assert!(!note(&turns, TWO).is_shared());
         assert_eq!(turns.taken.lock().unwrap().len(), 1);
     }
 

@@ -3,10 +3,12 @@
 use agent_hypervisor::Error;
 use agent_hypervisor::simulated::{Call as Inside, Control, File, GuestKind, Moment, Simulated};
 use agent_hypervisor::spec;
+use agent_protocol::cache::{CacheRequest, JudgeRequest, Judgement, Question};
 use agent_protocol::call::{
-    self, Call, Each, FolderShow, HostFacts, ImageImport, VmAttachDisk, VmChangeCache, VmConsole, VmDefine,
-    VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList, VmReboot, VmReset, VmResume, VmShow,
-    VmShutdown, VmStart, VmSuspend, VmUndefine, VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
+    self, CacheJudge, Call, Each, FolderShow, FolderSurvey, HostFacts, ImageImport, VmAttachDisk,
+    VmChangeCache, VmConsole, VmDefine, VmDestroy, VmDetachDisk, VmEjectMedia, VmInsertMedia, VmList,
+    VmMigration, VmReboot, VmReset, VmResume, VmShow, VmShutdown, VmStart, VmSuspend, VmUndefine,
+    VolumeCreate, VolumeDelete, VolumeResize, VolumeShow,
 };
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::host::FactsRequest;
@@ -49,6 +51,9 @@ async fn every_call_of_the_table_has_somebody_who_answers() {
         let (_, code, message) = wire.post(path, b"{}".to_vec()).await.failure();
         assert_eq!(code, FailureCode::Request, "{name}: {message}");
     }
+    let long = wire.post(<FolderShow as Call>::PATH, vec![b' '; (1 << 20) + 1]).await.failure();
+    assert_eq!((long.0, long.1), (400, FailureCode::Request));
+    assert!(long.2.contains("1048576 bytes") && long.2.ends_with("; ask for less at once"), "{}", long.2);
     running.stop().await;
 }
 
@@ -95,6 +100,11 @@ async fn the_life_of_a_virtual_machine() {
     assert_eq!(wire.call::<VmEjectMedia>(eject).await.cdroms[0].media, None);
     let inserted = wire.call::<VmInsertMedia>(golden::<VmInsertMedia>()).await;
     assert_eq!(inserted.cdroms[0].media.as_ref().unwrap().path, golden::<VmInsertMedia>().media);
+
+    let migration = wire.call::<VmMigration>(vm.clone()).await;
+    let root = &migration.disks[0];
+    assert_eq!((migration.may, root.target.as_str(), root.mode), (false, "vda", CacheMode::Writeback));
+    assert!(!root.safe && root.remedy.is_some(), "{root:?}");
 
     let ask = |offset, limit| ConsoleRequest { vm: asked.uuid, offset, limit };
     let start = wire.call::<VmConsole>(ask(0, 0)).await.size;
@@ -143,6 +153,27 @@ async fn the_life_of_a_volume() {
 
     let folder = wire.call::<FolderShow>(golden::<FolderShow>()).await;
     assert!(folder.capacity_bytes > folder.available_bytes, "{folder:?}");
+    let survey = wire.call::<FolderSurvey>(golden::<FolderShow>()).await;
+    assert_eq!((survey.path, survey.capacity_bytes), (folder.path, folder.capacity_bytes));
+    assert!(survey.fsync.is_some() && !survey.findings.is_empty(), "{:?}", survey.findings);
+
+    // Asked of what is there and of what is not; nothing is made.
+    let disk = golden::<VmDefine>().vm.disks.remove(0);
+    let question = |choice| Question {
+        path: raw.path.clone(),
+        format: Format::Raw,
+        bus: disk.bus,
+        cache: CacheRequest { choice, ..disk.cache },
+        sector: disk.sector,
+    };
+    control.refuse_direct_io("/var/lib/cairn/volumes");
+    let questions = vec![question(CacheChoice::Auto), question(CacheChoice::None)];
+    let judged = wire.call::<CacheJudge>(JudgeRequest { questions }).await.judgements;
+    let [Judgement::Decided(auto), Judgement::Refused { message }] = &judged[..] else {
+        panic!("{judged:?}")
+    };
+    assert_eq!((auto.requested, auto.mode), (CacheChoice::Auto, CacheMode::Writeback));
+    assert!(message.contains("refuses O_DIRECT"), "{message}");
     running.stop().await;
 }
 

@@ -8,7 +8,7 @@ use agent_protocol::cache::{JudgeRequest, Question};
 use agent_protocol::call::{CacheJudge, Call, FolderSurvey};
 use agent_protocol::vm::{CacheChoice, DiskBus, Format};
 use agent_protocol::volume::PathRequest;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use uuid::Uuid;
 use xtask_testbed::Device;
 use xtask_testbed::fuse::{self, Direct, Mounted};
@@ -21,10 +21,10 @@ use crate::support::{Host, SECTOR, asked};
 const PLACE: &str = "/srv/tried";
 
 /// How often one thing is asked before it is asked no differently any more.
-const TIMES: usize = 3;
+pub const TIMES: usize = 3;
 
 /// What the file system is asked for by one order, and how often, in the order of the first times.
-async fn steps<C: Call>(host: &Host, mounted: &Mounted, order: C::Request) -> Vec<(&'static str, usize)> {
+pub async fn steps<C: Call>(host: &Host, mounted: &Mounted, order: C::Request) -> Vec<(&'static str, usize)> {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let (process, wire) = Process::on_libvirt(host).await;
     let hears = Arc::clone(&heard);
@@ -45,8 +45,9 @@ async fn steps<C: Call>(host: &Host, mounted: &Mounted, order: C::Request) -> Ve
     steps
 }
 
-/// Kills a process when something is asked for the `time`-th time, which is done then, or is not.
-fn kill_at(mounted: &Mounted, pid: Pid, (what, time): (&'static str, usize), done: bool) {
+/// Kills a process, and those that it has started, when something is asked for the `time`-th time, which is done then, or is
+/// not.
+pub fn kill_at(mounted: &Mounted, pid: Pid, (what, time): (&'static str, usize), done: bool) {
     let mut times = 0;
     mounted.each(move |asked| {
         times += usize::from(asked == what);
@@ -54,7 +55,7 @@ fn kill_at(mounted: &Mounted, pid: Pid, (what, time): (&'static str, usize), don
             return true;
         }
         // Who waits for a file system is gone when that has answered.
-        kill_process(pid, Signal::KILL).unwrap();
+        kill_process_group(pid, Signal::KILL).unwrap();
         done
     });
 }

@@ -1,7 +1,8 @@
 //! An agent that is killed in the middle of its work, as a process, and what the next one knows.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use agent_protocol::call::{ImageImport, VolumeCreate};
@@ -49,7 +50,8 @@ impl Process {
         let config = format!("listen = \"127.0.0.1:0\"\nhypervisor = \"{hypervisor}\"\n");
         std::fs::write(host.layout.agent_config(), config).unwrap();
         let _ = std::fs::remove_file(host.root().join("notify.sock"));
-        let (child, notices) = spawn_as(command, &host.root(), std::process::Stdio::null());
+        // A group of its own, as systemd gives it one.
+        let (child, notices) = spawn_as(command.process_group(0), &host.root(), Stdio::null());
         let process = Self(child);
         let said = tokio::task::spawn_blocking(move || notice(&notices)).await.unwrap();
         let address: SocketAddr = said.trim().rsplit_once("serving on ").unwrap().1.parse().unwrap();
@@ -59,6 +61,15 @@ impl Process {
     /// Its number.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.0)
+    }
+
+    /// Kills it and the programs that it has started, as systemd does, and waits until none of them is left.
+    #[cfg(feature = "real-parts")]
+    pub async fn kill_all(mut self) {
+        let group = self.pid();
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        self.0.wait().unwrap();
+        until(|| !runs(group)).await;
     }
 
     pub fn kill(mut self) {
@@ -72,6 +83,18 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Whether a process of this group is there, and not dead already.
+#[cfg(feature = "real-parts")]
+fn runs(group: Pid) -> bool {
+    let group = group.as_raw_nonzero().to_string();
+    std::fs::read_dir("/proc").unwrap().any(|entry| {
+        let stat = std::fs::read_to_string(entry.unwrap().path().join("stat")).unwrap_or_default();
+        // Behind its name: its state, its parent, its group.
+        let mut words = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        words.next().is_some_and(|state| state != "Z") && words.nth(1) == Some(&group)
+    })
 }
 
 fn create(number: usize) -> CreateRequest {

@@ -5,11 +5,15 @@
 
 mod calls;
 #[cfg(feature = "real-parts")]
-mod cut_calls;
+mod cut;
+#[cfg(feature = "real-parts")]
+mod cut_files;
+#[cfg(feature = "real-parts")]
+mod cut_orders;
 #[cfg(feature = "real-parts")]
 mod cut_probe;
 #[cfg(feature = "real-parts")]
-mod cut_short;
+mod cut_running;
 mod door;
 #[cfg(feature = "real-parts")]
 mod full;

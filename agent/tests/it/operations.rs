@@ -248,6 +248,31 @@ async fn whoever_cuts_the_power_does_not_wait_for_the_guest() {
 }
 
 #[tokio::test]
+async fn whoever_cuts_the_power_of_what_is_being_started_finds_it_off_afterwards() {
+    let scene = Scene::new().await;
+    let vm = scene.machine("a").await;
+    // Its disks are settled already, and it is off still.
+    let hold = scene.control.hold(Inside::Start, Moment::Before);
+    let wire = scene.wire.clone();
+    let starting = tokio::spawn(async move { wire.call::<VmStart>(start(vm)).await });
+    hold.arrived(1).await;
+    let looked = scene.control.hold(Inside::Destroy, Moment::Before);
+    let wire = scene.wire.clone();
+    let cut = tokio::spawn(async move { wire.answer::<VmDestroy>(Uuid::new_v4(), VmRequest { vm }).await });
+    // It does not wait to look.
+    looked.arrived(1).await;
+    looked.release();
+    hold.release();
+    assert_eq!(starting.await.unwrap().state, State::Running);
+    assert_eq!(cut.await.unwrap().reply::<VmDestroy>().state, State::Shutoff);
+    // Where nobody is at work, what is off is off.
+    let off = scene.wire.answer::<VmDestroy>(Uuid::new_v4(), VmRequest { vm }).await.failure();
+    assert_eq!(off.1, FailureCode::Conflict);
+    scene.wire.call::<VmUndefine>(VmRequest { vm }).await;
+    scene.running.stop().await;
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_read_is_named_and_never_guessed() {
     let scene = Scene::new().await;
     let (vm, operation) = (scene.machine("a").await, Uuid::new_v4());

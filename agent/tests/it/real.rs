@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_protocol::call::{
-    FolderShow, HostFacts, VmConsole, VmDefine, VmDestroy, VmShow, VmShutdown, VmStart, VmUndefine,
+    FolderShow, HostFacts, VmConsole, VmDefine, VmDestroy, VmShow, VmShutdown, VmStart, VmUndefine, VmWatch,
     VolumeCreate,
 };
 use agent_protocol::envelope::FailureCode;
 use agent_protocol::host::FactsRequest;
 use agent_protocol::vm::{
     AccelChoice, BootDevice, ButtonRequest, CacheChoice, ConsoleRequest, DefineRequest, Disk, DiskBus,
-    Firmware, Format, Guest, Machine, StartMode, StartRequest, State, Vm, VmRequest,
+    Firmware, Format, Guest, Machine, StartMode, StartRequest, State, Vm, VmRequest, WatchRequest,
 };
 use agent_protocol::volume::{CreateRequest, PathRequest};
 use uuid::Uuid;
@@ -89,6 +89,16 @@ fn an_agent_that_is_killed_loses_neither_machines_nor_orders() {
         let first = wire.answer::<VmStart>(started, start.clone()).await;
         assert_eq!(first.reply::<VmStart>().state, State::Running);
         up(&wire, uuid).await;
+
+        // What somebody else does is told to who waits for news.
+        let mut known = wire.call::<VmWatch>(WatchRequest { after: None, wait_ms: 0 }).await;
+        assert_eq!((known.complete, known.vms[0].state), (true, State::Running));
+        virsh(["suspend", "web"]).unwrap();
+        while known.vms.iter().all(|vm| vm.state != State::Paused) {
+            known = wire.call::<VmWatch>(WatchRequest { after: Some(known.cursor), wait_ms: 59_000 }).await;
+            assert!(!known.complete && !known.vms.is_empty(), "nothing was told: {known:?}");
+        }
+        virsh(["resume", "web"]).unwrap();
 
         let press = ButtonRequest { vm: uuid, patience_ms: 600_000 };
         let asked = tokio::spawn({

@@ -12,6 +12,7 @@ use hyper::body::Bytes;
 use packaging_service::client::{self, ClientError};
 use packaging_service::tls;
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -52,6 +53,15 @@ impl Wire {
         let request = client::post_json(path, "localhost", body);
         let (status, body) = client::exchange(stream, request).await?;
         Ok(Answer { status, body })
+    }
+
+    /// The certificate that a new connection sees.
+    pub async fn shown(&self) -> Vec<u8> {
+        // A session that goes on shows what it began with.
+        let mut tls = (*self.tls).clone();
+        tls.resumption = Resumption::disabled();
+        let stream = client::connect_tls(self.address, "localhost", Arc::new(tls)).await.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
     }
 
     /// Makes one call as the operation with this id.

@@ -146,8 +146,9 @@ pub(super) async fn a_mode_outlives_resets_and_starts(room: &Room) {
     room.booted(&spec).await;
     check_disks(&room.act(spec.uuid, Action::Reset).await, &modes, "a disk after a reset");
     room.act(spec.uuid, Action::Destroy).await;
+    let written = room.console_size(spec.uuid).await;
     check_disks(&room.act(spec.uuid, START).await, &modes, "a disk after power was cut");
-    room.writes(spec.uuid, room.console_size(spec.uuid).await.min(1)).await;
+    room.writes(spec.uuid, written).await;
     let other = room.fixture.hypervisor().await;
     let domain = done(other.domain(spec.uuid).await, "looking by another connection");
     check_disks(&domain, &modes, "a disk by another connection");

@@ -84,4 +84,10 @@ pub(super) async fn a_folder_is_made_if_it_is_missing(room: &Room) {
         &deep,
     );
     refused(room.hypervisor.folder("relative".as_ref()).await, Kind::Invalid, "asking for a relative path");
+    let file = room.path("file");
+    room.blank(file.clone()).await;
+    names(
+        &refused(room.hypervisor.folder(&file).await, Kind::Invalid, "asking for a file as a folder"),
+        &file,
+    );
 }

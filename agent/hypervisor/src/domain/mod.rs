@@ -35,7 +35,7 @@ pub use device::disk::Location;
 pub(crate) use head::NAMESPACE;
 pub(crate) use head::PREFIX;
 pub use read::read;
-pub(crate) use read::{Chain, Image, chain};
+pub(crate) use read::{Chain, Image, Named, chain, files};
 pub use rewrite::rewrite;
 pub use target::free_target;
 pub(crate) use target::place;

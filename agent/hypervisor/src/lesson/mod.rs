@@ -161,6 +161,7 @@ mod tests {
             assert!(message.contains(&lesson.evidence), "{message}");
             for text in [&lesson.cause, &lesson.next] {
                 assert!(!text.is_empty() && !text.contains("{}") && !text.ends_with('.'), "{text}");
+                assert!(!text.contains("`it`"), "what is named is not found in: {message}");
             }
             assert!(!lesson.cause.contains("; "), "the remedy begins there: {}", lesson.cause);
             codes.insert(lesson.code);

@@ -9,9 +9,6 @@ use super::Libvirt;
 use crate::error::Error;
 use crate::state::ConsoleLog;
 
-/// The most that is read at once, in bytes.
-const LIMIT: u64 = 1 << 20;
-
 impl Libvirt {
     /// Where the first serial line of a domain is kept.
     pub(super) fn console_file(&self, uuid: Uuid) -> PathBuf {
@@ -30,7 +27,8 @@ impl Libvirt {
 /// Reads a stretch. A domain that never started has written nothing.
 pub async fn read(path: &Path, offset: u64, limit: u64) -> Result<ConsoleLog, Error> {
     let owned = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || read_blocking(&owned, offset, limit.min(LIMIT)));
+    let limit = limit.min(ConsoleLog::LIMIT_BYTES);
+    let read = tokio::task::spawn_blocking(move || read_blocking(&owned, offset, limit));
     let read = read.await.map_err(std::io::Error::other).and_then(|read| read);
     read.map_err(|error| Error::Failed {
         what: format!("read the serial line in `{}`", path.display()),

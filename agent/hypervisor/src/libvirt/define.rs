@@ -18,13 +18,13 @@ impl Libvirt {
         check(spec)?;
         let connection = self.connection().await?;
         if let Some(active) = self.refuse_taken(&connection, spec, attempt).await? {
-            return self.looked_at(&connection, &active).await;
+            return self.looked_at(&active).await;
         }
         let surroundings = self.surroundings(&connection, spec).await?;
         let xml = domain::xml(spec, &surroundings)?;
         let defined = connection.domain_define_xml(&xml, DefineFlags::VALIDATE).await;
         let handle = defined.map_err(|error| refused(&error, spec))?;
-        self.looked_at(&connection, &handle).await
+        self.looked_at(&handle).await
     }
 
     /// Refuses an identity or a name that is somebody else's. Returns the domain if it is there and active.

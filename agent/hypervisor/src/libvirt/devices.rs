@@ -1,6 +1,7 @@
 //! Disks and CD-ROMs of domains, also while they run.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use agent_libvirt::{AffectFlags, Connection, DeviceFlags, ErrorCode, XmlFlags};
 use uuid::Uuid;
@@ -16,12 +17,25 @@ use crate::interface::Attempt;
 use crate::spec::{Disk, DiskBus, DiskId};
 use crate::state::{Domain, State};
 
+/// How long a guest that has closed its tray is left alone.
+const TRAY_AGAIN: Duration = Duration::from_millis(200);
+
 /// A domain, with its present and its next description. While it is off they are one.
 struct Both {
     handle: agent_libvirt::Domain,
     state: State,
     live: Described,
     config: Described,
+}
+
+impl Both {
+    /// A drive in each description that has it: now, if the domain is active, and from its next start on.
+    fn places(&self, drive: u8) -> Vec<(DeviceFlags, &DriveAt)> {
+        let live = self.state.is_active().then_some((DeviceFlags::LIVE, &self.live));
+        let parts = live.into_iter().chain([(DeviceFlags::CONFIG, &self.config)]);
+        let drives = parts.flat_map(|(flag, described)| described.drives.iter().map(move |at| (flag, at)));
+        drives.filter(|(_, at)| at.drive == drive).collect()
+    }
 }
 
 impl Libvirt {
@@ -41,7 +55,7 @@ impl Libvirt {
         flags.set(DeviceFlags::LIVE, both.state.is_active() && live.is_none());
         flags.set(DeviceFlags::CONFIG, config.is_none());
         if flags.is_empty() {
-            return self.looked_at(&connection, &both.handle).await;
+            return self.looked_at(&both.handle).await;
         }
         let has_file =
             || [&both.live, &both.config].iter().any(|described| has_file(described, &disk.source));
@@ -72,7 +86,7 @@ impl Libvirt {
         let what = format!("attach `{}` to `{}`", disk.source.display(), both.handle.name);
         let opened = Opened { source: disk.source.clone(), cache: at.decided.mode };
         self.change(&connection, &both, ChangeOf::Attach(flags), &xml, &[opened], what).await?;
-        self.looked_at(&connection, &both.handle).await
+        self.looked_at(&both.handle).await
     }
 
     pub(super) async fn detach(&self, uuid: Uuid, disk: DiskId, attempt: Attempt) -> Result<Domain, Error> {
@@ -103,7 +117,7 @@ impl Libvirt {
                 seen.is_none_or(|seen| seen.described.disks.iter().all(|one| one.disk.id != disk))
             });
             // The event may have been before the wait, or before libvirt's answer.
-            self.looked_at(&connection, &both.handle).await?;
+            self.looked_at(&both.handle).await?;
             if !released.await {
                 return Err(silent(&both.handle, "let go of the disk", patience));
             }
@@ -113,7 +127,7 @@ impl Libvirt {
             let removed = connection.domain_detach_device(&both.handle, &xml, DeviceFlags::CONFIG).await;
             removed.map_err(|error| refusal::plain(&error, uuid, what()))?;
         }
-        self.looked_at(&connection, &both.handle).await
+        self.looked_at(&both.handle).await
     }
 
     pub(super) async fn insert(
@@ -127,40 +141,50 @@ impl Libvirt {
         let connection = self.connection().await?;
         let both = self.both(&connection, uuid).await?;
         let place = find_drive(&both, drive)?;
-        let name = || both.handle.name.clone();
-        if let Some(lying) = &place.media {
-            if attempt == Attempt::Again && lying == media {
-                return self.looked_at(&connection, &both.handle).await;
+        // An earlier attempt may have got half way.
+        let mut empty = Vec::new();
+        for (flag, at) in both.places(drive) {
+            match &at.media {
+                None => empty.push((flag, at)),
+                Some(lying) if attempt == Attempt::Again && lying == media => {}
+                Some(lying) => {
+                    let (name, media) = (both.handle.name.clone(), lying.clone());
+                    return Err(Error::DriveFull { name, drive, media });
+                }
             }
-            return Err(Error::DriveFull { name: name(), drive, media: lying.clone() });
+        }
+        if empty.is_empty() {
+            return self.looked_at(&both.handle).await;
         }
         // The drive keeps its mode. What was asked for it decides whether the image can be opened so.
         let question = Question::again(place.mode(), Device::Drive(Some(media)), &place.decided);
         cache::settle(&self.prober, question).await?;
         let what = format!("insert `{}` into drive {drive} of `{}`", media.display(), both.handle.name);
         let opened = Opened { source: media.to_owned(), cache: place.mode() };
-        for (flags, xml) in laid(&both, drive, Some(media))? {
+        for (flags, xml) in laid(&empty, Some(media))? {
             let opened = std::slice::from_ref(&opened);
             self.change(&connection, &both, ChangeOf::Update(flags), &xml, opened, what.clone()).await?;
         }
-        self.looked_at(&connection, &both.handle).await
+        self.looked_at(&both.handle).await
     }
 
     pub(super) async fn eject(&self, uuid: Uuid, drive: u8, attempt: Attempt) -> Result<Domain, Error> {
         let connection = self.connection().await?;
         let both = self.both(&connection, uuid).await?;
-        let place = find_drive(&both, drive)?;
-        if place.media.is_none() {
+        find_drive(&both, drive)?;
+        let mut full = both.places(drive);
+        full.retain(|(_, at)| at.media.is_some());
+        if full.is_empty() {
             return match attempt {
-                Attempt::Again => self.looked_at(&connection, &both.handle).await,
+                Attempt::Again => self.looked_at(&both.handle).await,
                 Attempt::First => Err(Error::DriveEmpty { name: both.handle.name, drive }),
             };
         }
         let what = format!("eject from drive {drive} of `{}`", both.handle.name);
-        for (flags, xml) in laid(&both, drive, None)? {
+        for (flags, xml) in laid(&full, None)? {
             self.change(&connection, &both, ChangeOf::Update(flags), &xml, &[], what.clone()).await?;
         }
-        self.looked_at(&connection, &both.handle).await
+        self.looked_at(&both.handle).await
     }
 
     async fn both(&self, connection: &Connection, uuid: Uuid) -> Result<Both, Error> {
@@ -222,11 +246,21 @@ impl Libvirt {
         what: String,
     ) -> Result<(), Error> {
         let log = Log::mark(&self.options.log_folder, &both.handle.name).await;
-        let done = match change {
-            ChangeOf::Attach(flags) => connection.domain_attach_device(&both.handle, xml, flags).await,
-            ChangeOf::Update(flags) => connection.domain_update_device(&both.handle, xml, flags).await,
+        let end = Instant::now() + self.options.release_patience;
+        let error = loop {
+            let done = match change {
+                ChangeOf::Attach(flags) => connection.domain_attach_device(&both.handle, xml, flags).await,
+                ChangeOf::Update(flags) => connection.domain_update_device(&both.handle, xml, flags).await,
+            };
+            match done {
+                Ok(()) => return Ok(()),
+                Err(error) if is_closed_again(&error) && Instant::now() < end => {
+                    tracing::info!("cannot {what}: {error}; trying again");
+                    tokio::time::sleep(TRAY_AGAIN).await;
+                }
+                Err(error) => break error,
+            }
         };
-        let Err(error) = done else { return Ok(()) };
         // It may have been looked at in the middle, and that it failed gives no event.
         let _ = look::at(&self.registry, connection, &both.handle).await;
         Err(refusal::of_disks(&error, &both.handle, what, opened, &log.since().await))
@@ -253,24 +287,21 @@ enum ChangeOf {
     Update(DeviceFlags),
 }
 
-/// A drive with something else in it, as libvirt is to be told. While the domain is active, its configuration may have another
-/// mode already, which is kept.
-fn laid(both: &Both, drive: u8, media: Option<&Path>) -> Result<Vec<(DeviceFlags, String)>, Error> {
-    let with = |described: &Described| {
-        let at = described.drives.iter().find(|at| at.drive == drive)?;
-        Some(domain::cdrom_xml(&DriveAt { media: media.map(Path::to_owned), ..at.clone() }))
-    };
-    let (live, config) = (with(&both.live).transpose()?, with(&both.config).transpose()?);
-    Ok(match (both.state.is_active(), live, config) {
-        (true, Some(live), Some(config)) if live == config => {
-            vec![(DeviceFlags::LIVE | DeviceFlags::CONFIG, live)]
+/// A drive with something else in it, as libvirt is to be told, where it is to change. While the domain is active, its
+/// configuration may have another mode already, which is kept.
+fn laid(
+    places: &[(DeviceFlags, &DriveAt)],
+    media: Option<&Path>,
+) -> Result<Vec<(DeviceFlags, String)>, Error> {
+    let mut told: Vec<(DeviceFlags, String)> = Vec::new();
+    for (flag, at) in places {
+        let xml = domain::cdrom_xml(&DriveAt { media: media.map(Path::to_owned), ..(*at).clone() })?;
+        match told.iter_mut().find(|(_, other)| *other == xml) {
+            Some((flags, _)) => *flags |= *flag,
+            None => told.push((*flag, xml)),
         }
-        (true, live, config) => {
-            let parts = [(DeviceFlags::LIVE, live), (DeviceFlags::CONFIG, config)];
-            parts.into_iter().filter_map(|(flags, xml)| Some((flags, xml?))).collect()
-        }
-        (false, _, config) => config.map(|xml| (DeviceFlags::CONFIG, xml)).into_iter().collect(),
-    })
+    }
+    Ok(told)
 }
 
 fn targets(described: &Described) -> impl Iterator<Item = &str> {
@@ -286,6 +317,11 @@ fn has_file(described: &Described, path: &Path) -> bool {
 fn find_drive(both: &Both, drive: u8) -> Result<&DriveAt, Error> {
     let found = both.live.drives.iter().find(|one| one.drive == drive);
     found.ok_or_else(|| Error::NoDrive { name: both.handle.name.clone(), drive })
+}
+
+/// A guest has closed the tray that libvirt had just opened for it, as firmware does that looks for something to boot.
+fn is_closed_again(error: &agent_libvirt::Error) -> bool {
+    error.remote().is_some_and(|error| error.message.contains("Tray of the device is not open"))
 }
 
 fn is_being_unplugged(error: &agent_libvirt::Error) -> bool {

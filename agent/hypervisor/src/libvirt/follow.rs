@@ -13,13 +13,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Follows until the connection is given up for good.
 pub async fn run(registry: Arc<Registry>, mut notices: Notices) {
-    let mut follower = Follower { registry, connection: None };
+    let mut follower = Follower { registry, connection: None, untold: Vec::new() };
     loop {
         let notice = if follower.is_behind() {
             match tokio::time::timeout(LOOK_AGAIN, notices.next()).await {
                 Ok(notice) => notice,
                 Err(_) => {
-                    follower.look_at_all().await;
+                    follower.look_again().await;
                     continue;
                 }
             }
@@ -36,12 +36,14 @@ pub async fn run(registry: Arc<Registry>, mut notices: Notices) {
 struct Follower {
     registry: Arc<Registry>,
     connection: Option<Connection>,
+    /// Domains of which libvirt has just refused to tell. They are known as they were, and hold up no others.
+    untold: Vec<agent_libvirt::Domain>,
 }
 
 impl Follower {
     /// Whether there is a connection, and what is kept is not what there is.
     fn is_behind(&self) -> bool {
-        self.connection.is_some() && !self.registry.is_synced()
+        self.connection.is_some() && (!self.registry.is_synced() || !self.untold.is_empty())
     }
 
     async fn take(&mut self, notice: Notice) {
@@ -57,6 +59,7 @@ impl Follower {
                     tracing::warn!("no connection to libvirt: {why}");
                 }
                 self.registry.set_synced(false);
+                self.untold.clear();
                 self.connection = None;
             }
             Notice::Lagged { missed } => {
@@ -66,31 +69,41 @@ impl Follower {
                 self.look_at_all().await;
             }
             Notice::Event(event) => {
-                let Some(connection) = &self.connection else { return };
+                let Some(connection) = self.connection.clone() else { return };
                 tracing::debug!("`{}`: {:?}", event.domain.name, event.event);
-                if let Err(error) = look::at(&self.registry, connection, &event.domain).await {
-                    tracing::warn!(
-                        "cannot look at the domain `{}`: {error}; looking again",
-                        event.domain.name
-                    );
+                if let Err(why) = self.look_at(&connection, &event.domain).await {
+                    tracing::warn!("{why}; looking again");
                     self.registry.set_synced(false);
                 }
             }
         }
     }
 
-    /// Looks at all domains. If one of them, or their list, cannot be looked at, all are looked at again soon.
-    async fn look_at_all(&self) {
-        let Some(connection) = &self.connection else { return };
+    /// Looks at what was not seen.
+    async fn look_again(&mut self) {
+        let Some(connection) = self.connection.clone().filter(|_| self.registry.is_synced()) else {
+            return self.look_at_all().await;
+        };
+        for domain in std::mem::take(&mut self.untold) {
+            if let Err(why) = self.look_at(&connection, &domain).await {
+                tracing::warn!("{why}; looking again");
+                self.registry.set_synced(false);
+            }
+        }
+    }
+
+    /// Looks at all domains. If their list cannot be had, or libvirt does not answer, all are looked at again soon.
+    async fn look_at_all(&mut self) {
+        let Some(connection) = self.connection.clone() else { return };
         self.registry.set_synced(false);
+        self.untold.clear();
         let looked = async {
             let domains = connection.list_all_domains(ListFlags::empty()).await;
             let domains = domains.map_err(|error| format!("cannot list the domains: {error}"))?;
             let uuids: Vec<_> = domains.iter().map(|domain| domain.uuid).collect();
             self.registry.keep_only(&uuids).await;
             for domain in &domains {
-                let looked = look::at(&self.registry, connection, domain).await;
-                looked.map_err(|error| format!("cannot look at the domain `{}`: {error}", domain.name))?;
+                self.look_at(&connection, domain).await?;
             }
             Ok::<_, String>(())
         };
@@ -98,5 +111,22 @@ impl Follower {
             Ok(()) => self.registry.set_synced(true),
             Err(why) => tracing::warn!("{why}; looking again"),
         }
+    }
+
+    /// Looks at one. What libvirt itself refuses to tell of it is noted.
+    async fn look_at(
+        &mut self,
+        connection: &Connection,
+        domain: &agent_libvirt::Domain,
+    ) -> Result<(), String> {
+        let Err(error) = look::at(&self.registry, connection, domain).await else { return Ok(()) };
+        let why = format!("cannot look at the domain `{}`: {error}", domain.name);
+        if error.remote().is_none() {
+            return Err(why);
+        }
+        tracing::warn!("{why}; looking again");
+        self.untold.retain(|untold| untold.uuid != domain.uuid);
+        self.untold.push(domain.clone());
+        Ok(())
     }
 }

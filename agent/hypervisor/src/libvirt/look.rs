@@ -17,18 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Asks libvirt about a domain and keeps the answer. One that is gone, or not ours, is forgotten.
 ///
 /// # Errors
-/// libvirt's, or that its description cannot be read; as a sentence.
+/// libvirt's.
 pub async fn at(
     registry: &Registry,
     connection: &Connection,
     handle: &agent_libvirt::Domain,
-) -> Result<(), String> {
+) -> Result<(), agent_libvirt::Error> {
     let _looking = registry.look().await;
     match ask(registry, connection, handle).await {
         Ok(Some(seen)) => registry.keep(seen),
         Ok(None) => registry.forget(handle.uuid),
         Err(Unseen::Libvirt(error)) if is_gone(&error) => registry.forget(handle.uuid),
-        Err(Unseen::Libvirt(error)) => return Err(error.to_string()),
+        Err(Unseen::Libvirt(error)) => return Err(error),
         // Looking again would show the same.
         Err(Unseen::Strange(why)) => {
             tracing::warn!("cannot read libvirt's description of `{}`: {why}", handle.name);

@@ -54,6 +54,12 @@ const EVENTS: &[EventKind] = &[
     EventKind::DeviceRemoved,
 ];
 
+/// The sockets that libvirt may listen on, the preferred one first.
+#[must_use]
+pub fn sockets() -> Vec<PathBuf> {
+    agent_libvirt::Options::default().sockets
+}
+
 /// Where things are on the host, and how long to wait.
 #[derive(Clone)]
 pub struct Options {
@@ -71,7 +77,7 @@ pub struct Options {
     pub proc: PathBuf,
     /// What decides about KVM.
     pub accel: accel::Sources,
-    /// How long a guest has to let go of a disk or a CD-ROM.
+    /// How long a guest has to let go of a disk, and to leave the tray open that a medium is to be laid into.
     pub release_patience: Duration,
     /// How long a guest has to take its power button before it is pressed again.
     pub press_again_after: Duration,
@@ -167,7 +173,7 @@ async fn settled<T, F: Future<Output = Result<T, Error>>>(
 ) -> Result<T, Error> {
     match (work().await, attempt) {
         (Err(error), Attempt::Again) => match error.kind() {
-            Kind::Invalid | Kind::GuestSilent | Kind::Unavailable => Err(error),
+            Kind::Invalid | Kind::GuestSilent | Kind::Unavailable | Kind::Interrupted => Err(error),
             Kind::NotFound
             | Kind::Exists
             | Kind::Unsupported

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use agent_libvirt::{Connection, CreateFlags, DestroyFlags, DomainState, ShutdownFlags, ShutoffReason};
+use agent_libvirt::{
+    Connection, CreateFlags, DestroyFlags, DomainState, PausedReason, ShutdownFlags, ShutoffReason,
+};
 use uuid::Uuid;
 
 use super::refusal::{self, Log};
@@ -23,7 +25,11 @@ impl Libvirt {
         let connection = self.connection().await?;
         let handle = self.ours(&connection, uuid).await?;
         // Not what is kept: what someone has just done may not have been told yet.
-        let state = self.state(&connection, &handle).await?;
+        let state = match (self.told(&connection, &handle).await?, action) {
+            // What is being started is off to everyone but who wants it to be: it may be running in a moment.
+            (DomainState::Paused(PausedReason::StartingUp), Action::Destroy) => State::Paused,
+            (told, _) => look::state(told),
+        };
         match judge(&handle.name, state, action, attempt)? {
             Verdict::AlreadySo => {}
             Verdict::Do => {
@@ -35,7 +41,7 @@ impl Libvirt {
                 done?;
             }
         }
-        self.looked_at(&connection, &handle).await
+        self.looked_at(&handle).await
     }
 
     async fn perform(
@@ -50,11 +56,9 @@ impl Libvirt {
             Action::Start(Start::Running) if state == State::Paused => connection.domain_resume(handle).await,
             Action::Start(start) => return self.start_domain(connection, handle, start).await,
             // An earlier attempt got as far as to see it off.
-            Action::Reboot { .. } if !state.is_active() => {
-                return self.turn_on_again(connection, handle).await;
-            }
-            Action::Shutdown { patience } => return self.shut_down(connection, handle, patience).await,
-            Action::Reboot { patience } => return self.reboot(connection, handle, patience).await,
+            Action::Reboot { .. } if !state.is_active() => return self.turn_on_again(handle).await,
+            Action::Shutdown { patience } => return self.shut_down(handle, patience).await,
+            Action::Reboot { patience } => return self.reboot(handle, patience).await,
             Action::Destroy => connection.domain_destroy(handle, DestroyFlags::empty()).await,
             Action::Reset => connection.domain_reset(handle).await,
             Action::Suspend => connection.domain_suspend(handle).await,
@@ -80,41 +84,28 @@ impl Libvirt {
         Err(refusal::of_disks(&error, handle, format!("start `{}`", handle.name), &disks, &log.since().await))
     }
 
-    async fn shut_down(
-        &self,
-        connection: &Connection,
-        handle: &agent_libvirt::Domain,
-        patience: Duration,
-    ) -> Result<(), Error> {
-        let off = self.press_until_off(connection, handle, patience, "shut down").await?;
+    async fn shut_down(&self, handle: &agent_libvirt::Domain, patience: Duration) -> Result<(), Error> {
+        let off = self.press_until_off(handle, patience, "shut down").await?;
         if off { Ok(()) } else { Err(silent(handle, "turn itself off", patience)) }
     }
 
     /// Off and on, and not only started over: QEMU opens its files anew, as the configuration has it by now.
-    async fn reboot(
-        &self,
-        connection: &Connection,
-        handle: &agent_libvirt::Domain,
-        patience: Duration,
-    ) -> Result<(), Error> {
-        if !self.press_until_off(connection, handle, patience, "reboot").await? {
+    async fn reboot(&self, handle: &agent_libvirt::Domain, patience: Duration) -> Result<(), Error> {
+        if !self.press_until_off(handle, patience, "reboot").await? {
             return Err(silent(handle, "turn itself off to start over", patience));
         }
-        self.turn_on_again(connection, handle).await
+        self.turn_on_again(handle).await
     }
 
     /// Starts what its guest has turned off.
-    async fn turn_on_again(
-        &self,
-        connection: &Connection,
-        handle: &agent_libvirt::Domain,
-    ) -> Result<(), Error> {
+    async fn turn_on_again(&self, handle: &agent_libvirt::Domain) -> Result<(), Error> {
+        let connection = self.connection_again().await?;
         let what = || format!("reboot `{}`", handle.name);
         let state = connection.domain_state(handle).await;
         match state.map_err(|error| refusal::plain(&error, handle.uuid, what()))? {
             // A libvirt that was started since does not know any more why it is off.
             DomainState::Shutoff(ShutoffReason::Shutdown | ShutoffReason::Unknown) => {
-                self.start_domain(connection, handle, Start::Running).await
+                self.start_domain(&connection, handle, Start::Running).await
             }
             // Someone was faster.
             state if look::state(state) == State::Running => Ok(()),
@@ -126,22 +117,26 @@ impl Libvirt {
     }
 
     /// Presses the power button until the domain is off. A guest that is only booting does not notice it: so it is pressed
-    /// again every now and then, as an operator would. False if it is not off within `patience`.
+    /// again every now and then, as an operator would. libvirt may be started anew meanwhile. False if it is not off within
+    /// `patience`.
     async fn press_until_off(
         &self,
-        connection: &Connection,
         handle: &agent_libvirt::Domain,
         patience: Duration,
         verb: &str,
     ) -> Result<bool, Error> {
         // What is kept may be from before somebody started it, and would be taken for an answer.
-        self.looked_at(connection, handle).await?;
+        self.looked_at(handle).await?;
         let end = Instant::now() + patience;
-        let press = || connection.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN);
+        let press = async || {
+            let pressed =
+                self.connection().await?.domain_shutdown(handle, ShutdownFlags::ACPI_POWER_BTN).await;
+            pressed.map_err(|error| refusal::plain(&error, handle.uuid, format!("{verb} `{}`", handle.name)))
+        };
         if let Err(error) = press().await {
             // It may have been on its way already, and QEMU gone before it could be asked.
-            if self.state(connection, handle).await? == State::Running {
-                return Err(refusal::plain(&error, handle.uuid, format!("{verb} `{}`", handle.name)));
+            if self.state(&self.connection_again().await?, handle).await? == State::Running {
+                return Err(error);
             }
         }
         loop {
@@ -152,10 +147,11 @@ impl Libvirt {
                 return Ok(true);
             }
             if left <= wait {
-                return Ok(false);
+                // What it does is known only while libvirt is.
+                return Ok(!self.state(&self.connection_again().await?, handle).await?.is_active());
             }
             if let Err(error) = press().await {
-                // It may be on its way by now.
+                // It may be on its way by now, or libvirt away for a while.
                 tracing::debug!("cannot press the power button of `{}` again: {error}", handle.name);
             }
         }
@@ -168,9 +164,9 @@ impl Libvirt {
         uuid: Uuid,
     ) -> Result<agent_libvirt::Domain, Error> {
         let found = connection.domain_lookup_by_uuid(uuid).await;
-        let handle = found.map_err(|error| refusal::plain(&error, uuid, format!("find `{uuid}`")))?;
+        let handle = found.map_err(|error| refusal::first(&error, uuid, format!("find `{uuid}`")))?;
         if self.registry.seen(uuid).is_none() {
-            look::at(&self.registry, connection, &handle).await.map_err(|cause| unread(&handle, cause))?;
+            look::at(&self.registry, connection, &handle).await.map_err(|error| unread(&error, &handle))?;
             if self.registry.seen(uuid).is_none() {
                 return Err(Error::Foreign { name: handle.name });
             }
@@ -183,18 +179,32 @@ impl Libvirt {
         connection: &Connection,
         handle: &agent_libvirt::Domain,
     ) -> Result<State, Error> {
-        let state = connection.domain_state(handle).await;
-        let what = || format!("ask for the state of `{}`", handle.name);
-        state.map(look::state).map_err(|error| refusal::plain(&error, handle.uuid, what()))
+        self.told(connection, handle).await.map(look::state)
     }
 
-    /// A domain, after another look.
-    pub(super) async fn looked_at(
+    /// The state of a domain in libvirt's words.
+    async fn told(
         &self,
         connection: &Connection,
         handle: &agent_libvirt::Domain,
-    ) -> Result<Domain, Error> {
-        look::at(&self.registry, connection, handle).await.map_err(|cause| unread(handle, cause))?;
+    ) -> Result<DomainState, Error> {
+        let state = connection.domain_state(handle).await;
+        let what = || format!("ask for the state of `{}`", handle.name);
+        state.map_err(|error| refusal::plain(&error, handle.uuid, what()))
+    }
+
+    /// The connection of now, for what was begun by an earlier one: where there is none, nobody knows how far it got.
+    async fn connection_again(&self) -> Result<Connection, Error> {
+        self.connection().await.map_err(|error| match error {
+            Error::Unavailable { cause } => Error::Interrupted { cause },
+            error => error,
+        })
+    }
+
+    /// A domain, after another look: by the connection of now, since what came before may have outlasted another.
+    pub(super) async fn looked_at(&self, handle: &agent_libvirt::Domain) -> Result<Domain, Error> {
+        let connection = self.connection_again().await?;
+        look::at(&self.registry, &connection, handle).await.map_err(|error| unread(&error, handle))?;
         self.registry.domain(handle.uuid).ok_or(Error::NoDomain { uuid: handle.uuid })
     }
 }
@@ -203,7 +213,6 @@ pub(super) fn silent(handle: &agent_libvirt::Domain, what: &'static str, patienc
     Error::GuestSilent { name: handle.name.clone(), what, patience }
 }
 
-fn unread(handle: &agent_libvirt::Domain, cause: String) -> Error {
-    let remedy = "look at it with `virsh dumpxml`".to_owned();
-    Error::Failed { what: format!("look at `{}`", handle.name), cause, remedy }
+fn unread(error: &agent_libvirt::Error, handle: &agent_libvirt::Domain) -> Error {
+    refusal::plain(error, handle.uuid, format!("look at `{}`", handle.name))
 }

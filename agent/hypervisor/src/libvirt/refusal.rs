@@ -58,12 +58,24 @@ fn read(path: &Path, from: u64) -> String {
     read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
+/// An error of the first call of an operation, which only looks: whatever became of it, nothing was done.
+pub fn first(error: &agent_libvirt::Error, uuid: Uuid, what: String) -> Error {
+    match plain(error, uuid, what) {
+        Error::Interrupted { cause } => Error::Unavailable { cause },
+        error => error,
+    }
+}
+
 /// An error of a call that opens no disk.
 pub fn plain(error: &agent_libvirt::Error, uuid: Uuid, what: String) -> Error {
     match error {
+        // Also of a call that was not sent: those before it may have been done.
         agent_libvirt::Error::Connect(_)
         | agent_libvirt::Error::Disconnected { .. }
-        | agent_libvirt::Error::Ended(_) => Error::Unavailable { cause: error.to_string() },
+        | agent_libvirt::Error::NotSent { .. }
+        | agent_libvirt::Error::Busy { .. }
+        | agent_libvirt::Error::NoAnswer { .. }
+        | agent_libvirt::Error::Ended(_) => Error::Interrupted { cause: error.to_string() },
         agent_libvirt::Error::Remote(remote) => match remote.code {
             ErrorCode::NoDomain => Error::NoDomain { uuid },
             _ if lesson::of(&remote.message).is_some() => failed(what, remote.message.clone()),
@@ -145,9 +157,10 @@ fn no_direct_io(text: &str) -> Option<(PathBuf, String)> {
 fn missing_file(message: &str) -> Option<PathBuf> {
     let rest = &message[message.find("Cannot access ")?..];
     rest.contains("No such file or directory").then_some(())?;
-    let start = rest.find('\'')? + 1;
-    let length = rest[start..].find('\'')?;
-    Some(PathBuf::from(&rest[start..start + length]))
+    let named = &rest[rest.find('\'')? + 1..];
+    // A name may hold a quote itself, so what follows the closing one counts.
+    let end = named.find("' of storage file '").or_else(|| named.find("' (as uid:"))?;
+    Some(PathBuf::from(&named[..end]))
 }
 
 #[cfg(test)]
@@ -188,12 +201,24 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_is_lost_in_a_call_does_not_say_that_nothing_was_done() {
+        let lost = agent_libvirt::Error::Ended(agent_libvirt::End::Closed);
+        let unsent = first(&lost, Uuid::nil(), "find `web`".to_owned());
+        assert_eq!(unsent.kind(), crate::Kind::Unavailable);
+        let lost = plain(&lost, Uuid::nil(), "undefine `web`".to_owned());
+        assert_eq!(lost.kind(), crate::Kind::Interrupted);
+        assert!(lost.to_string().contains("may have been done"), "{lost}");
+    }
+
+    #[test]
     fn a_missing_file_is_told_from_other_refusals() {
         let missing =
             "Cannot access storage file '/v/a b.raw' (as uid:64055, gid:64055): No such file or directory";
         assert_eq!(missing_file(missing).unwrap(), Path::new("/v/a b.raw"));
         let denied = "Cannot access storage file '/v/a' (as uid:1, gid:1): Permission denied";
         assert_eq!(missing_file(denied), None);
+        let quoted = "Cannot access storage file '/v/it's.raw' (as uid:0, gid:0): No such file or directory";
+        assert_eq!(missing_file(quoted).unwrap(), Path::new("/v/it's.raw"));
         let backing = "Cannot access backing file '/v/base' of storage file '/v/a' (as uid:0, gid:0): No such file or directory";
         assert_eq!(missing_file(backing).unwrap(), Path::new("/v/base"));
     }

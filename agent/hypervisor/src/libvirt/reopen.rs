@@ -13,7 +13,7 @@ use super::refusal::{self, Opened};
 use super::{Libvirt, look, since};
 use crate::cache::live::{Way, way};
 use crate::cache::{self, Decision, Device, Question};
-use crate::domain::{self, Described, DiskAt};
+use crate::domain::{Described, DiskAt};
 use crate::error::Error;
 use crate::spec::{CacheMode, CacheRequest, DiskId};
 use crate::state::{Domain, State};
@@ -52,16 +52,10 @@ impl Libvirt {
         }
         let target = Target { connection: &connection, handle };
         let (mut live, flips) = self.judged(&target, disks).await?;
-        let config = self.configuration(&connection, &target.handle).await?;
-        let before = self.read(&target.handle, &config)?;
-        let after = self.decided(&before, disks).await?;
-        if after != before {
-            let text = domain::rewrite(&config, &after)?;
-            self.configure(&connection, &target.handle, &text).await?;
-        }
+        let before = self.reconfigure(&connection, &target.handle, disks, None).await?;
         if let Err(error) = self.flip(&target, &mut live, &flips).await {
-            if after != before
-                && let Err(why) = self.configure(&connection, &target.handle, &config).await
+            if let Some(before) = before
+                && let Err(why) = self.put_back(&connection, &target.handle, disks, &before).await
             {
                 tracing::warn!("the next start of `{}` is settled all the same: {why}", target.handle.name);
             }
@@ -70,7 +64,7 @@ impl Libvirt {
             return Err(error);
         }
         drop(changing);
-        self.looked_at(&connection, &target.handle).await
+        self.looked_at(&target.handle).await
     }
 
     /// What there is to do. Nothing is done by it, unless an agent that died has left something open.
@@ -159,7 +153,9 @@ impl Libvirt {
                     return Err(self.taken_back(target, live, &reopens[..=count], &before, error).await);
                 }
             }
-            self.written_out(target, &reopens).await?;
+            if let Err(error) = self.written_out(target, &reopens).await {
+                return Err(self.taken_back(target, live, &reopens, &before, error).await);
+            }
         }
         for flip in flips {
             asks(live, flip, |at| at.since = since::since(at, flip.wanted.clone()));
@@ -215,7 +211,7 @@ impl Libvirt {
         before: &Report,
         error: Error,
     ) -> Error {
-        let mut stays = Vec::new();
+        let mut stays: Vec<(&str, String)> = Vec::new();
         for (flip, nodes) in tried.iter().rev() {
             let back = match self.verified(target, nodes, flip.now.mode, before).await {
                 Ok(()) => Ok(()),
@@ -225,10 +221,10 @@ impl Libvirt {
                 },
             };
             if let Err(why) = back {
-                stays.push(format!("`{}` may stay changed: {why}", flip.target));
+                stays.push((&flip.target, why));
             }
         }
-        let stuck = |at: &DiskAt| stays.iter().any(|one| one.starts_with(&format!("`{}`", at.target)));
+        let stuck = |at: &DiskAt| stays.iter().any(|(target, _)| *target == at.target);
         for at in live.disks.iter_mut().filter(|at| !stuck(at)) {
             at.since.asked = None;
         }
@@ -238,6 +234,8 @@ impl Libvirt {
         if stays.is_empty() {
             return error;
         }
+        let stays: Vec<String> =
+            stays.iter().map(|(target, why)| format!("`{target}` may stay changed: {why}")).collect();
         Error::Failed {
             what: format!("change the cache mode of `{}`", target.handle.name),
             cause: format!("{error}; and {}", stays.join(", ")),

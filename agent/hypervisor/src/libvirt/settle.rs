@@ -10,29 +10,56 @@ use crate::error::Error;
 use crate::spec::{CacheRequest, DiskId};
 use crate::state::Domain;
 
+/// How often a configuration is decided on anew that somebody changed meanwhile.
+const TRIES: usize = 5;
+
 impl Libvirt {
-    /// Decides first, and changes the configuration in one piece then: nothing is half settled, whenever it ends.
     pub(super) async fn settle(&self, uuid: Uuid, plan: &CachePlan) -> Result<Domain, Error> {
         let connection = self.connection().await?;
         let handle = self.ours(&connection, uuid).await?;
-        let xml = self.configuration(&connection, &handle).await?;
-        let before = self.read(&handle, &xml)?;
-        let mut after = self.decided(&before, &plan.disks).await?;
-        for at in &mut after.drives {
-            let question = Question::again(plan.cdroms, Device::Drive(at.media.as_deref()), &at.decided);
-            at.decided = cache::settle(&self.prober, question).await?;
-        }
-        if after != before {
-            self.configure(&connection, &handle, &domain::rewrite(&xml, &after)?).await?;
-        }
-        self.looked_at(&connection, &handle).await
+        self.reconfigure(&connection, &handle, &plan.disks, Some(plan.cdroms)).await?;
+        self.looked_at(&handle).await
     }
 
-    /// A configuration with other modes for some disks. What was done to a running domain is none of its.
-    pub(super) async fn decided(
+    /// Decides first, and changes the configuration in one piece then: nothing is half settled, whenever it ends. Returns it as
+    /// it was before, if it had to be changed.
+    ///
+    /// To decide takes file systems' time, in which others may change the configuration or undefine the domain. They win: it is
+    /// decided anew.
+    pub(super) async fn reconfigure(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        disks: &[(DiskId, CacheRequest)],
+        cdroms: Option<CacheRequest>,
+    ) -> Result<Option<Described>, Error> {
+        let mut xml = self.configuration(connection, handle).await?;
+        for _ in 0..TRIES {
+            let before = self.read(handle, &xml)?;
+            let after = self.decided(&before, disks, cdroms).await?;
+            if after == before {
+                return Ok(None);
+            }
+            let now = self.configuration(connection, handle).await?;
+            if now == xml {
+                self.configure(connection, handle, &domain::rewrite(&xml, &after)?).await?;
+                return Ok(Some(before));
+            }
+            xml = now;
+        }
+        Err(Error::Failed {
+            what: format!("settle the cache modes of `{}`", handle.name),
+            cause: "somebody else keeps changing its configuration".to_owned(),
+            remedy: "try again when they have done".to_owned(),
+        })
+    }
+
+    /// A configuration with other modes for some disks, and for all drives. What was done to a running domain is none of its.
+    async fn decided(
         &self,
         before: &Described,
         disks: &[(DiskId, CacheRequest)],
+        cdroms: Option<CacheRequest>,
     ) -> Result<Described, Error> {
         let mut after = before.clone();
         for (id, choice) in disks {
@@ -42,12 +69,34 @@ impl Libvirt {
                 at.decide(decided);
             }
         }
+        for (at, choice) in after.drives.iter_mut().zip(cdroms.into_iter().cycle()) {
+            let question = Question::again(choice, Device::Drive(at.media.as_deref()), &at.decided);
+            at.decided = cache::settle(&self.prober, question).await?;
+        }
         after.disks.iter_mut().for_each(|at| at.since = Since::default());
         Ok(after)
     }
 
+    /// Puts back what was decided of these disks before, into whatever the configuration is by now.
+    pub(super) async fn put_back(
+        &self,
+        connection: &Connection,
+        handle: &agent_libvirt::Domain,
+        disks: &[(DiskId, CacheRequest)],
+        before: &Described,
+    ) -> Result<(), Error> {
+        let xml = self.configuration(connection, handle).await?;
+        let mut back = self.read(handle, &xml)?;
+        for at in back.disks.iter_mut().filter(|at| disks.iter().any(|(id, _)| *id == at.disk.id)) {
+            if let Some(old) = before.disks.iter().find(|old| old.disk.id == at.disk.id) {
+                at.decide(old.decided.clone());
+            }
+        }
+        self.configure(connection, handle, &domain::rewrite(&xml, &back)?).await
+    }
+
     /// Has libvirt keep another configuration.
-    pub(super) async fn configure(
+    async fn configure(
         &self,
         connection: &Connection,
         handle: &agent_libvirt::Domain,
@@ -59,7 +108,7 @@ impl Libvirt {
     }
 
     /// What a domain is started from, with its passwords: it is given back.
-    pub(super) async fn configuration(
+    async fn configuration(
         &self,
         connection: &Connection,
         handle: &agent_libvirt::Domain,

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::interface::{Attempt, Domains};
 use crate::lifecycle::{Action, Start, Verdict, judge};
 use crate::migration::{self, Migration, Reach};
-use crate::spec::{Accel, CacheRequest, CdromDrive, Disk, DiskBus, DiskId, DomainSpec};
+use crate::spec::{Accel, AccelChoice, CacheRequest, CdromDrive, Disk, DiskBus, DiskId, DomainSpec};
 use crate::state::{Change, ConsoleLog, Domain, Host, State};
 
 /// How long a guest has to let go of a disk. Nobody waits for it here.
@@ -121,7 +121,7 @@ impl Domains for Simulated {
             let console = &world.vm(uuid)?.console;
             // Beyond the end is where an older log ended: all of this one is new.
             let offset = usize::try_from(offset).ok().filter(|offset| *offset <= console.len()).unwrap_or(0);
-            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            let limit = usize::try_from(limit.min(ConsoleLog::LIMIT_BYTES)).unwrap_or(usize::MAX);
             let bytes = console.iter().skip(offset).take(limit).copied().collect();
             Ok(ConsoleLog { offset: offset as u64, bytes, size: console.len() as u64 })
         })
@@ -146,7 +146,7 @@ impl Simulated {
 impl World {
     fn define(&mut self, spec: &DomainSpec, attempt: Attempt) -> Result<Domain, Error> {
         check(spec)?;
-        let accel = self.accel(spec)?;
+        let accel = self.accel(spec.accel)?;
         let (uuid, name) = (spec.uuid, spec.name.clone());
         if let Some(name) = self.foreign.get(&uuid) {
             return Err(Error::Foreign { name: name.clone() });
@@ -248,9 +248,9 @@ impl World {
     }
 
     /// What is to run a domain, if this host can.
-    fn accel(&self, spec: &DomainSpec) -> Result<Accel, Error> {
+    fn accel(&self, choice: AccelChoice) -> Result<Accel, Error> {
         let usable = self.host.accel == Accel::Kvm;
-        Kvm { usable, reason: self.host.accel_reason.clone() }.decide(spec.accel)
+        Kvm { usable, reason: self.host.accel_reason.clone() }.decide(choice)
     }
 
     /// What boots from the root disk of a domain.
@@ -297,17 +297,17 @@ impl World {
     fn start(&mut self, uuid: Uuid, how: Start, guest: Option<GuestKind>) -> Result<Domain, Error> {
         let vm = self.vm(uuid)?;
         let (spec, next) = (vm.spec.clone(), vm.next.clone());
-        let accel = self.accel(&spec)?;
+        // It stays what it was defined with, whether the host still has it or not.
+        if vm.accel == Accel::Kvm {
+            self.accel(AccelChoice::Kvm)?;
+        }
         for (disk, decided) in spec.disks.iter().zip(&next.disks) {
             self.open(&disk.source, decided.mode)?;
         }
         for (drive, decided) in spec.cdroms.iter().zip(&next.drives) {
             drive.media.as_deref().map_or(Ok(()), |media| self.open(media, decided.mode))?;
         }
-        self.change(uuid, |vm| {
-            vm.accel = accel;
-            vm.start(how, guest);
-        })
+        self.change(uuid, |vm| vm.start(how, guest))
     }
 
     pub(super) fn undefine(&mut self, uuid: Uuid, attempt: Attempt) -> Result<(), Error> {

@@ -61,7 +61,6 @@ impl Call {
     pub(super) const fn needs_libvirt(self) -> bool {
         match self {
             Self::CreateVolume
-            | Self::ResizeVolume
             | Self::Volume
             | Self::ImportImage
             | Self::Folder
@@ -86,6 +85,7 @@ impl Call {
             | Self::InsertMedia
             | Self::EjectMedia
             | Self::ConsoleLog
+            | Self::ResizeVolume
             | Self::DeleteVolume => true,
         }
     }

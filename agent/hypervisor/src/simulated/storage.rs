@@ -149,13 +149,13 @@ impl World {
 
     fn delete_volume(&mut self, path: &Path, attempt: Attempt) -> Result<(), Error> {
         check_path(path)?;
+        if let Some(name) = self.user(path) {
+            return Err(Error::InUse { path: path.to_owned(), name });
+        }
         if attempt == Attempt::Again && !self.files.contains_key(path) {
             return Ok(());
         }
         self.file(path)?;
-        if let Some(name) = self.user(path) {
-            return Err(Error::InUse { path: path.to_owned(), name });
-        }
         self.files.remove(path);
         Ok(())
     }
@@ -193,6 +193,9 @@ impl World {
         let above = path.parent().unwrap_or(path);
         if self.missing_folders.iter().any(|folder| above.starts_with(folder)) {
             return Err(no_folder_above(path));
+        }
+        if self.files.contains_key(path) {
+            return Err(invalid(format!("`{}` is no folder", path.display()), "choose another path"));
         }
         self.missing_folders.remove(path);
         let (capacity_bytes, available_bytes) = self.file_system(path);

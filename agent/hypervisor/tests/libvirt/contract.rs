@@ -30,10 +30,8 @@ fn libvirt_keeps_the_contract() {
     let options = Inside { mounts, files, limit: Duration::from_secs(1500), ..Inside::default() };
     room::run("libvirt_keeps_the_contract", &options, async || {
         run("ip", &["link", "add", "name", "br0", "type", "bridge"]);
-        let options = Options { release_patience: Duration::from_secs(6), ..room::options() };
-        let libvirt = Arc::new(Libvirt::start(options));
         let filter = std::fs::read_to_string(CASES).unwrap();
-        contract::run(Arc::new(Real { libvirt }), &filter).await;
+        contract::run(Arc::new(Real), &filter).await;
         assert_eq!(virsh(["list", "--all", "--name"]), "", "no domain is left");
         super::direct_io::nothing_left();
     });
@@ -52,14 +50,13 @@ fn forge(volume: &Path, names: &Path) {
     assert!(told.contains("file format: qcow2") && told.contains(names.to_str().unwrap()), "{told}");
 }
 
-struct Real {
-    libvirt: Arc<Libvirt>,
-}
+struct Real;
 
 #[async_trait]
 impl Fixture for Real {
     async fn hypervisor(&self) -> Arc<dyn Hypervisor> {
-        Arc::clone(&self.libvirt) as Arc<dyn Hypervisor>
+        let options = Options { release_patience: Duration::from_secs(6), ..room::options() };
+        Arc::new(Libvirt::start(options))
     }
 
     fn folder(&self) -> PathBuf {

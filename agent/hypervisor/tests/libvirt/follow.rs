@@ -1,14 +1,15 @@
 //! State follows libvirt's events, whoever acts, and outlives libvirt.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent_hypervisor::libvirt::Libvirt;
+use agent_hypervisor::libvirt::{Libvirt, Options};
 use agent_hypervisor::lifecycle::{Action, Start};
 use agent_hypervisor::spec::CacheMode;
 use agent_hypervisor::state::{Change, State};
 use agent_hypervisor::{Attempt, Domains, Kind};
-use agent_libvirt::{Direction, Keepalive, Program, SeenFrame};
+use agent_libvirt::{Direction, Keepalive, Procedure, Program, SeenFrame};
 use xtask_testbed::guest::Kind as GuestKind;
 use xtask_testbed::libvirt::{Inside, kill_libvirtd, qemu_pid, start_libvirtd};
 
@@ -104,6 +105,50 @@ fn a_domain_outlives_libvirt_and_is_followed_again() {
         let libvirt = room::libvirt();
         assert_eq!(libvirt.domain(vm.uuid).await.unwrap(), before);
         assert_eq!(qemu_pid("vm").unwrap(), pid);
+    });
+}
+
+#[test]
+fn what_waits_for_a_guest_outlives_libvirt() {
+    room::run("what_waits_for_a_guest_outlives_libvirt", &Inside::default(), async || {
+        let presses = Arc::new(AtomicUsize::new(0));
+        let mut options = Options { press_again_after: Duration::from_millis(300), ..room::options() };
+        let counter = Arc::clone(&presses);
+        options.connect.observer = Some(Arc::new(move |frame: SeenFrame| {
+            let pressed = frame.known() == Some(Procedure::DomainShutdownFlags);
+            if pressed && frame.direction == Direction::In {
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+        }));
+        let libvirt = Arc::new(Libvirt::start(options));
+        let for_ever = Duration::from_secs(3600);
+        for action in [Action::Shutdown { patience: for_ever }, Action::Reboot { patience: for_ever }] {
+            let vm = spec("deaf", disk(&guest(DIRECT, "deaf", GuestKind::Silent), CacheMode::None));
+            start(libvirt.as_ref(), &vm).await.unwrap();
+            let (on, uuid) = (libvirt.clone(), vm.uuid);
+            let waiting = tokio::spawn(async move { on.act(uuid, action, Attempt::First).await });
+            let pressed = async |more: usize| {
+                let wanted = presses.load(Ordering::SeqCst) + more;
+                let pressed = async {
+                    while presses.load(Ordering::SeqCst) < wanted {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                };
+                tokio::time::timeout(PATIENCE, pressed).await.expect("a press");
+            };
+            pressed(1).await;
+            kill_libvirtd().unwrap();
+            start_libvirtd().unwrap();
+            // By the next connection.
+            pressed(2).await;
+            virsh(["destroy", "deaf"]);
+            let ended = tokio::time::timeout(PATIENCE, waiting).await.expect("an end").unwrap();
+            match action {
+                Action::Shutdown { .. } => assert_eq!(ended.unwrap().state, State::Shutoff),
+                _ => assert_eq!(ended.unwrap_err().kind(), Kind::Conflict, "somebody has cut its power"),
+            }
+            libvirt.undefine(vm.uuid, Attempt::First).await.unwrap();
+        }
     });
 }
 

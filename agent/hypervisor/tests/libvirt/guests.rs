@@ -1,13 +1,16 @@
 //! Guests that run: what they say, what they write, and how they take their power button.
 
+use std::fs::Permissions;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use agent_hypervisor::libvirt::Libvirt;
-use agent_hypervisor::lifecycle::Action;
+use agent_hypervisor::lifecycle::{Action, Start};
 use agent_hypervisor::spec::{CacheMode, Machine};
 use agent_hypervisor::state::State;
 use agent_hypervisor::{Attempt, Domains, Error, Kind as ErrorKind};
@@ -120,5 +123,45 @@ fn whose_power_is_cut_nobody_waits_for() {
             }
             libvirt.undefine(vm.uuid, Attempt::First).await.unwrap();
         }
+    });
+}
+
+/// QEMU as libvirt starts it, which for a guest waits for a word.
+const HELD: &str = "#!/bin/sh\ncase \"$*\" in *guest=*) while [ ! -e /root/go ]; do sleep 0.05; done;; esac\n\
+                    exec /usr/bin/qemu \"$@\"\n";
+
+#[test]
+fn what_is_being_started_is_forced_off() {
+    room::run("what_is_being_started_is_forced_off", &Inside::default(), async || {
+        let run =
+            |words: &[&str]| assert!(Command::new(words[0]).args(&words[1..]).status().unwrap().success());
+        run(&["cp", "/usr/bin/qemu-system-x86_64", "/usr/bin/qemu"]);
+        std::fs::write("/usr/bin/held", HELD).unwrap();
+        std::fs::set_permissions("/usr/bin/held", Permissions::from_mode(0o755)).unwrap();
+        run(&["mount", "--bind", "/usr/bin/held", "/usr/bin/qemu-system-x86_64"]);
+        let mut options = room::options();
+        options.connect.observer = Some(Arc::new(|frame: SeenFrame| {
+            // Once libvirt is about to hear of it.
+            if frame.known() == Some(Procedure::DomainDestroyFlags) && frame.direction == Direction::Out {
+                std::fs::write("/root/go", "").unwrap();
+            }
+        }));
+        let libvirt = Arc::new(Libvirt::start(options));
+        let vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Silent), CacheMode::None));
+        libvirt.define(&vm, Attempt::First).await.unwrap();
+        let order = |action| {
+            let (on, uuid) = (libvirt.clone(), vm.uuid);
+            tokio::spawn(async move { on.act(uuid, action, Attempt::First).await })
+        };
+        let starting = order(Action::Start(Start::Running));
+        let held = async {
+            while !virsh(["domstate", "vm", "--reason"]).contains("starting up") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, held).await.expect("it is being started");
+        assert_eq!(order(Action::Destroy).await.unwrap().unwrap().state, State::Shutoff);
+        starting.await.unwrap().unwrap_err();
+        assert_eq!(virsh(["domstate", "vm"]), "shut off");
     });
 }

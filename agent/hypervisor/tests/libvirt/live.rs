@@ -133,7 +133,17 @@ const ENDS: [(Procedure, usize, bool); 7] = [
 
 /// A hypervisor that is dropped in the middle of a change, as one is whose process is killed: what it knew is gone, its
 /// connection is closed, and what it has asked is done all the same.
-async fn cut_short(after: Procedure, count: usize, uuid: Uuid, change: &[(DiskId, CacheRequest)]) {
+///
+/// It has a thread of its own, and no other: nothing goes on there between an answer that is seen and the end.
+async fn cut_short(after: Procedure, count: usize, uuid: Uuid, change: Vec<(DiskId, CacheRequest)>) {
+    let alone = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(ends_after(after, count, uuid, &change));
+    };
+    tokio::task::spawn_blocking(alone).await.unwrap();
+}
+
+async fn ends_after(after: Procedure, count: usize, uuid: Uuid, change: &[(DiskId, CacheRequest)]) {
     let answers = Arc::new(AtomicUsize::new(0));
     let (sender, mut end) = tokio::sync::mpsc::unbounded_channel();
     let mut options = room::options();
@@ -192,7 +202,7 @@ fn a_change_that_is_cut_short_anywhere_is_told_as_it_is() {
             ] {
                 let what = format!("{before} to {wanted}, ended after {after:?} {count}");
                 let change = [(id, asked(wanted.into()))];
-                cut_short(after, count, vm.uuid, &change).await;
+                cut_short(after, count, vm.uuid, change.to_vec()).await;
                 if wanted == CacheMode::Unsafe {
                     // libvirt may end then, too.
                     kill_libvirtd().unwrap();

@@ -12,5 +12,6 @@ mod linux;
 mod live;
 mod messages;
 mod room;
+mod settled;
 mod taken_back;
 mod volumes;

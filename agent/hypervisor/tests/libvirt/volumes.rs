@@ -187,3 +187,47 @@ fn what_is_a_hole_in_an_image_takes_no_room() {
         assert_eq!(std::fs::read(&target).unwrap(), vec![0; MIB as usize]);
     });
 }
+
+#[test]
+fn what_any_domain_will_need_is_not_deleted() {
+    room::run("what_any_domain_will_need_is_not_deleted", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        let vm = spec("vm", disk(&guest(DIRECT, "vm", GuestKind::Silent), CacheMode::None));
+        start(&libvirt, &vm).await.unwrap();
+        // Only from its next start on.
+        let next = guest(DIRECT, "next", GuestKind::Silent);
+        virsh(["attach-disk", "vm", next.to_str().unwrap(), "vdb", "--config"]);
+        // Only until then, and under another name.
+        let lent = guest(DIRECT, "lent", GuestKind::Silent);
+        virsh(["attach-disk", "vm", lent.to_str().unwrap(), "vdc", "--live"]);
+        symlink(DIRECT, "/srv/link").unwrap();
+        // Somebody else's, and what that lies on.
+        let base = guest(DIRECT, "base", GuestKind::Silent);
+        let top = format!("{DIRECT}/top.qcow2");
+        qemu_img(&["create", "-q", "-f", "qcow2", "-b", base.to_str().unwrap(), "-F", "raw", &top]);
+        let xml = format!(
+            "<domain type='qemu'><name>theirs</name><memory unit='MiB'>32</memory><os><type arch='x86_64'>hvm</type></os>\
+             <devices><disk type='file'><driver name='qemu' type='qcow2'/><source file='{top}'/><target dev='vda' bus='virtio'/>\
+             </disk></devices></domain>"
+        );
+        std::fs::write("/root/theirs.xml", xml).unwrap();
+        virsh(["define", "/root/theirs.xml"]);
+        for (path, user) in [
+            (next.to_str().unwrap(), "vm"),
+            (lent.to_str().unwrap(), "vm"),
+            ("/srv/link/lent.raw", "vm"),
+            ("/srv/link/vm.raw", "vm"),
+            (top.as_str(), "theirs"),
+            (base.to_str().unwrap(), "theirs"),
+            ("/srv/link/base.raw", "theirs"),
+        ] {
+            let error = libvirt.delete_volume(path.as_ref(), Attempt::First).await.unwrap_err();
+            let Error::InUse { name, .. } = &error else { panic!("{path}: {error}") };
+            assert_eq!(name, user, "{path}");
+            assert!(Path::new(path).exists());
+        }
+        virsh(["undefine", "theirs"]);
+        libvirt.delete_volume(top.as_ref(), Attempt::First).await.unwrap();
+        libvirt.delete_volume(&base, Attempt::First).await.unwrap();
+    });
+}

@@ -6,7 +6,7 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::typed_parameter::{STRING_OKAY, TypedParameter};
 use crate::wire::Procedure;
-use crate::xdr::{Decode, DecodeError, Decoder, Encode, Encoder, List};
+use crate::xdr::{Decode, DecodeError, Decoder, List, Slice};
 use bitflags::bitflags;
 
 /// How many statistics a disk has at most (`REMOTE_DOMAIN_BLOCK_STATS_PARAMETERS_MAX`).
@@ -74,7 +74,8 @@ impl Connection {
         Ok(stats)
     }
 
-    /// Gives a disk of a running domain another size (`virDomainBlockResize`).
+    /// Gives a disk of a running domain another size: in KiB, with [`BlockResizeFlags::BYTES`] in bytes
+    /// (`virDomainBlockResize`).
     pub async fn domain_block_resize(
         &self,
         domain: &Domain,
@@ -106,15 +107,8 @@ impl Connection {
         tune: &[TypedParameter],
         flags: AffectFlags,
     ) -> Result<(), Error> {
-        self.call(Procedure::DomainSetBlockIoTune, (domain, disk, Tune(tune), flags.bits())).await
-    }
-}
-
-struct Tune<'a>(&'a [TypedParameter]);
-
-impl Encode for Tune<'_> {
-    fn encode(&self, to: &mut Encoder) {
-        to.list(self.0, TUNE_MAX);
+        self.call(Procedure::DomainSetBlockIoTune, (domain, disk, Slice::<_, TUNE_MAX>(tune), flags.bits()))
+            .await
     }
 }
 

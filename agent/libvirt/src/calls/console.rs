@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::numbered::numbered;
 use crate::stream::Stream;
 use crate::wire::Procedure;
-use crate::xdr::{Encode, Encoder};
+use crate::xdr::Slice;
 use bitflags::bitflags;
 use std::time::Duration;
 
@@ -31,16 +31,29 @@ numbered! {
         Linux = 0,
         /// Those of the first PC's keyboard.
         Xt = 1,
+        /// Set 1 of the AT keyboard: the same numbers.
+        AtSet1 = 2,
+        /// Set 2 of the AT keyboard.
+        AtSet2 = 3,
+        /// Set 3 of the AT keyboard.
+        AtSet3 = 4,
+        /// Those of macOS.
+        Osx = 5,
+        /// Those of the PC's keyboard driver of X.
+        XtKbd = 6,
         /// Those of the USB specification.
-        Usb = 8,
+        Usb = 7,
+        /// Those of Windows.
+        Win32 = 8,
         /// Those of QEMU.
-        Qnum = 10,
+        Qnum = 9,
     }
 }
 
 impl Connection {
     /// Opens a domain's serial line or console (`virDomainOpenConsole`): the first one, or the one with that alias,
-    /// `serial1`. What the guest wrote before is not there any more, but for what fits in a pipe.
+    /// `serial1`. What the guest wrote before is not there any more, but for what fits in a pipe. Of one that takes
+    /// nothing, [`Stream::write`] tells.
     pub async fn domain_open_console(
         &self,
         domain: &Domain,
@@ -50,7 +63,8 @@ impl Connection {
         self.open_stream(Procedure::DomainOpenConsole, (domain, device, flags.bits())).await
     }
 
-    /// Presses these keys together, and lets go of them after `hold` (`virDomainSendKey`).
+    /// Presses these keys together, 16 at most, and lets go of them after `hold`, which is told in whole milliseconds
+    /// (`virDomainSendKey`).
     pub async fn domain_send_key(
         &self,
         domain: &Domain,
@@ -59,15 +73,7 @@ impl Connection {
         keys: &[u32],
     ) -> Result<(), Error> {
         let hold_ms = u32::try_from(hold.as_millis()).unwrap_or(u32::MAX);
-        let arguments = (domain, i32::from(codes), hold_ms, Keys(keys), 0u32);
+        let arguments = (domain, i32::from(codes), hold_ms, Slice::<_, KEYS_MAX>(keys), 0u32);
         self.call(Procedure::DomainSendKey, arguments).await
-    }
-}
-
-struct Keys<'a>(&'a [u32]);
-
-impl Encode for Keys<'_> {
-    fn encode(&self, to: &mut Encoder) {
-        to.list(self.0, KEYS_MAX);
     }
 }

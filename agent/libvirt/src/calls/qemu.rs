@@ -6,6 +6,7 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::qemu_error::QmpError;
 use crate::wire::Procedure;
+use crate::work::Work;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ impl Connection {
     /// Does a command of QEMU's monitor and returns what it returns (`virDomainQemuMonitorCommand`).
     ///
     /// libvirt calls it a success when QEMU has answered, whatever the answer: what QEMU calls an error is
-    /// [`Error::Qmp`] here.
+    /// [`Error::Qmp`] here. A `query-` command changes nothing, and is waited for as long as a call that looks.
     pub async fn qemu_monitor_command(
         &self,
         domain: &Domain,
@@ -34,8 +35,9 @@ impl Connection {
         arguments: Option<Value>,
     ) -> Result<Value, Error> {
         let command = command(execute, arguments);
+        let work = if execute.starts_with("query-") { Work::Asks } else { Work::Changes };
         let reply: String =
-            self.call(Procedure::QemuDomainMonitorCommand, (domain, command.as_str(), 0u32)).await?;
+            self.call_as(work, Procedure::QemuDomainMonitorCommand, (domain, command.as_str(), 0u32)).await?;
         outcome(execute, &reply, "the answer of QEMU's monitor")
     }
 

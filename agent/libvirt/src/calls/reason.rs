@@ -63,6 +63,8 @@ numbered! {
         PostCopy = 12,
         /// That failed.
         PostCopyFailed = 13,
+        /// libvirt could not resume it after it had paused it for a call. Since libvirt 9.2.
+        ApiError = 14,
     }
 }
 

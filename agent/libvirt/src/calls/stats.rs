@@ -6,7 +6,7 @@ use crate::domain::Domain;
 use crate::error::Error;
 use crate::typed_parameter::{TypedParameter, TypedValue};
 use crate::wire::Procedure;
-use crate::xdr::{Decode, DecodeError, Decoder, Encode, Encoder, List};
+use crate::xdr::{Decode, DecodeError, Decoder, List, Slice};
 use bitflags::bitflags;
 
 /// How many parameters a domain has at most (`REMOTE_CONNECT_GET_ALL_DOMAIN_STATS_MAX`).
@@ -55,18 +55,10 @@ impl Connection {
         of: &[Domain],
         groups: StatsGroups,
     ) -> Result<Vec<DomainStats>, Error> {
-        let arguments = (Domains(of), groups.bits(), 0u32);
+        let arguments = (Slice::<_, DOMAIN_LIST_MAX>(of), groups.bits(), 0u32);
         let List(stats) =
             self.call::<List<_, DOMAIN_LIST_MAX>>(Procedure::ConnectGetAllDomainStats, arguments).await?;
         Ok(stats)
-    }
-}
-
-struct Domains<'a>(&'a [Domain]);
-
-impl Encode for Domains<'_> {
-    fn encode(&self, to: &mut Encoder) {
-        to.list(self.0, DOMAIN_LIST_MAX);
     }
 }
 

@@ -100,12 +100,7 @@ impl Subscription {
     /// Cancel safe.
     pub async fn next(&mut self) -> Result<Delivery, Error> {
         loop {
-            let event = tokio::select! {
-                biased;
-                event = self.events.recv() => event,
-                end = self.shared.ended() => return Err(end.into()),
-            };
-            match event {
+            match received(&mut self.events, self.shared.ended()).await? {
                 Ok(event) if self.kinds.contains(&event.kind()) => return Ok(Delivery::Event(event)),
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(missed)) => return Ok(Delivery::Lagged { missed }),
@@ -126,6 +121,25 @@ impl Subscription {
             Ok(())
         })
         .await
+    }
+}
+
+/// What comes next, or how it ended once nothing does.
+async fn received<T: Clone>(
+    events: &mut broadcast::Receiver<T>,
+    ended: impl Future<Output = End>,
+) -> Result<Result<T, broadcast::error::RecvError>, Error> {
+    tokio::select! {
+        biased;
+        event = events.recv() => Ok(event),
+        end = ended => match events.try_recv() {
+            // It came between the two looks; all events come before the end.
+            Ok(event) => Ok(Ok(event)),
+            Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                Ok(Err(broadcast::error::RecvError::Lagged(missed)))
+            }
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => Err(end.into()),
+        },
     }
 }
 
@@ -150,5 +164,22 @@ impl Drop for Subscription {
                 let _ = connection.deregister(kind).await;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_just_before_the_end_is_delivered() {
+        let (sender, mut events) = broadcast::channel(4);
+        // After the receiver was found empty, and before the end is seen.
+        let ended = async {
+            sender.send(7).unwrap();
+            End::ByPeer
+        };
+        assert_eq!(received(&mut events, ended).await.unwrap(), Ok(7));
+        assert!(matches!(received(&mut events, async { End::ByPeer }).await, Err(Error::Ended(End::ByPeer))));
     }
 }

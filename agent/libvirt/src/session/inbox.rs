@@ -52,10 +52,14 @@ impl Inbox {
         fits
     }
 
-    /// Nothing will come any more.
-    pub(crate) fn end(&self, how: Result<(), Error>) {
-        self.state().over.get_or_insert(how);
+    /// Nothing will come any more. False where that was known already.
+    pub(crate) fn end(&self, how: Result<(), Error>) -> bool {
+        let mut state = self.state();
+        let news = state.over.is_none();
+        state.over.get_or_insert(how);
+        drop(state);
         self.changed.notify_waiters();
+        news
     }
 
     /// What has arrived, at most `max` bytes of it; waits while there is nothing. None at the end.

@@ -8,18 +8,21 @@ mod state;
 mod write;
 
 pub(crate) use inbox::Inbox;
+use shared::Outbound;
 pub(crate) use shared::{Limits, Shared};
 
-use crate::error::End;
-use crate::wire::{FrameObserver, FrameReader};
+use crate::error::{End, Error, millis};
+use crate::wire::{FrameObserver, FrameReader, Procedure};
+use crate::xdr::{Decode, Encode};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 /// How many frames may wait to be written. Callers beyond wait in turn.
 const QUEUE: usize = 64;
 
-/// How many signs of life and aborts may wait to be written, before everything else.
+/// How many signs of life may wait to be written, before everything else.
 const URGENT: usize = 64;
 
 /// A running session. Dropping it ends the connection.
@@ -38,10 +41,41 @@ impl Session {
         let (from, to) = socket.into_split();
         let (queue, queued) = mpsc::channel(QUEUE);
         let (urgent, urgents) = mpsc::channel(URGENT);
-        let shared = Arc::new(Shared::new(queue, urgent, limits, observer));
-        tokio::spawn(write::run(Arc::clone(&shared), to, queued, urgents));
+        // Bounded by the streams: each is aborted once.
+        let (aborts, aborted) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(Outbound { queue, urgent, aborts }, limits, observer));
+        let inbound = write::Inbound { queued, urgents, aborted };
+        tokio::spawn(write::run(Arc::clone(&shared), to, inbound));
         tokio::spawn(read::run(Arc::clone(&shared), FrameReader::new(from)));
         Self { shared }
+    }
+
+    /// Does a call: sends its arguments, waits for its reply, for `limit` at most.
+    pub(crate) async fn call<R: Decode>(
+        &self,
+        procedure: Procedure,
+        arguments: impl Encode,
+        limit: Option<Duration>,
+    ) -> Result<R, Error> {
+        let body = arguments.to_bytes().map_err(|why| Error::Arguments { procedure, why })?;
+        let (_, reply) = self.shared.call(procedure, body, limit, None).await?;
+        R::from_bytes(&reply).map_err(|why| Error::Reply { procedure, why })
+    }
+
+    /// Takes leave, and waits until libvirt has closed the connection.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        let procedure = Procedure::ConnectClose;
+        let limit = self.shared.limits.answer_timeout;
+        self.shared.leave();
+        match self.call(procedure, (), Some(limit)).await {
+            Ok(()) => match tokio::time::timeout(limit, self.shared.ended()).await {
+                Ok(_) => Ok(()),
+                Err(_) => Err(Error::NoAnswer { procedure, waited_ms: millis(limit) }),
+            },
+            // It closes at once, and may be faster than its reply.
+            Err(Error::Ended(End::Closed) | Error::NotSent { why: End::Closed }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

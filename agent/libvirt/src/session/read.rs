@@ -2,7 +2,7 @@
 //! It never waits for any of them, so that one that does not read cannot hold up the others.
 
 use super::shared::Shared;
-use crate::error::{End, Error};
+use crate::error::{End, Error, millis};
 use crate::events::DomainEvent;
 use crate::remote_error::RemoteError;
 use crate::wire::frame::{Frame, Header, MessageStatus, MessageType};
@@ -29,14 +29,14 @@ pub(super) async fn run(shared: Arc<Shared>, mut from: FrameReader<OwnedReadHalf
             _ = shared.ended() => return,
             frame = from.next() => frame,
             _ = ticks.tick() => {
-                let Some(keepalive) = keepalive else { continue };
+                // A daemon that starts answers nothing for a while: until it is open, its opener's patience counts.
+                let Some(keepalive) = keepalive.filter(|_| shared.is_open()) else { continue };
                 match pulse.beat(keepalive.count) {
                     Beat::Nothing => {}
                     // Where it cannot be queued, libvirt does not read: that counts as unanswered too.
                     Beat::Ping => drop(shared.send_urgent(keepalive::frame(Procedure::KeepalivePing))),
                     Beat::Dead => {
-                        let silent = keepalive.interval * (keepalive.count + 1);
-                        break End::Dead { silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX) };
+                        break End::Dead { silent_ms: millis(keepalive.interval * (keepalive.count + 1)) };
                     }
                 }
                 continue;
@@ -130,7 +130,7 @@ fn stream(shared: &Shared, header: &Header, body: &[u8]) -> Result<(), End> {
     match header.status {
         MessageStatus::Continue => {
             if !inbox.push(body) {
-                shared.abort_stream(*header, &inbox);
+                shared.send_abort(*header);
             }
         }
         MessageStatus::Ok => {

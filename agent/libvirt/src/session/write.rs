@@ -14,17 +14,21 @@ use tokio::sync::mpsc;
 /// How long the reader may take to come to the end, once the peer does not take anything any more.
 const GRACE: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(
-    shared: Arc<Shared>,
-    mut to: OwnedWriteHalf,
-    mut queued: mpsc::Receiver<Frame>,
-    mut urgent: mpsc::Receiver<Frame>,
-) {
+/// What waits to be written.
+pub(super) struct Inbound {
+    pub(super) queued: mpsc::Receiver<Frame>,
+    pub(super) urgents: mpsc::Receiver<Frame>,
+    pub(super) aborted: mpsc::UnboundedReceiver<Frame>,
+}
+
+pub(super) async fn run(shared: Arc<Shared>, mut to: OwnedWriteHalf, from: Inbound) {
+    let Inbound { mut queued, mut urgents, mut aborted } = from;
     loop {
         let frame = tokio::select! {
             biased;
             _ = shared.ended() => return,
-            Some(frame) = urgent.recv() => frame,
+            Some(frame) = urgents.recv() => frame,
+            Some(frame) = aborted.recv() => frame,
             Some(frame) = queued.recv() => frame,
         };
         let bytes = frame.to_bytes();

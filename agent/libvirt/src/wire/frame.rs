@@ -12,6 +12,9 @@ const HEADER_BYTES: usize = 24;
 /// The longest frame without its length word, in bytes (`VIR_NET_MESSAGE_MAX`).
 pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// The longest body of a frame, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = MAX_BYTES - HEADER_BYTES;
+
 /// What kind of message a frame carries (`virNetMessageType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageType {

@@ -20,6 +20,14 @@ pub enum EncodeError {
         /// Where, in bytes from its start.
         at: usize,
     },
+    /// Arguments that together are longer than a frame.
+    #[error("arguments of {len} bytes are longer than the {max} of one call; shorten them")]
+    ArgumentsTooLong {
+        /// Their length in bytes.
+        len: usize,
+        /// The highest that is accepted.
+        max: usize,
+    },
     /// A list longer than the protocol carries.
     #[error("a list of {len} is longer than the {max} that libvirt accepts; shorten it")]
     ListTooLong {
@@ -56,16 +64,6 @@ impl Encoder {
             self.bytes.extend_from_slice(value.as_bytes());
             self.bytes.extend_from_slice(&[0; 3][..padding(value.len())]);
         }
-    }
-
-    /// A list with the protocol's limit of its length.
-    pub(crate) fn list<T: Encode>(&mut self, values: &[T], max: usize) {
-        if values.len() > max {
-            self.fail(EncodeError::ListTooLong { len: values.len(), max });
-            return;
-        }
-        self.u32(values.len() as u32);
-        values.iter().for_each(|value| value.encode(self));
     }
 
     fn fail(&mut self, fault: EncodeError) {
@@ -146,6 +144,20 @@ impl<T: Encode> Encode for Option<T> {
         if let Some(value) = self {
             value.encode(to);
         }
+    }
+}
+
+/// A list with the protocol's limit of its length.
+pub(crate) struct Slice<'a, T, const MAX: usize>(pub(crate) &'a [T]);
+
+impl<T: Encode, const MAX: usize> Encode for Slice<'_, T, MAX> {
+    fn encode(&self, to: &mut Encoder) {
+        if self.0.len() > MAX {
+            to.fail(EncodeError::ListTooLong { len: self.0.len(), max: MAX });
+            return;
+        }
+        to.u32(self.0.len() as u32);
+        self.0.iter().for_each(|value| value.encode(to));
     }
 }
 

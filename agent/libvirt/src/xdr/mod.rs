@@ -10,7 +10,7 @@ mod encode;
 pub use decode::DecodeError;
 pub(crate) use decode::{Decode, Decoder, List};
 pub use encode::EncodeError;
-pub(crate) use encode::{Encode, Encoder};
+pub(crate) use encode::{Encode, Encoder, Slice};
 
 /// The longest string that either side of the protocol accepts, in bytes (`REMOTE_STRING_MAX`).
 pub const STRING_MAX: usize = 4 * 1024 * 1024;

@@ -12,7 +12,7 @@ fn encode_everything(value: &Everything) -> Vec<u8> {
     (a, b, c, d, e.as_str()).encode(&mut to);
     (f.as_deref(), g).encode(&mut to);
     let pairs: Vec<(u32, &str)> = h.0.iter().map(|(number, text)| (*number, text.as_str())).collect();
-    to.list(&pairs, 8);
+    Slice::<_, 8>(&pairs).encode(&mut to);
     to.finish().unwrap()
 }
 
@@ -33,7 +33,7 @@ fn what_the_protocol_cannot_carry_is_refused_before_it_is_sent() {
     assert_eq!((1u32, long.as_str()).to_bytes(), Err(EncodeError::StringTooLong { len: long.len() }));
     assert_eq!("a\0b".to_bytes(), Err(EncodeError::ZeroByte { at: 1 }));
     let mut to = Encoder::default();
-    to.list(&[1u32, 2, 3], 2);
+    Slice::<_, 2>(&[1u32, 2, 3]).encode(&mut to);
     assert_eq!(to.finish(), Err(EncodeError::ListTooLong { len: 3, max: 2 }));
 }
 

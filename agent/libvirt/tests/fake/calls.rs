@@ -1,8 +1,11 @@
 //! Calls: several at once, and callers that give up.
 
-use super::daemon::{ERROR, Fake, GET_HOSTNAME, REPLY, Wire, error, text, within};
-use agent_libvirt::{DefineFlags, EncodeError, Error, ErrorCode, Options};
+use super::daemon::{ERROR, Fake, GET_HOSTNAME, REPLY, Wire, error, text, vm, within, words};
+use agent_libvirt::{
+    AffectFlags, CreateFlags, DefineFlags, EncodeError, Error, ErrorCode, Options, TypedParameter, TypedValue,
+};
 use std::collections::HashSet;
+use std::time::Duration;
 
 #[tokio::test]
 async fn replies_find_their_callers_in_any_order() {
@@ -142,6 +145,48 @@ async fn what_cannot_be_sent_is_refused_here() {
     let error = connection.domain_lookup_by_name("a\0b").await.unwrap_err();
     assert!(matches!(error, Error::Arguments { why: EncodeError::ZeroByte { at: 1 }, .. }), "{error}");
     assert!(error.to_string().starts_with("cannot call `DOMAIN_LOOKUP_BY_NAME`: "), "{error}");
+    // Each string is short enough, and all of them are not.
+    let group = |number| {
+        let value = TypedValue::String("x".repeat(4 << 20));
+        TypedParameter::new(format!("group_{number}"), value)
+    };
+    let tune: Vec<_> = (0..8).map(group).collect();
+    let vm = vm();
+    let set = connection.domain_set_block_io_tune(&vm, "vda", &tune, AffectFlags::LIVE);
+    let error = set.await.unwrap_err();
+    assert!(matches!(error, Error::Arguments { why: EncodeError::ArgumentsTooLong { .. }, .. }), "{error}");
     // Nothing was sent.
     peer.answers(&connection).await;
+}
+
+#[tokio::test]
+async fn a_look_that_is_not_answered_is_given_up_and_a_change_is_not() {
+    let fake = Fake::new();
+    let options = Options { calls_in_flight: 2, answer_timeout: Duration::from_millis(50), ..fake.options() };
+    let (connection, mut peer) = fake.connected(&options).await;
+    let creating = tokio::spawn({
+        let connection = connection.clone();
+        async move { connection.domain_create(&vm(), CreateFlags::empty()).await }
+    });
+    let create = peer.call(196).await;
+    let vm = vm();
+    let (state, call) = tokio::join!(within(connection.domain_state(&vm)), peer.call(212));
+    let told = state.unwrap_err();
+    assert!(matches!(told, Error::NoAnswer { waited_ms: 50, .. }), "{told}");
+    assert!(
+        told.to_string().starts_with("libvirt gave no answer to `DOMAIN_GET_STATE` within 50 ms; "),
+        "{told}"
+    );
+    // libvirt is still at both: what comes now finds no turn, whatever it is.
+    assert_eq!(connection.open_calls_and_streams(), (2, 0));
+    let told = within(connection.domain_create(&vm, CreateFlags::empty())).await.unwrap_err();
+    assert!(matches!(told, Error::Busy { waited_ms: 50, before: 2, .. }), "{told}");
+    assert!(told.to_string().starts_with("`DOMAIN_CREATE_WITH_FLAGS` was not sent within 50 ms"), "{told}");
+    let told = within(connection.hostname()).await.unwrap_err();
+    assert!(matches!(told, Error::Busy { .. }), "{told}");
+    // Answers that come late do no harm, and the change gets its own.
+    peer.write(&call.reply(words(&[1, 1]))).await;
+    peer.write(&Wire { status: ERROR, ..create.reply(error(1, "no")) }).await;
+    assert!(matches!(within(creating).await.unwrap(), Err(Error::Remote(_))));
+    assert_eq!(connection.open_calls_and_streams(), (0, 0));
 }

@@ -1,7 +1,7 @@
 //! Finding a socket, and finding out that it is not libvirt's.
 
-use super::daemon::{Fake, words};
-use agent_libvirt::{ConnectError, Connection, Error, Options};
+use super::daemon::{Fake, KEEPALIVE, REMOTE, words};
+use agent_libvirt::{ConnectError, Connection, Error, Keepalive, Options};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,7 +57,29 @@ async fn what_is_not_libvirt_is_told_so() {
     });
     assert!(said.contains("is not libvirt: what came is not libvirt's protocol"), "{said}");
     let (said, ()) = tokio::join!(refused(&options), async { drop(fake.accept().await) });
-    assert!(said.contains("is not libvirt: libvirt closed it"), "{said}");
+    // A daemon that stops, or that has clients enough, is one all the same.
+    assert!(said.contains("ended while it was being opened: libvirt closed it"), "{said}");
+    assert!(said.contains("`max_clients`") && !said.contains("not libvirt"), "{said}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_starts_is_asked_for_signs_of_life_only_once_it_is_open() {
+    let fake = Fake::new();
+    let keepalive = Keepalive { interval: Duration::from_millis(1), count: 1000 };
+    let options = Options { keepalive: Some(keepalive), ..fake.options() };
+    let (connection, ping) = tokio::join!(Connection::open(&options), async {
+        let mut peer = fake.accept().await;
+        for reply in [words(&[1, 0]), words(&[1]), Vec::new()] {
+            let call = peer.read().await;
+            assert_eq!(call.program, REMOTE, "it is not asked whether it lives");
+            let early = tokio::time::timeout(Duration::from_millis(30), peer.read_or_end()).await;
+            assert!(early.is_err(), "nothing comes while it thinks: {early:?}");
+            peer.write(&call.reply(reply)).await;
+        }
+        peer.read().await
+    });
+    connection.expect("a connection");
+    assert_eq!((ping.program, ping.procedure), (KEEPALIVE, 1));
 }
 
 #[tokio::test]

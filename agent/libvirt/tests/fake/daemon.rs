@@ -1,12 +1,13 @@
 //! The fake daemon: frames as plain bytes, written down once more here, so that a mistake of the client's own encoder
 //! does not cancel itself out.
 
-use agent_libvirt::{Connection, Options};
+use agent_libvirt::{Connection, Domain, Options};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use uuid::Uuid;
 
 pub const REMOTE: u32 = 0x2000_8086;
 pub const KEEPALIVE: u32 = 0x6b65_6570;
@@ -59,6 +60,11 @@ pub fn text(text: &str) -> Vec<u8> {
     bytes.extend_from_slice(text.as_bytes());
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+/// A domain.
+pub fn vm() -> Domain {
+    Domain { name: "vm".to_owned(), uuid: Uuid::from_u128(7), id: Some(1) }
 }
 
 /// An error of libvirt: its code, and a message.

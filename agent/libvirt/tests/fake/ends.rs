@@ -27,7 +27,7 @@ async fn end_by(deed: impl AsyncFnOnce(Peer, Wire)) -> End {
         assert_eq!(error.to_string(), Error::Ended(end.clone()).to_string());
     }
     let late = connection.hostname().await.expect_err("an end");
-    assert!(matches!(late, Error::Ended(_)), "{late}");
+    assert!(matches!(late, Error::NotSent { .. }), "{late}");
     assert_eq!(connection.open_calls_and_streams(), (0, 0));
     end
 }
@@ -192,4 +192,48 @@ async fn the_last_clone_takes_the_connection_with_it() {
     peer.answers(&clone).await;
     drop(clone);
     assert_eq!(within(peer.read_or_end()).await, None);
+}
+
+#[tokio::test]
+async fn a_leave_that_libvirt_does_not_take_is_told_and_taken_all_the_same() {
+    let fake = Fake::new();
+    let options = Options { answer_timeout: Duration::from_millis(50), ..fake.options() };
+    for answered in [false, true] {
+        let (connection, mut peer) = fake.connected(&options).await;
+        let (left, ()) = tokio::join!(within(connection.close()), async {
+            let call = peer.call(2).await;
+            if answered {
+                // And does not close the connection, as libvirt would.
+                peer.write(&call.reply(Vec::new())).await;
+            }
+            assert_eq!(within(peer.read_or_end()).await, None);
+        });
+        let error = left.unwrap_err();
+        assert!(matches!(error, Error::NoAnswer { waited_ms: 50, .. }), "{error}");
+    }
+    // In order, it closes the connection; its reply may be lost.
+    for answered in [false, true] {
+        let (connection, mut peer) = fake.connected(&fake.options()).await;
+        let (left, ()) = tokio::join!(within(connection.close()), async {
+            let call = peer.call(2).await;
+            if answered {
+                peer.write(&call.reply(Vec::new())).await;
+            }
+            drop(peer);
+        });
+        left.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_leave_that_is_given_up_ends_the_connection() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let another = connection.clone();
+    let leaving = tokio::spawn(connection.close());
+    peer.call(2).await;
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    assert_eq!(within(peer.read_or_end()).await, None);
+    assert!(matches!(another.end(), Some(End::Closed)));
 }

@@ -1,12 +1,7 @@
 //! Streams, seen from libvirt's side.
 
-use super::daemon::{CONTINUE, ERROR, Fake, OK, OPEN_CONSOLE, Peer, STREAM, Wire, error, within};
-use agent_libvirt::{Connection, ConsoleFlags, Domain, End, Error, Options, Stream};
-use uuid::Uuid;
-
-fn vm() -> Domain {
-    Domain { name: "vm".to_owned(), uuid: Uuid::from_u128(7), id: Some(1) }
-}
+use super::daemon::{CONTINUE, ERROR, Fake, OK, OPEN_CONSOLE, Peer, STREAM, Wire, error, vm, within};
+use agent_libvirt::{Connection, ConsoleFlags, End, Error, Options, Stream};
 
 async fn open(connection: &Connection, peer: &mut Peer) -> (Stream, Wire) {
     let vm = vm();
@@ -111,6 +106,58 @@ async fn a_stream_that_nobody_waits_for_any_more_is_aborted() {
     peer.write(&call.stream(OK, b"")).await;
     peer.answers(&connection).await;
     assert_eq!(connection.open_calls_and_streams(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_given_up_between_its_reply_and_the_look_at_it_is_aborted() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let vm = vm();
+    let mut opening = Box::pin(connection.domain_open_console(&vm, None, ConsoleFlags::empty()));
+    let call = tokio::select! {
+        biased;
+        _ = &mut opening => panic!("nothing was answered"),
+        call = peer.call(OPEN_CONSOLE) => call,
+    };
+    peer.write(&call.reply(Vec::new())).await;
+    within(async {
+        while connection.open_calls_and_streams() != (0, 1) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(opening);
+    assert_eq!(peer.read().await, call.stream(ERROR, b""));
+    peer.write(&call.stream(OK, b"")).await;
+    peer.answers(&connection).await;
+    assert_eq!(connection.open_calls_and_streams(), (0, 0));
+}
+
+#[tokio::test]
+async fn streams_that_are_dropped_all_at_once_are_all_aborted() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(open(&connection, &mut peer).await);
+    }
+    let (streams, calls): (Vec<_>, Vec<_>) = streams.into_iter().unzip();
+    drop(streams);
+    for call in calls {
+        assert_eq!(peer.read().await, call.stream(ERROR, b""));
+    }
+}
+
+#[tokio::test]
+async fn a_finish_that_is_given_up_aborts_the_stream() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let (stream, call) = open(&connection, &mut peer).await;
+    let finishing = tokio::spawn(stream.finish());
+    assert_eq!(peer.read().await, call.stream(OK, b""));
+    finishing.abort();
+    assert!(finishing.await.unwrap_err().is_cancelled());
+    assert_eq!(peer.read().await, call.stream(ERROR, b""));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Opening and closing connections, and signs of life on them.
 
-use super::room::{Host, root, within};
+use super::room::{Host, root, shown_in, within};
 use agent_libvirt::{
     ConnectError, Connection, Direction, End, Error, Keepalive, Options, Procedure, SeenFrame,
 };
@@ -22,9 +22,10 @@ async fn a_connection_comes_and_goes() {
     host.shown(&[Procedure::AuthList, Procedure::ConnectOpen]);
 
     let another = connection.clone();
+    // This waits until libvirt has closed the connection, which it would not do for anything else.
     connection.close().await.unwrap();
     assert!(matches!(another.end(), Some(End::Closed)));
-    assert!(matches!(another.hostname().await, Err(Error::Ended(End::Closed))));
+    assert!(matches!(another.hostname().await, Err(Error::NotSent { why: End::Closed })));
     host.sh("until [ $(virt-admin -q client-list libvirtd | grep -c unix) = 0 ]; do sleep 0.05; done", []);
     host.shown(&[Procedure::ConnectClose]);
 
@@ -34,7 +35,11 @@ async fn a_connection_comes_and_goes() {
     let uri = Options { uri: "qemu:///nowhere".to_owned(), ..host.options() };
     let error = Connection::open(&uri).await.unwrap_err();
     let Error::Connect(inner) = &error else { panic!("{error}") };
-    assert!(matches!(&**inner, ConnectError::Uri { uri, why: Error::Remote(_) } if uri == "qemu:///nowhere"));
+    let ConnectError::Uri { uri, why: Error::Remote(why) } = &**inner else { panic!("{error}") };
+    assert_eq!(uri, "qemu:///nowhere");
+    // virsh opens it as we do, and is told the same.
+    let virsh = host.sh("virsh -c qemu:///nowhere hostname 2>&1 || true", []);
+    assert!(virsh.contains(&why.message), "{error} in {virsh}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +49,8 @@ async fn authentication_is_refused_with_its_remedy() {
     let room = root.room(&[]).expect("room");
     let sh =
         |script| room.run(xtask_testbed::Invocation::sh(script)).expect("run").checked().expect("script");
-    sh("libvirtd --daemon; until [ -S /run/libvirt/libvirt-sock ]; do sleep 0.05; done");
+    // It goes into the background once it listens.
+    sh("libvirtd --daemon && [ -S /run/libvirt/libvirt-sock ]");
     assert!(!room.run(["virsh", "version"]).expect("run").success(), "virsh is refused too");
     let sockets = vec![room.path().join("run/libvirt/libvirt-sock")];
     let error = within(Connection::open(&Options { sockets, ..Options::default() })).await.unwrap_err();
@@ -77,12 +83,15 @@ async fn between_two_calls_nothing_but_signs_of_life_travels() {
         within(async {
             let wanted = [(asks, Procedure::KeepalivePing), (answers, Procedure::KeepalivePong)];
             while !wanted.iter().all(|&(direction, procedure)| seen(&frames, direction, procedure)) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                frames.extend(host.frames());
+                frames.extend(host.more_frames().await);
             }
         })
         .await;
         assert!(frames.iter().all(SeenFrame::is_keepalive), "{frames:?}");
+        match answers {
+            Direction::In => shown_in(&frames, &[Procedure::KeepalivePong]),
+            Direction::Out => shown_in(&frames, &[Procedure::KeepalivePing]),
+        }
         assert_eq!(host.virsh(["hostname"]), connection.hostname().await.unwrap());
         host.frames();
     }

@@ -44,6 +44,21 @@ async fn a_guest_is_heard_and_spoken_to() {
     until(&console, "a").await;
     host.virsh(["send-key", "vm", "KEY_B"]);
     until(&console, "b").await;
+    // One key by its number in each of the sets, another one each time.
+    for (codes, key, letter) in [
+        (Keycodes::Xt, 0x2e, "c"),
+        (Keycodes::AtSet1, 0x20, "d"),
+        (Keycodes::AtSet2, 0x24, "e"),
+        (Keycodes::AtSet3, 0x2b, "f"),
+        (Keycodes::Osx, 0x05, "g"),
+        (Keycodes::XtKbd, 0x23, "h"),
+        (Keycodes::Usb, 0x0c, "i"),
+        (Keycodes::Win32, 0x4a, "j"),
+        (Keycodes::Qnum, 0x25, "k"),
+    ] {
+        connection.domain_send_key(&vm, codes, Duration::from_millis(50), &[key]).await.unwrap();
+        until(&console, letter).await;
+    }
     host.shown(&[Procedure::DomainOpenConsole, Procedure::DomainSendKey]);
 
     // One at a time; by force the other one loses it.

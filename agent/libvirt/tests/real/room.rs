@@ -6,6 +6,7 @@ use agent_libvirt::{
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use xtask_testbed::libvirt::Libvirtd;
 use xtask_testbed::{Invocation, Mount, RootClone, Testbed, guest, libvirt};
 
@@ -24,17 +25,22 @@ pub struct Host<'a> {
     pub libvirtd: Libvirtd<'a>,
     clone: &'a RootClone,
     seen: Arc<Mutex<Vec<SeenFrame>>>,
+    more: Arc<Notify>,
 }
 
 impl<'a> Host<'a> {
     pub fn start(clone: &'a RootClone, mounts: &[Mount]) -> Self {
-        Self { libvirtd: Libvirtd::start(clone, mounts).expect("libvirtd"), clone, seen: Arc::default() }
+        let libvirtd = Libvirtd::start(clone, mounts).expect("libvirtd");
+        Self { libvirtd, clone, seen: Arc::default(), more: Arc::default() }
     }
 
     /// Connection options for it, with the recorder.
     pub fn options(&self) -> Options {
-        let seen = Arc::clone(&self.seen);
-        let observer = move |frame| seen.lock().expect("the frames").push(frame);
+        let (seen, more) = (Arc::clone(&self.seen), Arc::clone(&self.more));
+        let observer = move |frame| {
+            seen.lock().expect("the frames").push(frame);
+            more.notify_one();
+        };
         let run = self.libvirtd.room().path().join("run/libvirt");
         Options {
             sockets: vec![run.join("virtqemud-sock"), run.join("libvirt-sock")],
@@ -68,6 +74,17 @@ impl<'a> Host<'a> {
         std::mem::take(&mut self.seen.lock().expect("the frames"))
     }
 
+    /// The same, of which there is at least one: waited for.
+    pub async fn more_frames(&self) -> Vec<SeenFrame> {
+        loop {
+            let frames = self.frames();
+            if !frames.is_empty() {
+                return frames;
+            }
+            self.more.notified().await;
+        }
+    }
+
     /// Notes that `virsh` was just refused as this procedure was: it was answered by an error since this was called
     /// last.
     pub fn refused(&self, procedure: Procedure) {
@@ -79,17 +96,7 @@ impl<'a> Host<'a> {
     /// Notes that `virsh` has just confirmed what these procedures do: each of them was answered with success, or
     /// arrived, since this was called last.
     pub fn shown(&self, procedures: &[Procedure]) {
-        let frames = self.frames();
-        for procedure in procedures {
-            let shows = |frame: &&SeenFrame| {
-                let kinds = [MessageType::Reply, MessageType::Message];
-                frame.direction == Direction::In
-                    && kinds.contains(&frame.kind)
-                    && frame.status == MessageStatus::Ok
-                    && frame.known() == Some(*procedure)
-            };
-            assert!(frames.iter().any(|frame| shows(&frame)), "no success of {procedure:?} in {frames:?}");
-        }
+        shown_in(&self.frames(), procedures);
     }
 
     /// Defines a domain with the guest's disk and these devices, through `virsh`.
@@ -104,6 +111,20 @@ impl<'a> Host<'a> {
     /// Writes a file into the room.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         self.clone.write(path, 0o644, content).expect("write");
+    }
+}
+
+/// Notes that each of these procedures was answered with success, or arrived, in these frames.
+pub fn shown_in(frames: &[SeenFrame], procedures: &[Procedure]) {
+    for procedure in procedures {
+        let shows = |frame: &SeenFrame| {
+            let kinds = [MessageType::Reply, MessageType::Message];
+            frame.direction == Direction::In
+                && kinds.contains(&frame.kind)
+                && frame.status == MessageStatus::Ok
+                && frame.known() == Some(*procedure)
+        };
+        assert!(frames.iter().any(shows), "no success of {procedure:?} in {frames:?}");
     }
 }
 

@@ -43,7 +43,7 @@ async fn a_daemon_that_was_killed_is_found_again() {
     let error = supervised.connection().unwrap_err();
     assert!(matches!(error, Error::Disconnected { .. }), "{error}");
     assert!(error.to_string().starts_with("not connected to libvirt: "), "{error}");
-    assert!(matches!(first.hostname().await, Err(Error::Ended(_))), "the old one stays over");
+    assert!(matches!(first.hostname().await, Err(Error::NotSent { .. })), "the old one stays over");
 
     host.libvirtd.start_again().unwrap();
     let second = connected(&mut notices).await;

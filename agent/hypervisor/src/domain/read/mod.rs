@@ -18,6 +18,7 @@
 
 mod chain;
 mod disks;
+mod files;
 mod node;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::cache::Decision;
 use crate::error::Error;
 use crate::spec::{Accel, BootDevice, CacheMode, Firmware, Guest, Interface, InterfaceModel, Mac, Machine};
 pub(crate) use chain::{Chain, Image, chain};
+pub(crate) use files::{Named, files};
 use node::{attribute, child, children, word};
 
 /// Reads libvirt's description of a domain.

@@ -33,7 +33,7 @@ impl Rule {
         let end = match quote {
             Some('[') => rest.find(']'),
             Some(quote) => rest.find(quote),
-            None => rest.find([' ', ':', ',']),
+            None => Some(rest.find([' ', ':', ',', ')']).unwrap_or(rest.len())),
         };
         Some(rest.get(..end?)?.to_owned())
     }

@@ -48,6 +48,13 @@ pub(super) static RULES: &[Rule] = &[
     ),
     rule(
         Code::NoFirmware,
+        &["Unable to find '", "firmware that is compatible"],
+        "to find '",
+        "this host has no image of the firmware `{}` that fits",
+        "`apt-get install ovmf` or `dnf install edk2-ovmf`, or ask for the firmware `bios`",
+    ),
+    rule(
+        Code::NoFirmware,
         &["OVMF", "No such file or directory"],
         FILE,
         "the image of UEFI is missing",

@@ -4,6 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::partial::Partial;
 use super::{PATIENCE, no_folder_above, of_io};
 use crate::check::check_path;
 use crate::error::Error;
@@ -28,21 +29,38 @@ pub async fn folder(path: &Path) -> Result<Folder, Error> {
 }
 
 /// Makes a folder that everybody can pass through and only its owner can list: QEMU runs as another user, and libvirt
-/// gives it the files, never the folders above them.
-fn make(path: &Path) -> std::io::Result<()> {
-    std::fs::create_dir(path)?;
+/// gives it the files, never the folders above them. It has its name only once all of that is so: whoever finds it does not
+/// ask how it came about.
+fn make(path: &Path) -> Result<(), Error> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let partial = Partial::of(path)?;
+    match made(partial.path(), path) {
+        // Somebody else was faster.
+        Err(_) if path.is_dir() => {
+            let _ = std::fs::remove_dir(partial.path());
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(no_folder_above(path)),
+        Err(error) => Err(of_io(&error, path, "make the folder")),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn made(partial: &Path, path: &Path) -> std::io::Result<()> {
+    match std::fs::create_dir(partial) {
+        // A killed attempt left it.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
     // Whatever the mask of this process is.
-    std::fs::set_permissions(path, Permissions::from_mode(0o711))
+    std::fs::set_permissions(partial, Permissions::from_mode(0o711))?;
+    std::fs::rename(partial, path)
 }
 
 fn look(path: &Path) -> Result<Folder, Error> {
-    match make(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_folder_above(path)),
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(of_io(&error, path, "make the folder"));
-        }
-        _ => {}
-    }
+    make(path)?;
     if !path.is_dir() {
         return Err(Error::Invalid {
             what: format!("`{}` is no folder", path.display()),
@@ -68,7 +86,11 @@ mod tests {
     fn a_folder_is_made_if_only_it_is_missing() {
         let above = tempfile::tempdir().unwrap();
         let path = above.path().join("images");
+        // What a killed attempt left is made use of.
+        std::fs::create_dir(above.path().join(".images.partial")).unwrap();
         assert!(look(&path).unwrap().capacity_bytes > 0);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o711);
+        assert_eq!(std::fs::read_dir(above.path()).unwrap().count(), 1);
         assert!(look(&path).is_ok() && path.is_dir());
         let deep = look(&above.path().join("a/b")).unwrap_err();
         assert_eq!(deep.kind(), crate::Kind::Invalid);

@@ -4,6 +4,7 @@ mod folder;
 mod import;
 mod partial;
 mod qemu_img;
+mod users;
 
 use std::path::Path;
 
@@ -137,20 +138,6 @@ impl Libvirt {
         })
     }
 
-    /// The domain with a disk that lies on a file, however far down.
-    async fn user_of_image(&self, path: &Path) -> Result<Option<agent_libvirt::Domain>, Error> {
-        for seen in self.registry.all_seen() {
-            // What a raw file starts with is its guest's, and means nothing here.
-            let overlays = seen.described.disks.iter().filter(|at| at.disk.format == Format::Qcow2);
-            for at in overlays {
-                if below(&at.disk.source, at.disk.format).await?.iter().any(|under| under.path == path) {
-                    return Ok(Some(seen.handle));
-                }
-            }
-        }
-        Ok(None)
-    }
-
     pub(super) async fn resize(&self, path: &Path, format: Format, size_bytes: u64) -> Result<Volume, Error> {
         crate::check::check_size(path, size_bytes)?;
         let volume = inspect(path, format).await?;
@@ -180,13 +167,8 @@ impl Libvirt {
     pub(super) async fn delete(&self, path: &Path, attempt: Attempt) -> Result<(), Error> {
         crate::check::check_path(path)?;
         // Who has it is known only while libvirt is.
-        self.connection().await?;
-        let user = match self.user_of(path) {
-            Some((handle, _, _)) => Some(handle),
-            None => self.user_of_image(path).await?,
-        };
-        if let Some(handle) = user {
-            return Err(Error::InUse { path: path.to_owned(), name: handle.name });
+        if let Some(name) = users::user(&self.connection().await?, path).await? {
+            return Err(Error::InUse { path: path.to_owned(), name });
         }
         blocking(path, |path| Partial::of(path)?.clear()).await?;
         match tokio::fs::remove_file(path).await {

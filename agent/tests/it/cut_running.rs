@@ -1,158 +1,27 @@
-//! An agent that is killed at each call by which it changes something of a running domain: before libvirt hears of it, and
-//! once libvirt has done it. Somebody between the two counts. What the next agent shows is what QEMU does.
+//! Changes of what runs and an attachment, cut short at each call, before they are repeated: what the next agent shows is what
+//! QEMU does, at every moment.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use agent_protocol::call::{Call, VmAttachDisk, VmChangeCache, VmDefine, VmShow, VmStart};
+use agent_libvirt::Procedure;
+use agent_protocol::call::{VmAttachDisk, VmChangeCache, VmDefine, VmStart, VolumeResize};
 use agent_protocol::vm::{
     AttachRequest, CacheChoice, CacheMode, ChangeCacheRequest, DefineRequest, DiskCache, Format, StartMode,
-    StartRequest, VmRequest, VmState,
+    StartRequest, VmState,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use agent_protocol::volume::ResizeRequest;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
-use uuid::Uuid;
 use xtask_testbed::guest::Kind;
 use xtask_testbed::libvirt::{Inside, inside, qemu_pid, virsh};
 
-use crate::cut_short::{FOLDER, disk, path};
-use crate::killed::Process;
-use crate::real::{machine, up};
-use crate::support::{Host, asked, unplanned};
-use crate::wire::Wire;
-
-/// Where agents look first, and where libvirt is.
-const SOCKETS: [&str; 2] = ["/run/libvirt/virtqemud-sock", "/run/libvirt/libvirt-sock"];
-
-/// The calls that count, by the numbers of libvirt's protocol: `DOMAIN_DEFINE_XML_FLAGS`, `DOMAIN_SET_METADATA`,
-/// `DOMAIN_ATTACH_DEVICE_FLAGS`, and `DOMAIN_MONITOR_COMMAND` of QEMU's own.
-const CHANGES: [(u32, u32); 4] =
-    [(0x2000_8086, 350), (0x2000_8086, 264), (0x2000_8086, 160), (0x2000_8087, 1)];
-
-/// When an agent is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    /// With the first call of any kind, which libvirt does not hear of.
-    AtOnce,
-    /// With the so-many-th call that counts, which libvirt does not hear of.
-    Before(usize),
-    /// Once libvirt has answered that.
-    After(usize),
-}
-
-/// Who is killed, and when.
-#[derive(Debug, Default)]
-struct Trap {
-    set: Option<(Pid, Moment)>,
-    counted: usize,
-    /// The answer that is waited for.
-    serial: Option<u32>,
-}
-
-impl Trap {
-    /// Whether a message of this process goes on.
-    fn passes(&mut self, from: Option<i32>, head: &[u32; 6]) -> bool {
-        let Some((pid, moment)) = self.set.filter(|(pid, _)| Some(pid.as_raw_nonzero().get()) == from) else {
-            return true;
-        };
-        let [program, _, procedure, kind, serial, _] = *head;
-        let springs = match (kind, moment) {
-            (0, Moment::AtOnce) => true,
-            (0, Moment::Before(wanted) | Moment::After(wanted))
-                if CHANGES.contains(&(program, procedure)) =>
-            {
-                self.counted += 1;
-                if self.counted == wanted && moment == Moment::After(wanted) {
-                    self.serial = Some(serial);
-                }
-                self.counted == wanted && moment == Moment::Before(wanted)
-            }
-            (1, _) => self.serial == Some(serial) && CHANGES.contains(&(program, procedure)),
-            _ => false,
-        };
-        if springs {
-            kill_process(pid, Signal::KILL).unwrap();
-            *self = Self::default();
-        }
-        !springs
-    }
-}
-
-/// Hands messages on until the trap springs.
-async fn pass(
-    from: Option<i32>,
-    trap: Arc<Mutex<Trap>>,
-    mut source: OwnedReadHalf,
-    mut target: OwnedWriteHalf,
-) {
-    // It ends when either side does.
-    while let Ok(length) = source.read_u32().await {
-        let mut message = vec![0; length as usize - 4];
-        if source.read_exact(&mut message).await.is_err() {
-            return;
-        }
-        let word = |at: usize| u32::from_be_bytes(message[4 * at..4 * at + 4].try_into().unwrap());
-        if !trap.lock().unwrap().passes(from, &std::array::from_fn(word)) {
-            return;
-        }
-        let sent = [&length.to_be_bytes()[..], &message].concat();
-        if target.write_all(&sent).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn between(trap: &Arc<Mutex<Trap>>) {
-    let listener = UnixListener::bind(SOCKETS[0]).unwrap();
-    let trap = Arc::clone(trap);
-    tokio::spawn(async move {
-        while let Ok((agent, _)) = listener.accept().await {
-            let from = agent.peer_cred().unwrap().pid();
-            let libvirt = UnixStream::connect(SOCKETS[1]).await.unwrap();
-            let ((asks, hears), (answers, told)) = (agent.into_split(), libvirt.into_split());
-            tokio::spawn(pass(from, Arc::clone(&trap), asks, told));
-            tokio::spawn(pass(from, Arc::clone(&trap), answers, hears));
-        }
-    });
-}
-
-struct Story {
-    host: Host,
-    trap: Arc<Mutex<Trap>>,
-    process: Option<Process>,
-    wire: Wire,
-    vm: Uuid,
-}
+use crate::cut::{FOLDER, Moment, Story, create, disk, full, moments, path};
+use crate::real::machine;
+use crate::support::{asked, unplanned};
 
 impl Story {
-    /// Orders something of an agent that is killed at this moment; then, as which operation it is ordered again. None: it was
-    /// carried out before that.
-    async fn cut_short<C: Call>(&mut self, moment: Moment, order: C::Request) -> Option<Uuid> {
-        let operation = Uuid::new_v4();
-        let pid = self.process.as_ref().unwrap().pid();
-        *self.trap.lock().unwrap() = Trap { set: Some((pid, moment)), ..Trap::default() };
-        let answered = self.wire.try_answer::<C>(operation, order).await;
-        *self.trap.lock().unwrap() = Trap::default();
-        if let Ok(answer) = answered {
-            answer.reply::<C>();
-            return None;
-        }
-        self.process.take().unwrap().kill();
-        let (process, wire) = Process::on_libvirt(&self.host).await;
-        (self.process, self.wire) = (Some(process), wire);
-        Some(operation)
-    }
-
-    async fn shown(&self) -> VmState {
-        self.wire.call::<VmShow>(VmRequest { vm: self.vm }).await
-    }
-
     /// What is shown, once it was held to what QEMU does: by its descriptors, and by the nodes that it has.
-    async fn true_modes(&self, what: &str) -> Vec<CacheMode> {
+    pub async fn true_modes(&self, what: &str) -> Vec<CacheMode> {
         let shown = self.shown().await;
         let nodes = nodes();
         for disk in &shown.disks {
@@ -202,26 +71,6 @@ fn open_direct(path: &str) -> bool {
     direct[0]
 }
 
-fn create(name: &str, words: &[&str]) {
-    let mut command = std::process::Command::new("qemu-img");
-    assert!(
-        command
-            .args(["create", "-q", "-f"])
-            .args(words)
-            .arg(path(name))
-            .arg("1M")
-            .status()
-            .unwrap()
-            .success()
-    );
-}
-
-/// The moments at which one agent after the other is killed, until one is not.
-fn moments() -> impl Iterator<Item = Moment> {
-    let counted = (1..).flat_map(|count| [Moment::Before(count), Moment::After(count)]);
-    std::iter::once(Moment::AtOnce).chain(counted)
-}
-
 /// Two disks, one of them on another image, are changed.
 async fn a_change(story: &mut Story, [from, to]: [CacheMode; 2]) {
     let choice = |mode: CacheMode| match mode {
@@ -244,8 +93,7 @@ async fn a_change(story: &mut Story, [from, to]: [CacheMode; 2]) {
             break;
         };
         seen.insert(format!("{modes:?}"));
-        let again =
-            story.wire.answer::<VmChangeCache>(operation, there.clone()).await.reply::<VmChangeCache>();
+        let again = story.again::<VmChangeCache>(operation, there.clone()).await;
         assert_eq!(again.taints.len(), 1, "{what}: {:?}", again.taints);
         assert_eq!(story.true_modes(&what).await, [to; 2], "{what}");
         let now: Vec<String> = nodes().iter().map(|node| node["file"].to_string()).collect();
@@ -271,7 +119,7 @@ async fn an_attachment(story: &mut Story) {
         assert_eq!(has(&nodes()), if shown { 2 } else { 0 }, "{what}");
         story.true_modes(&what).await;
         if let Some(operation) = cut {
-            story.wire.answer::<VmAttachDisk>(operation, order).await.reply::<VmAttachDisk>();
+            story.again::<VmAttachDisk>(operation, order).await;
             story.true_modes(&what).await;
         } else {
             // The note for the next start, that for now, and the disk.
@@ -288,10 +136,26 @@ async fn an_attachment(story: &mut Story) {
     }
 }
 
+/// A disk that QEMU has open is made bigger.
+async fn a_disk_that_grows(story: &mut Story) {
+    let size = |number: usize| (number as u64 + 2) << 20;
+    let last = std::cell::Cell::new(0);
+    let order = async |_: &Story, number: usize| {
+        last.set(size(number));
+        ResizeRequest { path: path("data.raw"), format: Format::Raw, size_bytes: size(number) }
+    };
+    let grown = async |_: &Story, what: &str| {
+        assert_eq!(std::fs::metadata(path("data.raw")).unwrap().len(), last.get(), "{what}");
+        let told = virsh(["domblkinfo", "web", "vdb"]).unwrap();
+        assert!(told.contains(&last.get().to_string()), "{what}: {told}");
+    };
+    story.everywhere::<VolumeResize>(&[Procedure::DomainBlockResize], order, grown).await;
+}
+
 #[test]
 fn an_agent_that_is_killed_at_any_call_shows_what_is_true_afterwards() {
     let executables = vec![env!("CARGO_BIN_EXE_cairn-agent").into()];
-    let room = Inside { executables, ..Inside::default() };
+    let room = Inside { executables, files: vec![full()], ..Inside::default() };
     inside("an_agent_that_is_killed_at_any_call_shows_what_is_true_afterwards", &room, || {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -303,19 +167,17 @@ fn an_agent_that_is_killed_at_any_call_shows_what_is_true_afterwards() {
             create("under.raw", &["raw"]);
             create("data.raw", &["raw"]);
             vm.disks = vec![disk("root.qcow2", Format::Qcow2), disk("data.raw", Format::Raw)];
-            let trap = Arc::default();
-            between(&trap);
-            let host = Host::joined();
-            let (process, wire) = Process::on_libvirt(&host).await;
-            let mut story = Story { host, trap, process: Some(process), wire, vm: vm.uuid };
+            let mut story = Story::start(vm.uuid).await;
             story.wire.call::<VmDefine>(DefineRequest { vm }).await;
             let start = StartRequest { vm: story.vm, mode: StartMode::Running, cache: unplanned() };
             story.wire.call::<VmStart>(start).await;
-            up(&story.wire, story.vm).await;
+            story.up(0, 1).await;
             assert_eq!(story.true_modes("at first").await, [CacheMode::None; 2]);
             a_change(&mut story, [CacheMode::None, CacheMode::Writeback]).await;
             a_change(&mut story, [CacheMode::Writeback, CacheMode::Unsafe]).await;
             an_attachment(&mut story).await;
+            a_disk_that_grows(&mut story).await;
+            story.all_answered();
             virsh(["destroy", "web"]).unwrap();
         });
     });
