@@ -51,18 +51,20 @@ fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
         tab.click("#page", "Create").await;
         tab.see("#page h1", "web").await;
         tab.see("#page [data-state]", "running").await;
+        idle(tab).await;
 
         let vm = tab.ask("GET", "vms/web", Value::Null).await;
         let said = [&vm["memory_bytes"], &vm["accel"], &vm["disks"][1]["bus"], &vm["nics"][0]["bridge"]];
         assert_eq!(said, [&json!(512 << 20), &json!("tcg"), &json!("scsi"), &json!("br0")]);
         for disk in vm["disks"].as_array().unwrap() {
             let row = format!("#page tr[data-key='{}']", disk["volume"].as_str().unwrap());
-            let read = |part: &str| format!("document.querySelector(\"{row} {part}\").textContent");
-            assert_eq!(tab.value(&read(".mode")).await, disk["cache"]["mode"]);
             let reason = disk["cache"]["reason"].as_str().unwrap().replace('`', "").to_lowercase();
-            let shown = tab.value(&read(".reason")).await;
-            assert_eq!(shown.as_str().unwrap().to_lowercase(), format!("{reason}."));
-            assert_eq!(tab.value(&read("code")).await, disk["target"]);
+            let mode = disk["cache"]["mode"].as_str().unwrap();
+            let target = disk["target"].as_str().unwrap();
+            for (part, said) in [(".mode", mode), (".reason", &format!("{reason}.")), ("code", target)] {
+                let shown = format!("document.querySelector(\"{row} {part}\")?.textContent.toLowerCase()");
+                tab.until(&format!("`{row} {part}` is `{said}`"), &format!("{shown} === {}", json!(said))).await;
+            }
         }
 
         let uuid = vm["id"].as_str().unwrap().parse().unwrap();
