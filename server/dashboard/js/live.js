@@ -29,9 +29,10 @@ let connection = { state: "connecting" };
 let stop = null;
 let gathered = new Map();
 let timer = null;
-/** How many resources were asked for one by one, and which of these questions was the last that was answered, by path. */
+/** How many questions were asked. By the path of a list or a resource: the last of them that was answered; by kind: the last about any of it. */
 let asked = 0;
 let answered = new Map();
+let newest = new Map();
 
 /** Calls `listener(kind)` after each change of a list, and with `connection` when that changes. */
 export function follow(listener) {
@@ -69,13 +70,25 @@ export async function need(kinds) {
 /** Asks for a list. */
 export async function load(kind) {
   const [path, name] = KINDS[kind];
+  asked += 1;
+  const turn = asked;
   try {
     const reply = await ask("GET", `/api/v1/${path}`);
+    // One of it was asked for later and answered sooner: of that, the list may tell what was before.
+    if (list(kind) && newest.get(kind) > turn) return load(kind);
+    answered.set(path, turn);
+    newest.set(kind, turn);
     lists.set(kind, { items: reply[name] ?? [] });
   } catch (problem) {
     lists.set(kind, { ...lists.get(kind), problem });
   }
   tell(kind);
+}
+
+/** A list as it is at this moment, for something to be chosen from. */
+export async function now(kind) {
+  await load(kind);
+  return list(kind) ?? [];
 }
 
 /** Puts what a reply brought into its list, before its event comes. */
@@ -95,24 +108,30 @@ export function put(kind, item) {
 }
 
 async function refresh(kind, id) {
-  const path = `/api/v1/${KINDS[kind][0]}/${id}`;
+  const all = KINDS[kind][0];
+  const path = `/api/v1/${all}/${id}`;
   asked += 1;
   const turn = asked;
+  let item;
   try {
-    const item = await ask("GET", path);
-    // It was overtaken by what was asked for later.
-    if (answered.get(path) > turn) return;
-    answered.set(path, turn);
+    item = await ask("GET", path);
+  } catch (problem) {
+    if (problem.code !== "not_found") return;
+  }
+  // It was overtaken by what was asked for later.
+  if (answered.get(path) > turn || answered.get(all) > turn) return;
+  answered.set(path, turn);
+  newest.set(kind, Math.max(turn, newest.get(kind) ?? 0));
+  if (item) {
     put(kind, item);
     // A task is seen on what it works on, too.
     if (kind === "task") note(item.subject?.kind, item.subject?.id);
-  } catch (problem) {
-    if (problem.code !== "not_found") return;
-    const known = lists.get(kind);
-    if (!known?.items) return;
-    lists.set(kind, { items: known.items.filter((item) => item.id !== id) });
-    tell(kind);
+    return;
   }
+  const known = lists.get(kind);
+  if (!known?.items) return;
+  lists.set(kind, { items: known.items.filter((item) => item.id !== id) });
+  tell(kind);
 }
 
 /** Notes that something changed; it is asked for a moment later, together with what else did. */
@@ -147,6 +166,7 @@ export function end() {
   lists.clear();
   gathered = new Map();
   answered = new Map();
+  newest = new Map();
   connection = { state: "connecting" };
 }
 

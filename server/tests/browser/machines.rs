@@ -63,7 +63,8 @@ fn a_machine_is_made_with_one_form_and_shows_what_its_host_says() {
             let target = disk["target"].as_str().unwrap();
             for (part, said) in [(".mode", mode), (".reason", &format!("{reason}.")), ("code", target)] {
                 let shown = format!("document.querySelector(\"{row} {part}\")?.textContent.toLowerCase()");
-                tab.until(&format!("`{row} {part}` is `{said}`"), &format!("{shown} === {}", json!(said))).await;
+                tab.until(&format!("`{row} {part}` is `{said}`"), &format!("{shown} === {}", json!(said)))
+                    .await;
             }
         }
 

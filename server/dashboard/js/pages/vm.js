@@ -4,7 +4,7 @@ import { ask, choices } from "../api.js";
 import { badge, button, el, facts, link, prose, section, table } from "../dom.js";
 import { askFor, attempt, dialog, field, notice, select } from "../forms.js";
 import { applyButton, asOfNow, askAnew, changeMode, history, pending, setMode, unsafe } from "../cache.js";
-import { failure, find, list, put } from "../live.js";
+import { failure, find, list, now, put } from "../live.js";
 import { action, bytes, choice, fieldName, fieldValue, moment, sentence, stateWord, tone, word } from "../text.js";
 import { newestTask, power, press, remove } from "../vm-actions.js";
 import { followConsole } from "../console.js";
@@ -154,7 +154,7 @@ async function judge(vm) {
 
 async function attach(vm) {
   const buses = await choices("DiskBus");
-  const free = (list("volume") ?? []).filter((volume) => !volume.vm && volume.phase === "ready");
+  const free = (await now("volume")).filter((volume) => !volume.vm && volume.phase === "ready");
   askFor(`Attach a volume to ${vm.name}`, {
     lead: free.length === 0 ? "There is no free volume; create one first." : null,
     fields: [
@@ -185,8 +185,8 @@ function drives(vm) {
       drive.image ? button("Eject", () => eject(vm, drive), { cannot: busy }) : null))));
 }
 
-function insert(vm, drive) {
-  const images = (list("image") ?? []).filter((image) => image.phase === "ready" && image.format !== "qcow2");
+async function insert(vm, drive) {
+  const images = (await now("image")).filter((image) => image.phase === "ready" && image.format !== "qcow2");
   askFor(`Insert an image into drive ${drive.drive}`, {
     lead: images.length === 0 ? "A drive takes raw images, such as ISO files. There is none; import one first." : null,
     fields: [field("Image", select("image", images.map((image) => [image.id, image.name]), { required: true }))],
