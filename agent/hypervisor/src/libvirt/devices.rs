@@ -321,11 +321,39 @@ fn find_drive(both: &Both, drive: u8) -> Result<&DriveAt, Error> {
 
 /// A guest has closed the tray that libvirt had just opened for it, as firmware does that looks for something to boot.
 fn is_closed_again(error: &agent_libvirt::Error) -> bool {
-    error.remote().is_some_and(|error| error.message.contains("Tray of the device is not open"))
+    error.remote().is_some_and(|error| tells_of_a_closed_tray(&error.message))
+}
+
+/// QEMU names the device where a medium is taken out, and does not where one is laid in (`block/qapi-sysemu.c`).
+fn tells_of_a_closed_tray(message: &str) -> bool {
+    message.contains("Tray of ") && message.contains(" is not open")
 }
 
 fn is_being_unplugged(error: &agent_libvirt::Error) -> bool {
     error.remote().is_some_and(|error| {
         error.code == ErrorCode::InternalError && error.message.contains("already in the process of unplug")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tray_is_closed_whether_a_medium_comes_or_goes() {
+        let of_qemu = |command: &str, said: &str| {
+            format!("internal error: unable to execute QEMU command '{command}': {said}")
+        };
+        for (command, said, closed) in [
+            ("blockdev-insert-medium", "Tray of the device is not open", true),
+            ("blockdev-remove-medium", "Tray of device 'ua-cdrom-1' is not open", true),
+            (
+                "blockdev-open-tray",
+                "Device 'ua-cdrom-1' is locked and force was not specified, wait for tray to open and try again",
+                false,
+            ),
+        ] {
+            assert_eq!(tells_of_a_closed_tray(&of_qemu(command, said)), closed, "{command}");
+        }
+    }
 }
