@@ -57,6 +57,7 @@ impl Procedure {
             | Self::DomainGetBlockInfo
             | Self::DomainGetBlockIoTune
             | Self::DomainGetVcpusFlags
+            | Self::DomainMigrateBegin3
             | Self::ConnectGetAllDomainStats => Work::Asks,
             Self::DomainCreateXml
             | Self::DomainCreateWithFlags

@@ -72,6 +72,7 @@ fn changes(procedure: Procedure) -> bool {
         | P::DomainGetVcpusFlags
         | P::DomainOpenConsole
         | P::DomainGetState
+        | P::DomainMigrateBegin3
         | P::DomainBlockStatsFlags
         | P::DomainGetBlockIoTune
         | P::ConnectListAllDomains

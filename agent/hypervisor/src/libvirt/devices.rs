@@ -256,6 +256,13 @@ impl Libvirt {
                 Ok(()) => return Ok(()),
                 Err(error) if is_closed_again(&error) && Instant::now() < end => {
                     tracing::info!("cannot {what}: {error}; trying again");
+                    // A reset of the guest closes trays without a word: libvirt would take this one for open for ever.
+                    if let Err(error) = connection.domain_migrate_begin(&both.handle).await {
+                        tracing::info!(
+                            "libvirt may not have looked at the drives of `{}`: {error}",
+                            both.handle.name
+                        );
+                    }
                     tokio::time::sleep(TRAY_AGAIN).await;
                 }
                 Err(error) => break error,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use agent_hypervisor::libvirt::Libvirt;
 use agent_hypervisor::lifecycle::{Action, Start};
-use agent_hypervisor::spec::{CacheMode, Machine};
+use agent_hypervisor::spec::{CacheChoice, CacheMode, CdromDrive, Machine};
 use agent_hypervisor::state::State;
 use agent_hypervisor::{Attempt, Domains, Error, Kind as ErrorKind};
 use agent_libvirt::{Direction, Procedure, SeenFrame};
@@ -163,5 +163,40 @@ fn what_is_being_started_is_forced_off() {
         assert_eq!(order(Action::Destroy).await.unwrap().unwrap().state, State::Shutoff);
         starting.await.unwrap().unwrap_err();
         assert_eq!(virsh(["domstate", "vm"]), "shut off");
+    });
+}
+
+/// Firmware that looks for something to boot resets the channels of its drives. One that does so between libvirt's opening of the
+/// tray and the change of the medium leaves libvirt with a tray that it takes for open.
+#[test]
+fn a_tray_that_was_closed_unseen_is_opened_again() {
+    room::run("a_tray_that_was_closed_unseen_is_opened_again", &Inside::default(), async || {
+        let libvirt = room::libvirt();
+        let mut vm = spec("vm", disk(&guest(DIRECT, "vm", Kind::Answering), CacheMode::None));
+        vm.machine = Machine::I440fx;
+        vm.cdroms = vec![CdromDrive::empty(CacheChoice::Writeback)];
+        libvirt.define(&vm, Attempt::First).await.unwrap();
+        libvirt.act(vm.uuid, Action::Start(Start::Paused), Attempt::First).await.unwrap();
+        let media = guest(DIRECT, "cd", Kind::Answering);
+        for inserting in [true, false] {
+            let eject = r#"{"execute": "blockdev-open-tray", "arguments": {"id": "ua-cdrom-0"}}"#;
+            virsh(["qemu-monitor-command", "vm", eject]);
+            let opened = async {
+                while !virsh(["dumpxml", "vm"]).contains("tray='open'") {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, opened).await.expect("libvirt does not hear of the tray");
+            for (control, bits) in [("0x3f6", "4"), ("0x3f6", "0"), ("0x376", "4"), ("0x376", "0")] {
+                virsh(["qemu-monitor-command", "vm", "--hmp", &format!("o /b {control} {bits}")]);
+            }
+            assert!(virsh(["dumpxml", "vm"]).contains("tray='open'"), "libvirt has heard of it");
+            let changed = match inserting {
+                true => libvirt.insert_media(vm.uuid, 0, &media, Attempt::First).await,
+                false => libvirt.eject_media(vm.uuid, 0, Attempt::First).await,
+            };
+            assert_eq!(changed.unwrap().cdroms[0].media.is_some(), inserting);
+            assert_eq!(virsh(["domblklist", "vm"]).contains("cd.raw"), inserting);
+        }
     });
 }

@@ -19,6 +19,9 @@ bitflags! {
     }
 }
 
+/// Whether its disks let a domain migrate is not asked (`VIR_MIGRATE_UNSAFE`).
+const MIGRATE_UNSAFE: u64 = 1 << 9;
+
 impl Connection {
     /// Attaches a device (`virDomainAttachDeviceFlags`).
     pub async fn domain_attach_device(
@@ -49,5 +52,18 @@ impl Connection {
         flags: DeviceFlags,
     ) -> Result<(), Error> {
         self.call(Procedure::DomainUpdateDeviceFlags, (domain, xml, flags.bits())).await
+    }
+
+    /// Describes a running domain for a host that it could migrate to, as XML (`virDomainMigrateBegin3`). Nothing begins with
+    /// it: libvirt keeps a job for a migration only where a flag asks for that, and none does here.
+    ///
+    /// Before it describes anything, libvirt asks QEMU which drives are empty and whose trays are open, and notes that, even where
+    /// it refuses a migration then. No other call makes it do so (`qemuProcessRefreshDisks`).
+    pub async fn domain_migrate_begin(&self, domain: &Domain) -> Result<String, Error> {
+        let (no_xml, no_name, no_limit) = (None::<&str>, None::<&str>, 0u64);
+        let arguments = (domain, no_xml, MIGRATE_UNSAFE, no_name, no_limit);
+        // In front there is a cookie for the other host.
+        let (_cookie, xml) = self.call::<(String, String)>(Procedure::DomainMigrateBegin3, arguments).await?;
+        Ok(xml)
     }
 }

@@ -109,6 +109,7 @@ procedures! {
         DomainOpenConsole = 201 "DOMAIN_OPEN_CONSOLE",
         DomainSetMemoryFlags = 204 "DOMAIN_SET_MEMORY_FLAGS",
         DomainGetState = 212 "DOMAIN_GET_STATE",
+        DomainMigrateBegin3 = 213 "DOMAIN_MIGRATE_BEGIN3",
         DomainSendKey = 226 "DOMAIN_SEND_KEY",
         DomainUndefineFlags = 231 "DOMAIN_UNDEFINE_FLAGS",
         DomainDestroyFlags = 234 "DOMAIN_DESTROY_FLAGS",

@@ -1,9 +1,10 @@
 //! Devices that come and go, and what is told of it.
 
-use super::room::{Host, event, root};
+use super::room::{Host, event, root, within};
 use agent_libvirt::{
     CreateFlags, DeviceFlags, ErrorCode, Event, EventKind, Procedure, StatsGroups, TrayReason, TypedValue,
 };
+use std::time::Duration;
 use xtask_testbed::guest::image;
 
 const CD: &str = "<disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/></disk>
@@ -72,4 +73,29 @@ async fn devices_come_and_go() {
     }
     // Inserting may move the tray, too: its event may have come at any time since.
     host.shown(&[Procedure::DomainUpdateDeviceFlags, Procedure::DomainEventCallbackTrayChange]);
+
+    // Firmware resets the drive's channel, which closes the tray, and QEMU says nothing of it. Libvirt looks when the domain is
+    // described for another host.
+    let open = || host.virsh(["dumpxml", "vm"]).contains("tray='open'");
+    let eject = r#"{"execute": "blockdev-open-tray", "arguments": {"id": "ide0-1-0"}}"#;
+    host.virsh(["qemu-monitor-command", "vm", eject]);
+    within(async {
+        while !open() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    for bits in ["4", "0"] {
+        host.virsh(["qemu-monitor-command", "vm", "--hmp", &format!("o /b 0x376 {bits}")]);
+    }
+    assert!(open());
+    let refused = connection.domain_update_device(&vm, &cd, DeviceFlags::LIVE).await.unwrap_err();
+    assert!(refused.to_string().contains("is not open"), "{refused}");
+    let there = connection.domain_migrate_begin(&vm).await.unwrap();
+    assert!(there.contains("<name>vm</name>") && !there.contains("tray='open'"), "{there}");
+    assert!(!open());
+    assert_eq!(host.virsh(["domjobinfo", "vm"]).split_whitespace().last(), Some("None"));
+    connection.domain_update_device(&vm, &cd, DeviceFlags::LIVE).await.unwrap();
+    assert!(host.virsh(["domblklist", "vm"]).contains(&image("cd")));
+    host.shown(&[Procedure::DomainMigrateBegin3]);
 }
