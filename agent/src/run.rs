@@ -35,6 +35,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// the next agent.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long libvirt may take to answer what it was asked last. It takes milliseconds.
+const LEAVE: Duration = Duration::from_secs(2);
+
 /// How long a call waits for a libvirt that is about to answer. Short: the server waits for the facts of a host without
 /// one, too.
 const LIBVIRT_PATIENCE: Duration = Duration::from_secs(1);
@@ -194,8 +197,11 @@ pub fn run(layout: &Layout, stamp: &'static Stamp, filter: &str) -> Result<Exit,
     let served = runtime.block_on(async {
         let stop = stop::on_signals()?;
         let hypervisor = hypervisor(config.hypervisor, layout);
-        let agent = Agent::new(layout.clone(), config, Sources::default(), stamp, hypervisor);
-        Arc::new(agent).serve(stop).await
+        let agent = Agent::new(layout.clone(), config, Sources::default(), stamp, Arc::clone(&hypervisor));
+        let served = Arc::new(agent).serve(stop).await;
+        // Where it is not done by then, something hangs.
+        let _ = tokio::time::timeout(LEAVE, hypervisor.leave()).await;
+        served
     });
     // What blocks a thread, such as the copying of an image, is not waited for: the next agent does it again.
     runtime.shutdown_background();

@@ -96,6 +96,9 @@ pub trait Domains: Debug + Send + Sync {
     /// [`ConsoleLog::LIMIT_BYTES`]. It outlives restarts of the domain. An offset beyond its end was one of an older log; then it is
     /// told from its beginning.
     async fn console_log(&self, uuid: Uuid, offset: u64, limit: u64) -> Result<ConsoleLog, Error>;
+
+    /// Gives up what is being asked for, and waits until what runs the domains has answered. Nothing is called after that.
+    async fn leave(&self);
 }
 
 /// Volumes.

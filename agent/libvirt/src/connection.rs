@@ -10,7 +10,8 @@ use crate::xdr::{Decode, Encode};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An open connection to libvirt. It can be cloned and used from everywhere at once; it ends with its last clone.
+/// An open connection to libvirt. It can be cloned and used from everywhere at once; it ends with its last clone. Its sockets
+/// close, in the background, when libvirt has answered what it was sent.
 ///
 /// A call that is given up before its reply came is still done by libvirt, or was never sent; it is never sent by
 /// half.
@@ -114,7 +115,8 @@ impl Connection {
         self.inner.sessions().fold((0, 0), both)
     }
 
-    /// Takes leave of libvirt, waits until it has closed the connection, and ends it for all its clones.
+    /// Takes leave of libvirt once that has answered all calls, waits until it has closed the connection, and ends it for all
+    /// its clones. Nothing else is called any more.
     ///
     /// # Errors
     /// When libvirt does not within [`Options::answer_timeout`](crate::Options::answer_timeout). The connection is over all
@@ -133,6 +135,14 @@ impl Connection {
     /// Ends the connection at once, for all its clones.
     pub(crate) fn end_now(&self) {
         self.inner.end();
+    }
+
+    /// Waits until libvirt has answered what it was sent before the end, for
+    /// [`Options::answer_timeout`](crate::Options::answer_timeout) after that at most.
+    pub(crate) async fn read_to_its_end(&self) {
+        for session in self.inner.sessions() {
+            session.shared.read_to_its_end().await;
+        }
     }
 }
 

@@ -106,15 +106,30 @@ impl Supervised {
         let notices = self.shared.notices.subscribe();
         Notices { first: Some(notice(&state)), notices, shared: Arc::downgrade(&self.shared) }
     }
+
+    /// Ends the connection, and makes none any more. Returns when libvirt has answered what it was sent, or
+    /// [`Options::answer_timeout`](crate::Options::answer_timeout) later: a process that ends before may take libvirt 9.0 with it.
+    pub async fn end(&self) {
+        self.end_now();
+        let connection = self.shared.state().as_ref().ok().cloned();
+        if let Some(connection) = connection {
+            connection.read_to_its_end().await;
+        }
+    }
+
+    fn end_now(&self) {
+        // A notice that nobody has taken may still hold it. First, so that the subscription, which goes with the task, has
+        // nothing deregistered any more.
+        if let Ok(connection) = &*self.shared.state() {
+            connection.end_now();
+        }
+        self.task.abort();
+    }
 }
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        self.task.abort();
-        // A notice that nobody has taken may still hold it.
-        if let Ok(connection) = &*self.shared.state() {
-            connection.end_now();
-        }
+        self.end_now();
     }
 }
 

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use uuid::Uuid;
 use xtask_testbed::libvirt::File;
 
@@ -171,27 +172,61 @@ impl Trap {
     }
 }
 
-/// Hands messages on until the trap springs.
-async fn pass(
-    from: Option<i32>,
-    trap: Arc<Mutex<Trap>>,
-    mut source: OwnedReadHalf,
-    mut target: OwnedWriteHalf,
-) {
-    // It ends when either side does.
-    while let Ok(length) = source.read_u32().await {
-        let mut message = vec![0; length as usize - 4];
-        if source.read_exact(&mut message).await.is_err() {
-            return;
+/// A message without its length; none at the end.
+async fn message(source: &mut OwnedReadHalf) -> Option<Vec<u8>> {
+    let mut message = vec![0; source.read_u32().await.ok()? as usize - 4];
+    source.read_exact(&mut message).await.ok()?;
+    Some(message)
+}
+
+/// Fails when nobody takes it any more.
+async fn hand_on(message: &[u8], target: &mut OwnedWriteHalf) -> std::io::Result<()> {
+    let length = u32::try_from(message.len() + 4).unwrap();
+    target.write_all(&[&length.to_be_bytes()[..], message].concat()).await
+}
+
+fn head(message: &[u8]) -> [u32; 6] {
+    std::array::from_fn(|at| u32::from_be_bytes(message[4 * at..4 * at + 4].try_into().unwrap()))
+}
+
+/// What of a message tells calls and replies.
+fn kind(message: &[u8]) -> u32 {
+    head(message)[3]
+}
+
+/// A connection of an agent, until the trap springs or either side ends it. That an agent is gone libvirt learns only once it
+/// has answered what it was asked: where a client goes before that, libvirt 9.0 may crash.
+async fn pass(trap: Arc<Mutex<Trap>>, agent: UnixStream, libvirt: UnixStream) {
+    let from = agent.peer_cred().unwrap().pid();
+    let passes = |message: &[u8]| trap.lock().unwrap().passes(from, &head(message));
+    let ((mut asks, hears), (mut answers, mut told)) = (agent.into_split(), libvirt.into_split());
+    let owed = watch::Sender::new(0);
+    let to_libvirt = async {
+        while let Some(message) = message(&mut asks).await
+            && passes(&message)
+        {
+            owed.send_modify(|count| *count += u32::from(kind(&message) == 0));
+            if hand_on(&message, &mut told).await.is_err() {
+                return;
+            }
         }
-        let word = |at: usize| u32::from_be_bytes(message[4 * at..4 * at + 4].try_into().unwrap());
-        if !trap.lock().unwrap().passes(from, &std::array::from_fn(word)) {
-            return;
+        let _ = owed.subscribe().wait_for(|count| *count == 0).await;
+    };
+    let to_agent = async {
+        let mut hears = Some(hears);
+        while let Some(message) = message(&mut answers).await {
+            owed.send_modify(|count| *count -= u32::from(kind(&message) == 1));
+            if let Some(mut agent) = hears.take()
+                && passes(&message)
+                && hand_on(&message, &mut agent).await.is_ok()
+            {
+                hears = Some(agent);
+            }
         }
-        let sent = [&length.to_be_bytes()[..], &message].concat();
-        if target.write_all(&sent).await.is_err() {
-            return;
-        }
+    };
+    tokio::select! {
+        () = to_libvirt => {}
+        () = to_agent => {}
     }
 }
 
@@ -200,11 +235,8 @@ fn between(trap: &Arc<Mutex<Trap>>) {
     let trap = Arc::clone(trap);
     tokio::spawn(async move {
         while let Ok((agent, _)) = listener.accept().await {
-            let from = agent.peer_cred().unwrap().pid();
             let libvirt = UnixStream::connect(SOCKETS[1]).await.unwrap();
-            let ((asks, hears), (answers, told)) = (agent.into_split(), libvirt.into_split());
-            tokio::spawn(pass(from, Arc::clone(&trap), asks, told));
-            tokio::spawn(pass(from, Arc::clone(&trap), answers, hears));
+            tokio::spawn(pass(Arc::clone(&trap), agent, libvirt));
         }
     });
 }

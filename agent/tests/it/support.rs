@@ -10,7 +10,7 @@ use agent::facts::Sources;
 use agent::link::State;
 use agent::run::Agent;
 use agent_hypervisor::simulated::Simulated;
-use agent_protocol::cache::{CacheRequest, Origin, Sector};
+use agent_protocol::cache::{CacheRequest, Origin};
 use agent_protocol::vm::{CacheChoice, CachePlan};
 use packaging_service::files::{Access, create_folder};
 use packaging_service::layout::Layout;
@@ -208,4 +208,5 @@ pub fn asked(choice: CacheChoice) -> CacheRequest {
 }
 
 /// What a guest knows of a disk of which nobody said anything else.
-pub const SECTOR: Sector = Sector::Fixed { bytes: 512 };
+#[cfg(feature = "real-parts")]
+pub const SECTOR: agent_protocol::cache::Sector = agent_protocol::cache::Sector::Fixed { bytes: 512 };

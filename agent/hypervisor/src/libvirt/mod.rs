@@ -270,6 +270,10 @@ impl Domains for Libvirt {
         self.domain(uuid).await?;
         console::read(&self.console_file(uuid), offset, limit).await
     }
+
+    async fn leave(&self) {
+        self.supervised.end().await;
+    }
 }
 
 #[async_trait]

@@ -1,5 +1,10 @@
 //! One connection at work: a task that writes, a task that reads, and what both and all callers share. Knows frames,
 //! serials and streams; not what any procedure means, but for handing events on.
+//!
+//! Where we end a connection, nobody waits, but its socket stays until libvirt has answered what it was sent. A worker of
+//! libvirt 9.0 that finds nobody to answer cleans up after the client, as its main loop does when the socket closes, and
+//! where both do so at once, the daemon crashes (seen on Debian 12, and read in `remoteClientFreePrivateCallbacks`, which takes
+//! no lock there; later sources take one).
 
 mod inbox;
 mod read;
@@ -62,20 +67,25 @@ impl Session {
         R::from_bytes(&reply).map_err(|why| Error::Reply { procedure, why })
     }
 
-    /// Takes leave, and waits until libvirt has closed the connection.
+    /// Takes leave once all calls are answered, and waits until libvirt has closed the connection.
     pub(crate) async fn close(&self) -> Result<(), Error> {
         let procedure = Procedure::ConnectClose;
         let limit = self.shared.limits.answer_timeout;
         self.shared.leave();
-        match self.call(procedure, (), Some(limit)).await {
-            Ok(()) => match tokio::time::timeout(limit, self.shared.ended()).await {
-                Ok(_) => Ok(()),
-                Err(_) => Err(Error::NoAnswer { procedure, waited_ms: millis(limit) }),
-            },
-            // It closes at once, and may be faster than its reply.
-            Err(Error::Ended(End::Closed) | Error::NotSent { why: End::Closed }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let left = async {
+            self.shared.all_answered().await;
+            match self.call(procedure, (), None).await {
+                Ok(()) => {
+                    self.shared.ended().await;
+                    Ok(())
+                }
+                // It closes at once, and may be faster than its reply.
+                Err(Error::Ended(End::Closed) | Error::NotSent { why: End::Closed }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        let silent = Err(Error::NoAnswer { procedure, waited_ms: millis(limit) });
+        tokio::time::timeout(limit, left).await.unwrap_or(silent)
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::net::unix::OwnedReadHalf;
 use tokio::time::MissedTickBehavior;
 
 pub(super) async fn run(shared: Arc<Shared>, mut from: FrameReader<OwnedReadHalf>) {
+    let _read = Read(&shared);
     let keepalive = shared.limits.keepalive;
     let interval = keepalive.map_or(Duration::from_secs(3600), |keepalive| keepalive.interval);
     let mut ticks = tokio::time::interval(interval.max(Duration::from_millis(1)));
@@ -26,7 +27,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut from: FrameReader<OwnedReadHalf
     let end = loop {
         let frame = tokio::select! {
             biased;
-            _ = shared.ended() => return,
+            end = shared.ended() => {
+                // Before that, it knows nothing of us that it could stumble over.
+                if matches!(end, End::Closed) && shared.is_open() {
+                    answers_to_nobody(&shared, from).await;
+                }
+                return;
+            }
             frame = from.next() => frame,
             _ = ticks.tick() => {
                 // A daemon that starts answers nothing for a while: until it is open, its opener's patience counts.
@@ -45,6 +52,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut from: FrameReader<OwnedReadHalf
         pulse.heard();
         let handled = match frame {
             Ok(frame) => {
+                if frame.header.kind == MessageType::Reply {
+                    shared.call_is_over();
+                }
                 shared.observe(Direction::In, &frame);
                 handle(&shared, frame)
             }
@@ -63,6 +73,29 @@ pub(super) async fn run(shared: Arc<Shared>, mut from: FrameReader<OwnedReadHalf
         }
     };
     shared.end(end);
+}
+
+/// Reads until libvirt has answered what it was sent, but not for ever.
+async fn answers_to_nobody(shared: &Shared, mut from: FrameReader<OwnedReadHalf>) {
+    let answered = async {
+        while shared.owes() {
+            match from.next().await {
+                Ok(frame) if frame.header.kind == MessageType::Reply => shared.call_is_over(),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(shared.limits.answer_timeout, answered).await;
+}
+
+/// Tells, when it is dropped, that nothing is read any more.
+struct Read<'a>(&'a Shared);
+
+impl Drop for Read<'_> {
+    fn drop(&mut self) {
+        self.0.stops_reading();
+    }
 }
 
 fn handle(shared: &Shared, frame: Frame) -> Result<(), End> {

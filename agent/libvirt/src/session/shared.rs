@@ -42,7 +42,11 @@ pub(crate) struct Shared {
     open: AtomicBool,
     /// How many calls were answered: a sign that libvirt gets on with them.
     answered: AtomicU64,
+    /// How many calls libvirt was sent and has not answered, whether or not somebody waits for that.
+    unanswered: watch::Sender<usize>,
     end: watch::Sender<Option<End>>,
+    /// Nothing is read any more.
+    read: watch::Sender<bool>,
     pub(crate) events: broadcast::Sender<Arc<DomainEvent>>,
     pub(crate) limits: Limits,
     observer: Option<Arc<dyn FrameObserver>>,
@@ -56,7 +60,9 @@ impl Shared {
             in_flight: Arc::new(Semaphore::new(limits.calls_in_flight.max(1))),
             open: AtomicBool::new(false),
             answered: AtomicU64::new(0),
+            unanswered: watch::Sender::new(0),
             end: watch::Sender::new(None),
+            read: watch::Sender::new(false),
             events: broadcast::Sender::new(limits.events.max(1)),
             limits,
             observer,
@@ -109,6 +115,9 @@ impl Shared {
             let mut state = self.state();
             if let Some(end) = &state.ended {
                 return Err(Error::NotSent { why: end.clone() });
+            }
+            if state.leaving && procedure != Procedure::ConnectClose {
+                return Err(Error::NotSent { why: End::Closed });
             }
             let serial = state.next_serial();
             state.calls.insert(serial, Call { procedure, caller, _turn: turn });
@@ -233,9 +242,42 @@ impl Shared {
         }
     }
 
-    /// From now on, the connection may end.
+    /// From now on, the connection may end, and nothing is called but its end.
     pub(crate) fn leave(&self) {
         self.state().leaving = true;
+    }
+
+    /// Waits until every call is answered that was made before. To be called by who has taken leave.
+    pub(crate) async fn all_answered(&self) {
+        let turns = self.limits.calls_in_flight.max(1);
+        // It is never closed; and permits are counted in 32 bits.
+        let _ = self.in_flight.acquire_many(u32::try_from(turns).unwrap_or(u32::MAX)).await;
+    }
+
+    /// A call is about to be written.
+    pub(super) fn sends_call(&self) {
+        self.unanswered.send_modify(|count| *count += 1);
+    }
+
+    /// A call is answered, or was not written to its end.
+    pub(super) fn call_is_over(&self) {
+        self.unanswered.send_modify(|count| *count = count.saturating_sub(1));
+    }
+
+    /// Whether libvirt owes an answer.
+    pub(super) fn owes(&self) -> bool {
+        *self.unanswered.borrow() > 0
+    }
+
+    /// Nothing is read any more.
+    pub(super) fn stops_reading(&self) {
+        self.read.send_replace(true);
+    }
+
+    /// Waits until nothing is read any more: after the end of the connection, until libvirt has answered what it was sent.
+    pub(crate) async fn read_to_its_end(&self) {
+        // The other end is this one's.
+        let _ = self.read.subscribe().wait_for(|read| *read).await;
     }
 
     /// Waits for the end.

@@ -3,7 +3,7 @@
 use super::shared::Shared;
 use crate::error::End;
 use crate::wire::Direction;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, MessageType};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut to: OwnedWriteHalf, from: Inbou
     loop {
         let frame = tokio::select! {
             biased;
-            _ = shared.ended() => return,
+            _ = shared.ended() => break,
             Some(frame) = urgents.recv() => frame,
             Some(frame) = aborted.recv() => frame,
             Some(frame) = queued.recv() => frame,
@@ -34,10 +34,19 @@ pub(super) async fn run(shared: Arc<Shared>, mut to: OwnedWriteHalf, from: Inbou
         let bytes = frame.to_bytes();
         // Before it is written: afterwards its answer may have been seen already.
         shared.observe(Direction::Out, &frame);
+        let is_call = frame.header.kind == MessageType::Call;
+        if is_call {
+            shared.sends_call();
+        }
         // Only the end of the connection stops a frame half way.
         let written = tokio::select! {
             biased;
-            _ = shared.ended() => return,
+            _ = shared.ended() => {
+                if is_call {
+                    shared.call_is_over();
+                }
+                break;
+            }
             written = to.write_all(&bytes) => written,
         };
         match written {
@@ -52,4 +61,6 @@ pub(super) async fn run(shared: Arc<Shared>, mut to: OwnedWriteHalf, from: Inbou
             Err(error) => return shared.end(End::Io(Arc::new(error))),
         }
     }
+    // Dropping our half closes the connection for libvirt.
+    shared.read_to_its_end().await;
 }

@@ -18,6 +18,7 @@ pub const STREAM: u32 = 3;
 pub const OK: u32 = 0;
 pub const ERROR: u32 = 1;
 pub const CONTINUE: u32 = 2;
+pub const CONNECT_CLOSE: u32 = 2;
 pub const GET_HOSTNAME: u32 = 59;
 pub const OPEN_CONSOLE: u32 = 201;
 
@@ -161,6 +162,12 @@ impl Peer {
         let call = self.read().await;
         assert_eq!((call.program, call.procedure, call.kind, call.status), (REMOTE, procedure, CALL, OK));
         call
+    }
+
+    /// Shows that nothing comes for a while, and the connection stays.
+    pub async fn nothing_more(&mut self) {
+        let more = tokio::time::timeout(Duration::from_millis(100), self.read_or_end()).await;
+        assert!(more.is_err(), "{more:?}");
     }
 
     /// Shows that the connection still works.

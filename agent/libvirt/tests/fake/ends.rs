@@ -1,8 +1,8 @@
 //! How connections end, and what those who wait learn.
 
 use super::daemon::{
-    CALL, CONTINUE, ERROR, Fake, GET_HOSTNAME, KEEPALIVE, MESSAGE, OK, Peer, REMOTE, REPLY, STREAM, Wire,
-    text, within, words,
+    CALL, CONNECT_CLOSE, CONTINUE, ERROR, Fake, GET_HOSTNAME, KEEPALIVE, MESSAGE, OK, Peer, REMOTE, REPLY,
+    STREAM, Wire, text, within, words,
 };
 use agent_libvirt::{Connection, Direction, End, Error, Keepalive, Options, SeenFrame};
 use std::sync::{Arc, Mutex};
@@ -201,7 +201,7 @@ async fn a_leave_that_libvirt_does_not_take_is_told_and_taken_all_the_same() {
     for answered in [false, true] {
         let (connection, mut peer) = fake.connected(&options).await;
         let (left, ()) = tokio::join!(within(connection.close()), async {
-            let call = peer.call(2).await;
+            let call = peer.call(CONNECT_CLOSE).await;
             if answered {
                 // And does not close the connection, as libvirt would.
                 peer.write(&call.reply(Vec::new())).await;
@@ -215,7 +215,7 @@ async fn a_leave_that_libvirt_does_not_take_is_told_and_taken_all_the_same() {
     for answered in [false, true] {
         let (connection, mut peer) = fake.connected(&fake.options()).await;
         let (left, ()) = tokio::join!(within(connection.close()), async {
-            let call = peer.call(2).await;
+            let call = peer.call(CONNECT_CLOSE).await;
             if answered {
                 peer.write(&call.reply(Vec::new())).await;
             }
@@ -228,12 +228,48 @@ async fn a_leave_that_libvirt_does_not_take_is_told_and_taken_all_the_same() {
 #[tokio::test]
 async fn a_leave_that_is_given_up_ends_the_connection() {
     let fake = Fake::new();
-    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let options = Options { answer_timeout: Duration::from_millis(50), ..fake.options() };
+    let (connection, mut peer) = fake.connected(&options).await;
     let another = connection.clone();
     let leaving = tokio::spawn(connection.close());
-    peer.call(2).await;
+    peer.call(CONNECT_CLOSE).await;
     leaving.abort();
     assert!(leaving.await.unwrap_err().is_cancelled());
     assert_eq!(within(peer.read_or_end()).await, None);
     assert!(matches!(another.end(), Some(End::Closed)));
+}
+
+#[tokio::test]
+async fn the_socket_stays_until_what_was_asked_is_answered() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let callers: Vec<_> = (0..2)
+        .map(|_| {
+            let connection = connection.clone();
+            tokio::spawn(async move { connection.hostname().await })
+        })
+        .collect();
+    let calls = [peer.call(GET_HOSTNAME).await, peer.call(GET_HOSTNAME).await];
+    // One has given up waiting, and all go.
+    callers.into_iter().for_each(|caller| caller.abort());
+    drop(connection);
+    for call in calls {
+        peer.nothing_more().await;
+        let event = Wire { kind: MESSAGE, serial: 0, procedure: 9999, body: Vec::new(), ..call.clone() };
+        peer.write(&event).await;
+        peer.write(&call.reply(text("too late"))).await;
+    }
+    assert_eq!(within(peer.read_or_end()).await, None);
+}
+
+#[tokio::test]
+async fn the_socket_does_not_stay_for_an_answer_that_never_comes() {
+    let fake = Fake::new();
+    let options = Options { answer_timeout: Duration::from_millis(50), ..fake.options() };
+    let (connection, mut peer) = fake.connected(&options).await;
+    let (asked, call) = tokio::join!(connection.hostname(), peer.call(GET_HOSTNAME));
+    assert!(matches!(asked, Err(Error::NoAnswer { .. })));
+    peer.nothing_more().await;
+    drop(connection);
+    assert_eq!(within(peer.read_or_end()).await, None, "after {call:?}");
 }

@@ -1,6 +1,6 @@
 //! Events: those that are not asked for, and those that are nonsense. What real ones look like is shown with libvirt.
 
-use super::daemon::{Fake, MESSAGE, OK, Peer, REMOTE, Wire, text, within, words};
+use super::daemon::{CONNECT_CLOSE, Fake, MESSAGE, OK, Peer, REMOTE, Wire, text, within, words};
 use agent_libvirt::{Connection, Delivery, End, Error, Event, EventKind, Subscription};
 
 fn reboot(name: &str) -> Vec<u8> {
@@ -42,6 +42,41 @@ async fn an_event_that_overtakes_its_registration_is_not_lost() {
     });
     closed.unwrap();
     peer.answers(&connection).await;
+}
+
+/// Takes leave as libvirt does, if that is all that comes.
+async fn takes_leave_of(mut peer: Peer) {
+    let leave = peer.call(CONNECT_CLOSE).await;
+    peer.nothing_more().await;
+    peer.write(&leave.reply(Vec::new())).await;
+}
+
+#[tokio::test]
+async fn leave_is_taken_only_when_nothing_is_being_deregistered() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let events = subscribed(&connection, &mut peer).await;
+    let deregistered = tokio::spawn(events.close());
+    let call = peer.call(317).await;
+    let (closed, ()) = tokio::join!(within(connection.close()), async {
+        peer.nothing_more().await;
+        peer.write(&call.reply(Vec::new())).await;
+        takes_leave_of(peer).await;
+    });
+    closed.unwrap();
+    deregistered.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_deregistered_once_leave_is_taken() {
+    let fake = Fake::new();
+    let (connection, mut peer) = fake.connected(&fake.options()).await;
+    let events = subscribed(&connection, &mut peer).await;
+    let (closed, ()) = tokio::join!(within(connection.close()), async {
+        drop(events);
+        takes_leave_of(peer).await;
+    });
+    closed.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! A connection that comes back, with a daemon that does not make it easy.
 
-use super::daemon::{ERROR, Fake, MESSAGE, OK, Peer, REMOTE, Wire, error, text, vm, within, words};
-use agent_libvirt::{Backoff, CreateFlags, Error, EventKind, Notice, Options, Supervised};
+use super::daemon::{
+    CONNECT_CLOSE, ERROR, Fake, GET_HOSTNAME, MESSAGE, OK, Peer, REMOTE, Wire, error, text, vm, within, words,
+};
+use agent_libvirt::{Backoff, CreateFlags, End, Error, EventKind, Notice, Options, Supervised};
 use std::time::Duration;
 
 const SOON: Backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(5) };
@@ -141,8 +143,8 @@ async fn calls_that_hang_keep_no_look_and_no_event_back() {
         assert!(matches!(within(caller).await.unwrap(), Err(Error::Remote(_))));
     }
     let (closed, ()) = tokio::join!(within(connection.close()), async {
-        peer.call(2).await;
-        slow.call(2).await;
+        peer.call(CONNECT_CLOSE).await;
+        slow.call(CONNECT_CLOSE).await;
         drop((peer, slow));
     });
     closed.unwrap();
@@ -167,4 +169,41 @@ async fn events_that_libvirt_does_not_register_are_not_waited_for_for_ever() {
         said.contains("no answer to `CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY` within 20 ms"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_deregisters_nothing_on_its_way_out() {
+    let fake = Fake::new();
+    for round in 0..500 {
+        let kinds = vec![EventKind::Lifecycle, EventKind::Reboot];
+        let supervised = Supervised::start(fake.options(), kinds, SOON);
+        let mut notices = supervised.notices();
+        let (mut peer, mut slow) = registered(&fake).await;
+        while !matches!(within(notices.next()).await, Some(Notice::Connected(_))) {}
+        drop(supervised);
+        assert_eq!(within(peer.read_or_end()).await, None, "round {round}");
+        assert_eq!(within(slow.read_or_end()).await, None, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn its_end_is_waited_for_until_all_is_answered() {
+    let fake = Fake::new();
+    let supervised = Supervised::start(fake.options(), vec![EventKind::Lifecycle, EventKind::Reboot], SOON);
+    let mut notices = supervised.notices();
+    let (mut peer, mut slow) = registered(&fake).await;
+    while !matches!(within(notices.next()).await, Some(Notice::Connected(_))) {}
+    let connection = supervised.connection().unwrap();
+    let caller = tokio::spawn(async move { connection.hostname().await });
+    let call = peer.call(GET_HOSTNAME).await;
+    let mut ends = Box::pin(supervised.end());
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut ends).await.is_err());
+    // Who asks learns it at once.
+    assert!(matches!(within(caller).await.unwrap(), Err(Error::Ended(End::Closed))));
+    assert!(matches!(supervised.connection(), Err(Error::Disconnected { .. })));
+    peer.write(&call.reply(text("too late"))).await;
+    within(ends).await;
+    for peer in [&mut peer, &mut slow] {
+        assert_eq!(within(peer.read_or_end()).await, None);
+    }
 }
